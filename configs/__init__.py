@@ -1,0 +1,1 @@
+"""One file per system; each docstring gives the command, the expected result and the time it takes."""

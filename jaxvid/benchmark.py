@@ -1,0 +1,98 @@
+"""Measures what a config costs: the input pipeline alone, the training step alone, and both together.
+
+    python -m jaxvid.benchmark --config=configs/NAME.py[:key=value,...] [--steps=20]
+
+Prints one JSON object a line. The data set is the config's, built if need be.
+"""
+
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import jax
+from absl import flags
+from ml_collections import config_flags
+
+from jaxvid import commands, parallel
+from jaxvid.train import Run, set_up
+
+_CONFIG = config_flags.DEFINE_config_file("config", None, "config file, with its string argument after a colon")
+_STEPS = flags.DEFINE_integer("steps", 20, "training steps to measure", lower_bound=1)
+
+# Peak rates in FLOP/s, dense bfloat16 and TF32, from NVIDIA's data sheets, by part of the device's name.
+_PEAK_FLOPS = {"H200": (989e12, 495e12), "H100": (989e12, 495e12), "A100": (312e12, 156e12), "L4": (121e12, 60e12)}
+
+
+def benchmark(run: Run, num_steps: int) -> Iterator[dict[str, Any]]:
+    """Figures of the pipeline, of the step and of both, in that order."""
+    config = run.config
+    batch_size = config.train.batch_size
+    rates = lambda seconds: _rates(batch_size, config.clip.num_frames, seconds)  # noqa: E731
+
+    next(run.batches)
+    yield {"what": "pipeline", **rates(_seconds_per_call(lambda: next(run.batches), num_steps))}
+
+    batch = parallel.split_over_devices(next(run.batches))
+    began = time.perf_counter()
+    compiled = run.step.lower(run.initial_state, batch).compile()
+    compile_seconds = time.perf_counter() - began
+    flops = (compiled.cost_analysis() or {}).get("flops", float("nan")) * jax.device_count()
+    state = run.initial_state
+
+    def step(batch: Any) -> None:
+        nonlocal state
+        state, figures = run.step(state, batch)
+        jax.block_until_ready(figures)
+
+    step(batch)
+    seconds = _seconds_per_call(lambda: step(batch), num_steps)
+    yield {
+        "what": "step",
+        "compile_seconds": compile_seconds,
+        **rates(seconds),
+        "gflops_per_step": flops / 1e9,
+        "share_of_peak": _share_of_peak(flops / seconds, config.model.dtype),
+    }
+    together = _seconds_per_call(lambda: step(parallel.split_over_devices(next(run.batches))), num_steps)
+    yield {"what": "both", **rates(together)}
+
+
+def _seconds_per_call(call: Callable[[], Any], num_calls: int) -> float:
+    began = time.perf_counter()
+    for _ in range(num_calls):
+        call()
+    return (time.perf_counter() - began) / num_calls
+
+
+def _rates(batch_size: int, num_frames: int, seconds: float) -> dict[str, float]:
+    return {
+        "ms_per_step": 1e3 * seconds,
+        "clips_per_second": batch_size / seconds,
+        "frames_per_second": batch_size * num_frames / seconds,
+    }
+
+
+def _share_of_peak(flops_per_second: float, dtype: str) -> float | None:
+    """Of the peak of all devices together; None for devices whose peak is not known."""
+    kind = jax.devices()[0].device_kind
+    peaks = next((peaks for name, peaks in _PEAK_FLOPS.items() if name in kind), None)
+    if peaks is None:
+        return None
+    return flops_per_second / (peaks[dtype != "bfloat16"] * jax.device_count())
+
+
+def main(argv: Sequence[str]) -> None:
+    """The command."""
+    del argv
+    commands.keep_compiled_programs()
+    run = set_up(_CONFIG.value)
+    device = f"{jax.device_count()} x {jax.devices()[0].device_kind}"
+    print(json.dumps({"what": "setting", "device": device, "batch_size": run.config.train.batch_size}), flush=True)
+    for figures in benchmark(run, _STEPS.value):
+        print(json.dumps(figures), flush=True)
+
+
+if __name__ == "__main__":
+    flags.mark_flag_as_required("config")
+    commands.run(main)

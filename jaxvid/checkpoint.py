@@ -1,0 +1,113 @@
+"""Checkpoints: every Orbax call.
+
+A checkpoint holds the training state, the position of the data iterator and the progress of the loop. The best one by
+the monitored metric and the last are kept.
+"""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import jax
+import orbax.checkpoint as ocp
+from jaxtyping import PyTree
+from orbax.checkpoint import checkpoint_managers
+
+from jaxvid.parallel import replicate_globally
+from jaxvid.steps import TrainState
+
+DIRECTORY = "checkpoints"
+
+
+def lower_is_better(monitor: str) -> bool:
+    """Whether the metric called `monitor` should fall."""
+    return monitor.endswith("loss")
+
+
+def open_checkpoints(workdir: Path, monitor: str) -> ocp.CheckpointManager:
+    """The checkpoints of a run; saving goes on in the background until `close`."""
+    best = checkpoint_managers.BestN(
+        get_metric_fn=lambda metrics: metrics[monitor],
+        reverse=lower_is_better(monitor),
+        n=1,
+        keep_checkpoints_without_metrics=False,
+    )
+    policy = checkpoint_managers.AnyPreservationPolicy([checkpoint_managers.LatestN(n=1), best])
+    return ocp.CheckpointManager(
+        os.path.abspath(workdir / DIRECTORY),
+        options=ocp.CheckpointManagerOptions(
+            preservation_policy=policy,
+            cleanup_tmp_directories=True,
+            best_fn=lambda metrics: metrics[monitor],
+            best_mode="min" if lower_is_better(monitor) else "max",
+        ),
+        item_handlers={"state": ocp.PyTreeCheckpointHandler(), "loop": ocp.JsonCheckpointHandler()},
+    )
+
+
+def save(
+    checkpoints: ocp.CheckpointManager,
+    state: TrainState,
+    *,
+    loop: dict[str, Any],
+    metrics: dict[str, float] | None = None,
+) -> None:
+    """Saves a checkpoint under the state's step, unless there is one.
+
+    Args:
+      checkpoints: of the run.
+      state: as it comes out of a step.
+      loop: JSON-ready, what the loop needs to go on, the data iterator's position included.
+      metrics: of the evaluation of this state; one saved without them is never the best.
+    """
+    step = int(state.step)
+    if step in checkpoints.all_steps():
+        return
+    items = ocp.args.Composite(state=ocp.args.PyTreeSave(replicate_globally(state)), loop=ocp.args.JsonSave(loop))
+    checkpoints.save(step, args=items, metrics=metrics, force=True)
+
+
+def restore_last(checkpoints: ocp.CheckpointManager, like: TrainState) -> tuple[TrainState, dict[str, Any]] | None:
+    """The last state and what the loop needs to go on, or None where there is no checkpoint."""
+    step = checkpoints.latest_step()
+    if step is None:
+        return None
+    items = ocp.args.Composite(state=_restore_as(replicate_globally(like)), loop=ocp.args.JsonRestore())
+    restored = checkpoints.restore(step, args=items)
+    return restored["state"], restored["loop"]
+
+
+def resolve_step(checkpoints: ocp.CheckpointManager, which: str) -> int:
+    """The step of the checkpoint called `which`: "best", "last" or a number.
+
+    Raises:
+      ValueError: if there is no such checkpoint, naming those that are there.
+    """
+    steps = sorted(checkpoints.all_steps())
+    if not steps:
+        raise ValueError(f"{checkpoints.directory} holds no checkpoint yet; train first")
+    if which == "last":
+        return steps[-1]
+    if which == "best":
+        best = checkpoints.best_step()
+        return steps[-1] if best is None else best
+    if not which.isdigit() or int(which) not in steps:
+        raise ValueError(f"there is no checkpoint {which!r}; allowed: best, last, {', '.join(map(str, steps))}")
+    return int(which)
+
+
+def restore_variables(checkpoints: ocp.CheckpointManager, step: int) -> dict[str, PyTree]:
+    """What `model.apply` takes, of the checkpoint at `step`, on the first device of this process."""
+    sharding = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+    saved = checkpoints.item_metadata(step)["state"]
+    wanted = {name: saved[name] for name in ("params", "model_state")}
+    wanted = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), wanted)
+    items = ocp.args.Composite(state=_restore_as(wanted, partial_restore=True))
+    restored = checkpoints.restore(step, args=items)["state"]
+    return {"params": restored["params"], **restored["model_state"]}
+
+
+def _restore_as(like: PyTree, **options: Any) -> ocp.args.PyTreeRestore:
+    """Restores arrays with the shapes, types and shardings of `like`."""
+    restore_args = ocp.checkpoint_utils.construct_restore_args(like)
+    return ocp.args.PyTreeRestore(like, restore_args=restore_args, **options)

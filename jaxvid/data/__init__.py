@@ -1,0 +1,1 @@
+"""From video files and prepared datasets to batches of clips."""

@@ -1,0 +1,197 @@
+"""Clips of a prepared TFDS dataset: stored records, which of them a split holds, and their frames.
+
+A split is named as TFDS names it ("train", "train+val"), with an optional fold: "train@0/10" is the first of ten folds
+of train, "train@!0/10" all but that. Folds are stratified by class and keep the clips of one source video together.
+TensorFlow is not needed to read.
+"""
+
+import dataclasses
+import functools
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+import tensorflow_datasets as tfds
+from jaxtyping import Float, Int, UInt8
+from sklearn.model_selection import StratifiedGroupKFold
+from tensorflow_datasets.proto import tf_example_pb2
+from tqdm import tqdm
+
+# Generated code, of which type checkers see nothing.
+_Example: Any = tf_example_pb2.Example  # pyright: ignore[reportAttributeAccessIssue]
+_SPLIT = re.compile(r"(?P<base>[^@]+)(@(?P<others>!?)(?P<fold>\d+)/(?P<folds>\d+))?")
+
+
+@dataclasses.dataclass(frozen=True)
+class Clip:
+    """One stored clip: JPEG frames, and what is known of it."""
+
+    frames: Sequence[bytes]
+    label: int
+    fps: float
+    source: str
+    filename: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Catalogue:
+    """What is known of every clip of a split without decoding a frame, one entry a clip."""
+
+    labels: Int[np.ndarray, "clip"]
+    num_frames: Int[np.ndarray, "clip"]
+    fps: Float[np.ndarray, "clip"]
+    sources: list[str]
+    filenames: list[str]
+
+    def take(self, indices: Int[np.ndarray, "selected"]) -> "Catalogue":
+        """The entries at `indices`, in that order."""
+        return Catalogue(
+            self.labels[indices],
+            self.num_frames[indices],
+            self.fps[indices],
+            [self.sources[i] for i in indices],
+            [self.filenames[i] for i in indices],
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class ClipSplit:
+    """The clips of one split, by position.
+
+    Attributes:
+      name: as in the config.
+      records: random access to the serialised examples of the dataset.
+      indices: the records that belong to the split.
+      catalogue: one entry for each of `indices`.
+      class_names: the dataset's, in the order of the labels.
+    """
+
+    name: str
+    records: Sequence[bytes]
+    indices: Int[np.ndarray, "clip"]
+    catalogue: Catalogue
+    class_names: list[str]
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, position: int) -> Clip:
+        return parse_clip(self.records[int(self.indices[position])])
+
+
+def parse_clip(record: bytes) -> Clip:
+    """The clip in a serialised tf.train.Example; frames stay encoded, so that only those needed get decoded."""
+    feature = _Example.FromString(record).features.feature
+    return Clip(
+        frames=feature["video"].bytes_list.value,
+        label=feature["label"].int64_list.value[0],
+        fps=feature["fps"].float_list.value[0],
+        source=feature["source"].bytes_list.value[0].decode(),
+        filename=feature["filename"].bytes_list.value[0].decode(),
+    )
+
+
+def decode_frames(
+    frames: Sequence[bytes], indices: Int[np.ndarray, "time"]
+) -> UInt8[np.ndarray, "time height width 3"]:
+    """The RGB pictures of the JPEG frames at `indices`; a frame named twice is decoded once."""
+    needed, positions = np.unique(indices, return_inverse=True)
+    return np.stack([_decode_jpeg(frames[i]) for i in needed])[positions]
+
+
+def class_names(builder: tfds.core.DatasetBuilder) -> list[str]:
+    """The names of a dataset's classes, in the order of the labels."""
+    return list(_features(builder)["label"].names)
+
+
+def frame_size(builder: tfds.core.DatasetBuilder) -> tuple[int, int]:
+    """Height and width of a dataset's frames."""
+    height, width, _ = _features(builder)["video"].feature.shape
+    return height, width
+
+
+def open_split(builder: tfds.core.DatasetBuilder, split: str) -> ClipSplit:
+    """The clips of `split`, a name as this module's docstring has it, of a prepared dataset.
+
+    Raises:
+      ValueError: if the name cannot be read, the dataset has no such split, or the split is empty.
+    """
+    match = _SPLIT.fullmatch(split)
+    if match is None:
+        raise ValueError(f"split {split!r} is not NAME, NAME+NAME, NAME@FOLD/FOLDS or NAME@!FOLD/FOLDS")
+    for name in match["base"].split("+"):
+        if name.split("[")[0] not in builder.info.splits:
+            raise ValueError(
+                f"{builder.info.full_name} has no split {name!r}; it has: {', '.join(builder.info.splits)}"
+            )
+    records, catalogue = _read_catalogue(str(builder.data_path), match["base"])
+    indices = np.arange(len(records))
+    if match["fold"]:
+        in_fold = fold_of(catalogue, int(match["folds"])) == int(match["fold"])
+        if not in_fold.any():
+            raise ValueError(f"split {split!r} is empty: folds count from 0")
+        indices = indices[~in_fold if match["others"] else in_fold]
+    if not len(indices):
+        raise ValueError(f"split {split!r} of {builder.info.full_name} holds no clip")
+    return ClipSplit(split, records, indices, catalogue.take(indices), class_names(builder))
+
+
+def fold_of(catalogue: Catalogue, num_folds: int) -> Int[np.ndarray, "clip"]:
+    """The fold of every clip, stratified by class, sources kept together, the same at every call.
+
+    Raises:
+      ValueError: if there are fewer than two folds, or fewer sources than folds.
+    """
+    num_sources = len(set(catalogue.sources))
+    if not 2 <= num_folds <= num_sources:
+        raise ValueError(f"{num_folds} folds of {num_sources} source videos: allowed are 2 to {num_sources}")
+    # Records are stored in the order of a hash; sorting by name makes the folds depend on the clips alone.
+    order = np.argsort(catalogue.filenames)
+    labels, sources = catalogue.labels[order], np.asarray(catalogue.sources)[order]
+    folds = np.empty(len(order), int)
+    splitter = StratifiedGroupKFold(num_folds, shuffle=True, random_state=0)
+    for fold, (_, members) in enumerate(splitter.split(labels, labels, sources)):
+        folds[order[members]] = fold
+    return folds
+
+
+def shared_sources(one: ClipSplit, other: ClipSplit) -> list[str]:
+    """The source videos that have clips in both splits, where figures on one flatter a model trained on the other."""
+    return sorted(set(one.catalogue.sources) & set(other.catalogue.sources))
+
+
+def _features(builder: tfds.core.DatasetBuilder) -> Any:
+    # TFDS declares them as None or of a type without items.
+    return builder.info.features
+
+
+def _decode_jpeg(frame: bytes) -> UInt8[np.ndarray, "height width 3"]:
+    picture = cv2.imdecode(np.frombuffer(frame, np.uint8), cv2.IMREAD_COLOR_RGB)
+    if picture is None:
+        raise ValueError(
+            "a stored frame is no JPEG picture: the data set is damaged; remove its folder and build it again"
+        )
+    return np.asarray(picture, np.uint8)
+
+
+@functools.lru_cache(maxsize=8)
+def _read_catalogue(data_path: str, split: str) -> tuple[Sequence[bytes], Catalogue]:
+    """Records and catalogue of an unfolded split. Cached: the splits of one run are mostly folds of the same."""
+    builder: Any = tfds.builder_from_directory(data_path)
+    records = builder.as_data_source(split, deserialize_method=tfds.decode.DeserializeMethod.RAW_BYTES)
+    positions = tqdm(range(len(records)), f"Reading {split}", unit="clip", leave=False)
+    clips = [_facts(parse_clip(records[position])) for position in positions]
+    return records, Catalogue(
+        labels=np.asarray([label for label, *_ in clips], int),
+        num_frames=np.asarray([num_frames for _, num_frames, *_ in clips], int),
+        fps=np.asarray([fps for _, _, fps, *_ in clips], float),
+        sources=[source for *_, source, _ in clips],
+        filenames=[filename for *_, filename in clips],
+    )
+
+
+def _facts(clip: Clip) -> tuple[int, int, float, str, str]:
+    """What a catalogue keeps of a clip: all but its frames."""
+    return clip.label, len(clip.frames), clip.fps, clip.source, clip.filename

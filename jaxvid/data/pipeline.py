@@ -1,0 +1,110 @@
+"""The input pipeline: positions -> records -> sampled frames -> decoded pictures -> batches of uint8, with Grain."""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import grain
+import numpy as np
+from jaxtyping import Bool, Int, UInt8
+
+from jaxvid.data.clips import Clip, ClipSplit, decode_frames
+from jaxvid.data.sampling import evaluation_frames, training_frames
+from jaxvid.types import ConfigDict
+
+
+class EvaluationBatch(NamedTuple):
+    """Views of clips, padded to a full batch.
+
+    Attributes:
+      frames: the pictures; zeros where `mask` is False.
+      clip_index: position of each view's clip in its split.
+      mask: which rows are views.
+    """
+
+    frames: UInt8[np.ndarray, "batch time height width 3"]
+    clip_index: Int[np.ndarray, "batch"]
+    mask: Bool[np.ndarray, "batch"]
+
+
+def training_batches(
+    split: ClipSplit,
+    clip: ConfigDict,
+    *,
+    batch_size: int,
+    seed: int,
+    num_threads: int,
+    num_workers: int = 0,
+    shard: tuple[int, int] = (0, 1),
+) -> grain.DatasetIterator:
+    """An endless iterator over batches `{"frames": uint8 (batch, time, height, width, 3), "label": int32 (batch,)}`.
+
+    Each epoch has an order of its own, and batches run on across its end, so that none is incomplete. The iterator's
+    `get_state` and `set_state` hold its position.
+
+    Args:
+      split: the clips.
+      clip: that section of the config.
+      batch_size: of this process.
+      seed: of order and sampling.
+      num_threads: that read and decode, in each worker.
+      num_workers: worker processes; 0 reads in this one.
+      shard: (index, count) of this process: it takes every count-th clip of the common order, so that a global batch
+        holds the same clips whatever the number of processes.
+    """
+
+    def load(position: int, rng: np.random.Generator) -> dict[str, Any]:
+        stored = split[position]
+        frames = training_frames(len(stored.frames), stored.fps, clip, rng)
+        return {"frames": decode_frames(stored.frames, frames), "label": np.int32(stored.label)}
+
+    dataset = grain.MapDataset.range(len(split)).seed(seed).shuffle().repeat()[shard[0] :: shard[1]]
+    dataset = dataset.random_map(load).batch(batch_size)
+    # Elements are whole batches, so threads must be few: each holds one.
+    loaded = dataset.to_iter_dataset(grain.ReadOptions(num_threads=num_threads, prefetch_buffer_size=2 * num_threads))
+    if num_workers:
+        loaded = loaded.mp_prefetch(grain.MultiprocessingOptions(num_workers=num_workers))
+    return iter(loaded)
+
+
+def evaluation_views(
+    split: ClipSplit, clip: ConfigDict, *, num_threads: int, shard: tuple[int, int] = (0, 1)
+) -> Iterator[tuple[int, UInt8[np.ndarray, "view time height width 3"]]]:
+    """Every clip of the shard once: its position in the split and its views."""
+
+    def load(position: int) -> tuple[int, np.ndarray]:
+        return position, clip_views(split[position], clip)
+
+    dataset = grain.MapDataset.range(len(split))[shard[0] :: shard[1]].map(load)
+    return iter(
+        dataset.to_iter_dataset(grain.ReadOptions(num_threads=num_threads, prefetch_buffer_size=2 * num_threads))
+    )
+
+
+def clip_views(stored: Clip, clip: ConfigDict) -> UInt8[np.ndarray, "view time height width 3"]:
+    """The views of one clip in evaluation; a frame that several of them show is decoded once."""
+    frames = evaluation_frames(len(stored.frames), stored.fps, clip)
+    pictures = decode_frames(stored.frames, frames.reshape(-1))
+    return pictures.reshape(*frames.shape, *pictures.shape[1:])
+
+
+def evaluation_batches(
+    views: Iterator[tuple[int, UInt8[np.ndarray, "view time height width 3"]]], batch_size: int
+) -> Iterator[EvaluationBatch]:
+    """Views in full batches; the last one is padded with zeros and masked."""
+    rows = ((position, view) for position, clip_view in views for view in clip_view)
+    batch: list[tuple[int, np.ndarray]] = []
+    for row in rows:
+        batch.append(row)
+        if len(batch) == batch_size:
+            yield _pad(batch, batch_size)
+            batch = []
+    if batch:
+        yield _pad(batch, batch_size)
+
+
+def _pad(rows: list[tuple[int, np.ndarray]], batch_size: int) -> EvaluationBatch:
+    frames = np.zeros((batch_size, *rows[0][1].shape), np.uint8)
+    frames[: len(rows)] = [view for _, view in rows]
+    clip_index = np.zeros(batch_size, int)
+    clip_index[: len(rows)] = [position for position, _ in rows]
+    return EvaluationBatch(frames, clip_index, np.arange(batch_size) < len(rows))

@@ -1,0 +1,129 @@
+"""Which frames of a clip the network sees.
+
+All functions speak of positions in a clip of `num_frames` frames. A clip that is too short repeats its last frame.
+"""
+
+import numpy as np
+from jaxtyping import Int
+
+from jaxvid.types import ConfigDict
+
+SAMPLINGS = ("uniform", "random_segment", "consecutive", "fps")
+
+
+def _require_positive(**values: int | float) -> None:
+    for name, value in values.items():
+        if value <= 0:
+            raise ValueError(f"{name} must be positive, not {value}")
+
+
+def uniform(num_frames: int, length: int) -> Int[np.ndarray, "time"]:
+    """`length` frames evenly spaced over the clip: the middles of equal segments.
+
+    Raises:
+      ValueError: if num_frames or length is not positive.
+    """
+    _require_positive(num_frames=num_frames, length=length)
+    if num_frames <= length:
+        return np.minimum(np.arange(length), num_frames - 1)
+    return ((np.arange(length) + 0.5) * num_frames / length).astype(int)
+
+
+def random_segment(num_frames: int, length: int, rng: np.random.Generator) -> Int[np.ndarray, "time"]:
+    """One random frame of each of `length` equal segments (temporal segment networks, Wang et al., 2016).
+
+    Raises:
+      ValueError: if num_frames or length is not positive.
+    """
+    _require_positive(num_frames=num_frames, length=length)
+    if num_frames <= length:
+        return np.minimum(np.arange(length), num_frames - 1)
+    return ((np.arange(length) + rng.random(length)) * num_frames / length).astype(int)
+
+
+def window(num_frames: int, length: int, interval: int, start: int) -> Int[np.ndarray, "time"]:
+    """`length` frames, `interval` apart, from frame `start` on.
+
+    Raises:
+      ValueError: if num_frames, length or interval is not positive.
+    """
+    _require_positive(num_frames=num_frames, length=length, interval=interval)
+    return np.minimum(start + interval * np.arange(length), num_frames - 1)
+
+
+def window_starts(num_frames: int, length: int, interval: int, stride: int) -> Int[np.ndarray, "window"]:
+    """The first frames of all windows, `stride` apart; the last window ends on the last frame.
+
+    Raises:
+      ValueError: if num_frames, length, interval or stride is not positive.
+    """
+    _require_positive(num_frames=num_frames, length=length, interval=interval, stride=stride)
+    last = max(0, num_frames - 1 - interval * (length - 1))
+    return np.append(np.arange(0, last, stride), last)
+
+
+def sliding_windows(num_frames: int, length: int, interval: int, stride: int) -> Int[np.ndarray, "window time"]:
+    """Frames of every window, `stride` apart; the last one ends on the last frame.
+
+    A clip shorter than a window yields one window that repeats its last frame.
+
+    Raises:
+      ValueError: if num_frames, length, interval or stride is not positive.
+    """
+    starts = window_starts(num_frames, length, interval, stride)
+    return np.stack([window(num_frames, length, interval, start) for start in starts.tolist()])
+
+
+def resampled(num_frames: int, fps: float, target_fps: float) -> Int[np.ndarray, "frame"]:
+    """The frames that a clip of `fps` frames a second shows at the instants of `target_fps`: the last one begun.
+
+    Raises:
+      ValueError: if num_frames, fps or target_fps is not positive.
+    """
+    _require_positive(num_frames=num_frames, fps=fps, target_fps=target_fps)
+    count = max(1, round(num_frames * target_fps / fps))
+    # The small addend keeps an instant that falls on a frame from rounding down to the one before.
+    return np.minimum((np.arange(count) * fps / target_fps + 1e-6).astype(int), num_frames - 1)
+
+
+def check_sampling(clip: ConfigDict) -> None:
+    """Checks the section `clip` of a config before anything is read.
+
+    Raises:
+      ValueError: naming the key, its value and what is allowed.
+    """
+    if clip.sampling not in SAMPLINGS:
+        raise ValueError(f"config.clip.sampling is {clip.sampling!r}; allowed: {', '.join(SAMPLINGS)}")
+    for key in ("num_frames", "frame_interval", "window_stride"):
+        if clip[key] < 1:
+            raise ValueError(f"config.clip.{key} is {clip[key]}; allowed: 1 or more")
+    if clip.sampling == "fps" and clip.fps <= 0:
+        raise ValueError(f"config.clip.fps is {clip.fps}; sampling 'fps' needs a positive number of frames a second")
+
+
+def training_frames(num_frames: int, fps: float, clip: ConfigDict, rng: np.random.Generator) -> Int[np.ndarray, "time"]:
+    """The frames of one training sample; `clip` is that section of the config."""
+    if clip.sampling == "uniform":
+        return uniform(num_frames, clip.num_frames)
+    if clip.sampling == "random_segment":
+        return random_segment(num_frames, clip.num_frames, rng)
+    frames = _timeline(num_frames, fps, clip)
+    last_start = max(0, len(frames) - 1 - clip.frame_interval * (clip.num_frames - 1))
+    start = int(rng.integers(last_start + 1))
+    return frames[window(len(frames), clip.num_frames, clip.frame_interval, start)]
+
+
+def evaluation_frames(num_frames: int, fps: float, clip: ConfigDict) -> Int[np.ndarray, "view time"]:
+    """The frames of every view of a clip in evaluation, the same at each call.
+
+    One view for `uniform` and `random_segment` (the middles of the segments), all windows for `consecutive` and `fps`.
+    """
+    if clip.sampling in ("uniform", "random_segment"):
+        return uniform(num_frames, clip.num_frames)[None]
+    frames = _timeline(num_frames, fps, clip)
+    return frames[sliding_windows(len(frames), clip.num_frames, clip.frame_interval, clip.window_stride)]
+
+
+def _timeline(num_frames: int, fps: float, clip: ConfigDict) -> Int[np.ndarray, "frame"]:
+    """The frames among which windows are taken: all, or those at a fixed rate."""
+    return resampled(num_frames, fps, clip.fps) if clip.sampling == "fps" else np.arange(num_frames)

@@ -1,0 +1,208 @@
+"""A checkpoint and data in; metrics.json, predictions.csv and a report with pictures out."""
+
+import contextlib
+import dataclasses
+import datetime
+import json
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import ml_collections
+import numpy as np
+from absl import logging
+from jaxtyping import UInt8
+from tqdm import tqdm
+
+from jaxvid import checkpoint, parallel
+from jaxvid.config import load_config
+from jaxvid.data.clips import Clip, open_split, shared_sources
+from jaxvid.data.pipeline import clip_views, evaluation_batches
+from jaxvid.data.prepare import prepare
+from jaxvid.data.videos import EncodedClip, InvalidVideo, decode_clips, find_videos
+from jaxvid.inference import Probabilities, compile_probabilities, predict_split, predict_views
+from jaxvid.logbook import Row, read_rows
+from jaxvid.metrics import classification_figures, format_figures
+from jaxvid.models import create_model
+from jaxvid.predictions import Predictions, average_views, write_csv
+from jaxvid.report import write_report
+from jaxvid.types import ConfigDict
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluated:
+    """What one evaluation found.
+
+    Attributes:
+      predictions: of every clip.
+      frames_of: the pictures of a clip, by its place in `predictions`.
+      facts: what was evaluated, for the reader.
+    """
+
+    predictions: Predictions
+    frames_of: Callable[[int], UInt8[np.ndarray, "time height width 3"]]
+    facts: dict[str, str]
+
+
+def evaluate(
+    workdir: Path,
+    *,
+    split: str | None = None,
+    dataset: str | None = None,
+    data_dir: str | None = None,
+    manual_dir: str | None = None,
+    videos: Path | None = None,
+    which: str = "best",
+    output: Path | None = None,
+) -> dict[str, Any]:
+    """Evaluates a checkpoint of `workdir`, writes metrics.json, predictions.csv and report/, and returns the metrics.
+
+    The arguments are those of the command.
+
+    Raises:
+      ValueError: if the workdir, the checkpoint, the split or the data set is not there or does not fit.
+    """
+    config = load_config(workdir)
+    config.dataset.update(
+        {key: value for key, value in {"data_dir": data_dir, "manual_dir": manual_dir}.items() if value is not None}
+    )
+    with contextlib.closing(checkpoint.open_checkpoints(workdir, config.eval.monitor)) as checkpoints:
+        step = checkpoint.resolve_step(checkpoints, which)
+        variables = checkpoint.restore_variables(checkpoints, step)
+    probabilities = compile_probabilities(create_model(config.model), config.clip)
+    if videos is not None:
+        evaluated = evaluate_videos(probabilities, variables, videos, config)
+    else:
+        evaluated = evaluate_split(probabilities, variables, dataset, split, config)
+    figures = classification_figures(evaluated.predictions, num_resamples=config.eval.num_resamples)
+    facts = {
+        "Checkpoint": f"step {step} ({which}) of {workdir}",
+        **evaluated.facts,
+        "Model": f"{config.model.name}, {sum(leaf.size for leaf in jax.tree.leaves(variables['params'])):,} parameters",
+        "Input": f"{config.clip.num_frames} frames of {config.clip.height}x{config.clip.width}, {config.clip.sampling}",
+        "Device": f"{jax.device_count()} x {jax.devices()[0].device_kind}",
+        "Date": datetime.date.today().isoformat(),
+    }
+    if parallel.on_first_process():
+        _write(output or workdir, evaluated, {**figures, "evaluated": facts}, read_rows(workdir))
+    return figures
+
+
+def evaluate_split(
+    probabilities: Probabilities,
+    variables: Any,
+    dataset: str | None,
+    split: str | None,
+    config: ConfigDict,
+) -> Evaluated:
+    """Evaluates a split of a TFDS data set: of training's own, or of another with the same classes."""
+    own = prepare(config.dataset) if dataset in (None, config.dataset.name) else None
+    if own is not None:
+        evaluated = open_split(own, split or config.dataset.test_split)
+        overlap = shared_sources(evaluated, open_split(own, config.dataset.train_split))
+    else:
+        other = ml_collections.ConfigDict({**config.dataset.to_dict(), "name": dataset})
+        evaluated = open_split(prepare(other), split or config.dataset.test_split)
+        overlap = []
+    if len(evaluated.class_names) != len(config.dataset.class_names):
+        raise ValueError(
+            f"{dataset} has the classes {', '.join(evaluated.class_names)}; the model has learnt "
+            f"{', '.join(config.dataset.class_names)}"
+        )
+    facts = {"Data": f"{dataset or config.dataset.name}, split {evaluated.name}"}
+    if overlap:
+        logging.warning("%d source videos, such as %s, are in the training split too", len(overlap), overlap[0])
+        facts["Caution"] = f"{len(overlap)} source videos have clips in the training split too: the figures flatter"
+    predictions = predict_split(probabilities, variables, evaluated, config)
+    return Evaluated(predictions, lambda i: clip_views(evaluated[i], config.clip)[0], facts)
+
+
+def evaluate_videos(probabilities: Probabilities, variables: Any, directory: Path, config: ConfigDict) -> Evaluated:
+    """Evaluates the videos of a `<class>/<video>` tree; those that do not decode are left out, and named.
+
+    Raises:
+      ValueError: if a folder is no class of the model, or no video decodes.
+    """
+    class_names = list(config.dataset.class_names)
+    labels = label_videos(directory, class_names)
+    size = tuple(config.dataset.frame_size)
+    clips: list[Path] = []
+    invalid: list[InvalidVideo] = []
+
+    def views():
+        for decoded in tqdm(decode_clips(list(labels), size), "Evaluating videos", len(labels), unit="video"):
+            if isinstance(decoded, InvalidVideo):
+                invalid.append(decoded)
+                continue
+            clips.append(decoded.path)
+            yield len(clips) - 1, clip_views(_as_clip(decoded, labels[decoded.path]), config.clip)
+
+    batches = evaluation_batches(views(), parallel.local_multiple(config.eval.batch_size))
+    clip_index, outputs = predict_views(probabilities, variables, batches)
+    for video in invalid:
+        logging.warning("left out: %s: %s", video.path, video.reason)
+    if not clips:
+        raise ValueError(f"none of the {len(labels)} videos under {directory} decodes; the first: {invalid[0].reason}")
+    names = [str(path.relative_to(directory)) for path in clips]
+    predictions = Predictions(
+        names,
+        names,
+        np.asarray([labels[path] for path in clips]),
+        average_views(clip_index, outputs, len(clips)),
+        class_names,
+    )
+    facts = {"Data": f"videos of {directory}"}
+    if invalid:
+        facts["Left out"] = "; ".join(f"{video.path.relative_to(directory)}: {video.reason}" for video in invalid)
+
+    def frames_of(index: int) -> np.ndarray:
+        decoded = next(iter(decode_clips([clips[index]], size)))
+        assert isinstance(decoded, EncodedClip)
+        return clip_views(_as_clip(decoded, labels[clips[index]]), config.clip)[0]
+
+    return Evaluated(predictions, frames_of, facts)
+
+
+def label_videos(directory: Path, class_names: Sequence[str]) -> dict[Path, int]:
+    """The class of every video of a `<class>/<video>` tree, the folder names being `class_names` in any case.
+
+    Raises:
+      ValueError: if a folder with videos is no class, or there is no video.
+    """
+    classes = {name.casefold(): label for label, name in enumerate(class_names)}
+    labels = {}
+    for path in find_videos(directory):
+        folder = path.relative_to(directory).parts[0]
+        if folder.casefold() not in classes:
+            raise ValueError(f"{path}: {folder!r} is no class of the model; allowed folders: {', '.join(class_names)}")
+        labels[path] = classes[folder.casefold()]
+    if not labels:
+        raise ValueError(
+            f"{directory} holds no videos; expected are folders {', '.join(class_names)} with videos in them"
+        )
+    return labels
+
+
+def _as_clip(decoded: EncodedClip, label: int) -> Clip:
+    return Clip(decoded.frames, label, decoded.fps, str(decoded.path), str(decoded.path))
+
+
+def _write(output: Path, evaluated: Evaluated, metrics: dict[str, Any], history: list[Row]) -> None:
+    output.mkdir(parents=True, exist_ok=True)
+    unfinished = output / "metrics.json.tmp"
+    unfinished.write_text(json.dumps(metrics, indent=2) + "\n")
+    os.replace(unfinished, output / "metrics.json")
+    write_csv(evaluated.predictions, output / "predictions.csv")
+    report = write_report(
+        output / "report",
+        evaluated.predictions,
+        metrics,
+        history=history,
+        frames_of=evaluated.frames_of,
+        title=f"jaxvid: {metrics['evaluated']['Data']}",
+        details=metrics["evaluated"],
+    )
+    print(format_figures(metrics))
+    print(f"Report: {report}")

@@ -1,0 +1,17 @@
+"""Random keys that do not depend on how many devices share a batch."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Key
+
+
+def row_keys(key: Key[Array, ""], num_rows: int, axis_name: str | None) -> Key[Array, "row"]:
+    """One key for each row of this device's part of a batch, by the row's place in the whole batch.
+
+    Args:
+      key: the same on all devices.
+      num_rows: on this device.
+      axis_name: the mapped axis that the batch is split over, if any.
+    """
+    first = 0 if axis_name is None else jax.lax.axis_index(axis_name) * num_rows
+    return jax.vmap(lambda place: jax.random.fold_in(key, place))(first + jnp.arange(num_rows))

@@ -1,0 +1,53 @@
+"""Trains what a config describes and evaluates the best checkpoint; the same command goes on where a run stopped.
+
+    python -m jaxvid.main --config=configs/NAME.py[:key=value,...] --workdir=DIR [--config.SECTION.KEY=VALUE ...]
+
+Several processes, one a host: --coordinator=HOST:PORT --num_processes=N --process_id=I, or --distributed on a TPU pod
+or a cluster that JAX can ask.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from absl import flags, logging
+from ml_collections import config_flags
+
+from jaxvid import commands, parallel
+
+_CONFIG = config_flags.DEFINE_config_file("config", None, "config file, with its string argument after a colon")
+_WORKDIR = flags.DEFINE_string(
+    "workdir", None, "directory of the run; one that holds a run is gone on with", required=True
+)
+_COORDINATOR = flags.DEFINE_string("coordinator", None, "address of the first process, HOST:PORT")
+_NUM_PROCESSES = flags.DEFINE_integer("num_processes", None, "number of processes")
+_PROCESS_ID = flags.DEFINE_integer("process_id", None, "number of this process, from 0")
+_DISTRIBUTED = flags.DEFINE_bool("distributed", False, "join the other processes of a TPU pod or cluster")
+
+# What a shell shows for a program that SIGTERM ended.
+_EXIT_INTERRUPTED = 143
+
+
+def main(argv: Sequence[str]) -> int:
+    """The command."""
+    if len(argv) > 1:
+        raise ValueError(f"unexpected argument {argv[1]!r}; options begin with --")
+    commands.keep_compiled_programs()
+    if _DISTRIBUTED.value or _COORDINATOR.value:
+        parallel.start_processes(_COORDINATOR.value, _NUM_PROCESSES.value, _PROCESS_ID.value)
+    # Not at the top: importing them takes seconds, which --help and a misspelt flag need not wait for.
+    from jaxvid.evaluation import evaluate
+    from jaxvid.train import Interrupted, train
+
+    workdir = Path(_WORKDIR.value)
+    try:
+        train(_CONFIG.value, workdir)
+    except Interrupted as interruption:
+        logging.warning("%s", interruption)
+        return _EXIT_INTERRUPTED
+    evaluate(workdir)
+    return 0
+
+
+if __name__ == "__main__":
+    flags.mark_flag_as_required("config")
+    commands.run(main)

@@ -1,0 +1,45 @@
+"""The architectures, and how a config names one."""
+
+import dataclasses
+from types import MappingProxyType
+
+import jax.numpy as jnp
+from flax import linen as nn
+
+from jaxvid.models.backbone_lstm import BackboneLSTM
+from jaxvid.models.cnn_lstm import CNNLSTM
+from jaxvid.types import ConfigDict
+
+MODELS: MappingProxyType[str, type[nn.Module]] = MappingProxyType({"cnn_lstm": CNNLSTM, "backbone_lstm": BackboneLSTM})
+
+# Keys of config.model that say which model it is, or how it is trained, and are no fields of the module.
+_NOT_FIELDS = ("name",)
+_DTYPES = MappingProxyType({"float32": jnp.float32, "bfloat16": jnp.bfloat16})
+
+
+def create_model(config: ConfigDict, *, axis_name: str | None = None) -> nn.Module:
+    """The Flax module that `config` (the section `model` of a config) describes.
+
+    Args:
+      config: `name`, a key of MODELS, and fields of that module; dtypes by name.
+      axis_name: the mapped axis over which batch normalisation shares its statistics in training.
+
+    Raises:
+      ValueError: on an unknown model, field or dtype.
+    """
+    if config.name not in MODELS:
+        raise ValueError(f"config.model.name is {config.name!r}; allowed: {', '.join(MODELS)}")
+    model_class = MODELS[config.name]
+    fields = {key: value for key, value in config.items() if key not in _NOT_FIELDS}
+    allowed = {field.name for field in dataclasses.fields(model_class)} - {"parent", "name", "axis_name"}
+    unknown = sorted(set(fields) - allowed)
+    if unknown:
+        raise ValueError(
+            f"config.model has {', '.join(unknown)}, which {config.name!r} does not take; "
+            f"allowed: {', '.join(sorted(allowed))}"
+        )
+    for key in {"dtype", "param_dtype"} & set(fields):
+        if fields[key] not in _DTYPES:
+            raise ValueError(f"config.model.{key} is {fields[key]!r}; allowed: {', '.join(_DTYPES)}")
+        fields[key] = _DTYPES[fields[key]]
+    return model_class(axis_name=axis_name, **fields)

@@ -1,0 +1,108 @@
+"""Activation sites: every nonlinearity of a network, fixed at construction or held as data in the state.
+
+A site in adaptive mode applies one parametric family,
+
+    x > 0:   min(x, cap)
+    x <= 0:  slope * x + scale * expm1(x / tau),
+
+which holds ReLU, Leaky ReLU, ELU, CELU and ReLU6 exactly. Its four coefficients are an entry of the variable
+collection `activations`, so that another activation is another value of the state and compiles nothing.
+"""
+
+from collections.abc import Callable
+from types import MappingProxyType
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import linen as nn
+from jaxtyping import Array, Float
+
+ACTIVATIONS: MappingProxyType[str, Callable[[jax.Array], jax.Array]] = MappingProxyType(
+    {
+        "relu": jax.nn.relu,
+        "leaky_relu": jax.nn.leaky_relu,
+        "elu": jax.nn.elu,
+        "celu": jax.nn.celu,
+        "relu6": jax.nn.relu6,
+        "silu": jax.nn.silu,
+        "gelu": jax.nn.gelu,
+        "tanh": jnp.tanh,
+        "sigmoid": jax.nn.sigmoid,
+    }
+)
+
+
+class Coefficients(NamedTuple):
+    """A member of the parametric family; the order is that of the array a site stores."""
+
+    slope: float
+    scale: float
+    tau: float
+    cap: float
+
+
+# The constants are the defaults of jax.nn: slope 0.01 for Leaky ReLU, alpha 1 for ELU and CELU.
+FAMILY = MappingProxyType(
+    {
+        "relu": Coefficients(slope=0.0, scale=0.0, tau=1.0, cap=np.inf),
+        "leaky_relu": Coefficients(slope=0.01, scale=0.0, tau=1.0, cap=np.inf),
+        "elu": Coefficients(slope=0.0, scale=1.0, tau=1.0, cap=np.inf),
+        "celu": Coefficients(slope=0.0, scale=1.0, tau=1.0, cap=np.inf),
+        "relu6": Coefficients(slope=0.0, scale=0.0, tau=1.0, cap=6.0),
+    }
+)
+
+
+def get_activation(name: str) -> Callable[[jax.Array], jax.Array]:
+    """The plain function called `name`.
+
+    Raises:
+      ValueError: if there is no such activation.
+    """
+    if name not in ACTIVATIONS:
+        raise ValueError(f"unknown activation {name!r}; allowed: {', '.join(ACTIVATIONS)}")
+    return ACTIVATIONS[name]
+
+
+def family_coefficients(name: str) -> Float[np.ndarray, "4"]:
+    """The coefficients with which the parametric family is the activation called `name`.
+
+    Raises:
+      ValueError: if the family does not hold that activation.
+    """
+    if name not in FAMILY:
+        raise ValueError(f"activation {name!r} cannot adapt; adaptive sites take one of: {', '.join(FAMILY)}")
+    return np.asarray(FAMILY[name], np.float32)
+
+
+def parametric_activation(x: Float[Array, "..."], coefficients: Float[Array, "4"]) -> Float[Array, "..."]:
+    """The family of this module's docstring, with `coefficients` in the order of `Coefficients`."""
+    slope, scale, tau, cap = coefficients.astype(x.dtype)
+    positive = x > 0
+    # expm1 of a large positive x is infinite, and its gradient NaN, although the branch is not taken.
+    negative_part = jnp.where(positive, 0, x)
+    return jnp.where(positive, jnp.minimum(x, cap), slope * negative_part + scale * jnp.expm1(negative_part / tau))
+
+
+class Activation(nn.Module):
+    """One activation site.
+
+    Attributes:
+      function: a name in ACTIVATIONS; in adaptive mode one in FAMILY, with which the site starts.
+      adaptive: whether the site reads its coefficients from the collection `activations`.
+    """
+
+    function: str = "relu"
+    adaptive: bool = False
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "..."]) -> Float[Array, "..."]:
+        """Applies the site's activation elementwise."""
+        if not self.adaptive:
+            return get_activation(self.function)(x)
+        coefficients = self.variable(
+            "activations", "coefficients", lambda: jnp.asarray(family_coefficients(self.function))
+        )
+        return parametric_activation(x, coefficients.value)

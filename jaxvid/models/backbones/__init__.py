@@ -1,0 +1,29 @@
+"""The ImageNet CNNs that turn single frames into features."""
+
+from types import MappingProxyType
+from typing import Any
+
+from jaxvid.models.backbones.backbone import Architecture, Backbone
+from jaxvid.models.backbones.inception import INCEPTION_RESNET_V2, INCEPTION_V3
+from jaxvid.models.backbones.mobilenet import MOBILENET
+from jaxvid.models.backbones.resnet import RESNET50
+from jaxvid.models.backbones.vgg import VGG16, VGG19
+from jaxvid.models.backbones.xception import XCEPTION
+
+BACKBONES: MappingProxyType[str, Architecture] = MappingProxyType(
+    {
+        architecture.name: architecture
+        for architecture in (VGG16, VGG19, INCEPTION_V3, XCEPTION, RESNET50, MOBILENET, INCEPTION_RESNET_V2)
+    }
+)
+
+
+def create_backbone(name: str, **fields: Any) -> Backbone:
+    """The Flax module of the architecture called `name`, with the other fields of `Backbone` given.
+
+    Raises:
+      ValueError: if there is no such architecture.
+    """
+    if name not in BACKBONES:
+        raise ValueError(f"unknown backbone {name!r}; allowed: {', '.join(BACKBONES)}")
+    return Backbone(BACKBONES[name], **fields)

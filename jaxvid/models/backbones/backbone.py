@@ -1,0 +1,117 @@
+"""The module that runs any of the ImageNet architectures over single frames."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from jaxtyping import Array, Float
+
+from jaxvid.models.backbones.graph import GlobalPool, Options, Series, apply_series
+
+Frames = Float[Array, "frame height width channel"]
+
+# Mean of ImageNet in blue, green, red, as Caffe's models were trained with.
+_CAFFE_MEAN = (103.939, 116.779, 123.68)
+
+
+def caffe_scaling(frames: Frames) -> Frames:
+    """Frames of red, green, blue in 0..255 as blue, green, red less the mean of ImageNet."""
+    return frames[..., ::-1] - jnp.asarray(_CAFFE_MEAN, frames.dtype)
+
+
+def symmetric_scaling(frames: Frames) -> Frames:
+    """Frames in 0..255 brought to -1..1."""
+    return frames / 127.5 - 1
+
+
+# Architectures are compared by identity: each is one constant of this package, and thousands of layers need no hashing.
+@dataclass(frozen=True, eq=False)
+class Architecture:
+    """An ImageNet CNN: its layers, and what else belongs to it.
+
+    Attributes:
+      name: its key in BACKBONES.
+      layers: from the scaled frame to the last feature maps.
+      top: the layers of the classifier, from the feature maps to the logits, for a number of classes.
+      scaling: of frames in 0..255.
+      default_size: height and width of the frames that the published weights were trained on.
+      minimum_size: smallest height and width of a frame.
+      num_features: channels of the last feature maps.
+      activation: name of its own activation.
+    """
+
+    name: str
+    layers: Series
+    top: Callable[[int], Series]
+    scaling: Callable[[jax.Array], jax.Array]
+    default_size: int
+    minimum_size: int
+    num_features: int
+    activation: str = "relu"
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+class Backbone(nn.Module):
+    """An ImageNet CNN over single frames.
+
+    Attributes:
+      architecture: a value of BACKBONES.
+      include_top: whether the output is class probabilities instead of pooled features.
+      num_classes: of the classifier; ImageNet's 1000 for the published weights.
+      activation: name of the activation at every site; None for the architecture's own.
+      adaptive: whether the sites read their coefficients from the state.
+      axis_name: mapped axis over which batch normalisation shares its statistics in training.
+      dtype: of the computation.
+      param_dtype: of the parameters.
+    """
+
+    architecture: Architecture
+    include_top: bool = False
+    num_classes: int = 1000
+    activation: str | None = None
+    adaptive: bool = False
+    axis_name: str | None = None
+    dtype: Any = jnp.float32
+    param_dtype: Any = jnp.float32
+
+    @nn.nowrap
+    def series(self) -> Series:
+        """All layers from the scaled frame to the output, less the softmax."""
+        top = self.architecture.top(self.num_classes) if self.include_top else (GlobalPool(),)
+        return self.architecture.layers + top
+
+    @nn.compact
+    def __call__(self, frames: Frames, *, train: bool) -> Float[Array, "frame features"]:
+        """Pooled features, or with `include_top` class probabilities, in float32.
+
+        Args:
+          frames: red, green, blue in 0..255, not scaled otherwise: the scaling is the architecture's.
+          train: whether batch normalisation takes, and updates, the statistics of the batch. A frozen backbone is
+            called with False.
+
+        Raises:
+          ValueError: if the frames have not three channels, or are smaller than the architecture can take.
+        """
+        architecture = self.architecture
+        height, width, channels = frames.shape[1:]
+        if channels != 3 or min(height, width) < architecture.minimum_size:
+            raise ValueError(
+                f"frames of {height}x{width} with {channels} channels given to {architecture.name}; allowed: "
+                f"{architecture.minimum_size}x{architecture.minimum_size} or larger, with 3 channels"
+            )
+        options = Options(
+            train=train,
+            activation=self.activation or architecture.activation,
+            adaptive=self.adaptive,
+            axis_name=self.axis_name,
+            dtype=self.dtype,
+            param_dtype=self.param_dtype,
+        )
+        x = architecture.scaling(frames.astype(jnp.float32)).astype(self.dtype)
+        x = apply_series(self.series(), x, options).astype(jnp.float32)
+        return nn.softmax(x) if self.include_top else x

@@ -1,0 +1,330 @@
+"""Networks as data: layers in series and in parallel, which one module runs and weight files are matched against.
+
+A network is a tuple of layers, applied one after the other; `Parallel` holds tuples that all take the same input.
+Running a layer creates its Flax module in whichever module is being called.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeAlias
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from jaxtyping import Array, Float
+
+from jaxvid.models.activations import Activation
+
+Padding: TypeAlias = str | tuple[tuple[int, int], tuple[int, int]]
+Maps: TypeAlias = Float[Array, "frame height width channel"]
+NewMaps: TypeAlias = Float[Array, "frame new_height new_width new_channel"]
+
+
+class Options(NamedTuple):
+    """What all layers of one call share; see the fields of the same names of `Backbone`."""
+
+    train: bool
+    activation: str
+    adaptive: bool
+    axis_name: str | None
+    dtype: Any
+    param_dtype: Any
+
+
+@dataclass(frozen=True)
+class Conv:
+    """A 2D convolution; 'SAME' pads as TensorFlow does, more at the end where the padding is odd."""
+
+    name: str
+    features: int
+    kernel: tuple[int, int]
+    stride: int = 1
+    padding: Padding = "SAME"
+    use_bias: bool = False
+
+    def __call__(self, x: Maps, options: Options) -> NewMaps:
+        """The convolution of `x`."""
+        return nn.Conv(
+            self.features,
+            self.kernel,
+            strides=self.stride,
+            padding=self.padding,
+            use_bias=self.use_bias,
+            kernel_init=nn.initializers.glorot_uniform(),
+            dtype=options.dtype,
+            param_dtype=options.param_dtype,
+            name=self.name,
+        )(x)
+
+
+def depthwise_conv(
+    x: Maps, kernel: Float[Array, "3 3 1 channel"], *, stride: int, padding: tuple[int, int]
+) -> Float[Array, "frame new_height new_width channel"]:
+    """A 3x3 convolution of every channel by itself, with zeros `padding` before and after both height and width.
+
+    On a CPU it is a sum of nine shifted products: XLA's grouped convolution took 12 to 25 times as long forwards and 3
+    to 14 times backwards (16 frames, 14x14x512 to 112x112x32, two cores).
+    """
+
+    def grouped(x: jax.Array, kernel: jax.Array) -> jax.Array:
+        return jax.lax.conv_general_dilated(
+            x,
+            kernel,
+            (stride, stride),
+            (padding, padding),
+            dimension_numbers=("NHWC", "HWIO", "NHWC"),
+            feature_group_count=x.shape[-1],
+        )
+
+    def shifted(x: jax.Array, kernel: jax.Array) -> jax.Array:
+        padded = jnp.pad(x, ((0, 0), padding, padding, (0, 0)))
+        # Where a window's first row or column stands, for each of the outputs; the last window must fit.
+        height, width = padded.shape[1] - 2, padded.shape[2] - 2
+        shifts = [(i, j) for i in range(3) for j in range(3)]
+        return sum(
+            (padded[:, i : i + height : stride, j : j + width : stride] * kernel[i, j, 0] for i, j in shifts[1:]),
+            start=padded[:, :height:stride, :width:stride] * kernel[0, 0, 0],
+        )
+
+    return jax.lax.platform_dependent(x, kernel, cpu=shifted, default=grouped)
+
+
+class Depthwise3x3(nn.Module):
+    """The parameters of a depthwise convolution, and the convolution."""
+
+    stride: int
+    padding: tuple[int, int]
+    dtype: Any
+    param_dtype: Any
+
+    @nn.compact
+    def __call__(self, x: Maps) -> NewMaps:
+        """The convolution of `x`."""
+        shape = (3, 3, 1, x.shape[-1])
+        kernel = self.param("kernel", nn.initializers.glorot_uniform(), shape, self.param_dtype)
+        x, kernel = x.astype(self.dtype), kernel.astype(self.dtype)
+        return depthwise_conv(x, kernel, stride=self.stride, padding=self.padding)
+
+
+@dataclass(frozen=True)
+class DepthwiseConv:
+    """A 3x3 convolution of every channel by itself, padded with zeros before and after height and width."""
+
+    name: str
+    stride: int = 1
+    padding: tuple[int, int] = (1, 1)
+
+    def __call__(self, x: Maps, options: Options) -> NewMaps:
+        """The convolution of `x`."""
+        return Depthwise3x3(self.stride, self.padding, options.dtype, options.param_dtype, name=self.name)(x)
+
+
+@dataclass(frozen=True)
+class SeparableConv:
+    """A depthwise 3x3 convolution followed by a pointwise one, with nothing between."""
+
+    name: str
+    features: int
+
+    @property
+    def parts(self) -> tuple[DepthwiseConv, Conv]:
+        """The two convolutions."""
+        return DepthwiseConv(f"{self.name}_depthwise"), Conv(f"{self.name}_pointwise", self.features, (1, 1))
+
+    def __call__(self, x: Maps, options: Options) -> NewMaps:
+        """The two convolutions of `x`."""
+        return apply_series(self.parts, x, options)
+
+
+@dataclass(frozen=True)
+class Norm:
+    """Batch normalisation; running statistics move by 0.01 a step, as in Keras."""
+
+    name: str
+    epsilon: float = 1e-3
+    use_scale: bool = True
+
+    def __call__(self, x: Maps, options: Options) -> Maps:
+        """`x` normalised over all but its channels."""
+        return nn.BatchNorm(
+            use_running_average=not options.train,
+            momentum=0.99,
+            epsilon=self.epsilon,
+            use_scale=self.use_scale,
+            axis_name=options.axis_name if options.train else None,
+            dtype=options.dtype,
+            param_dtype=options.param_dtype,
+            name=self.name,
+        )(x)
+
+
+@dataclass(frozen=True)
+class Dense:
+    """A fully connected layer."""
+
+    name: str
+    features: int
+
+    def __call__(self, x: Float[Array, "frame channel"], options: Options) -> Float[Array, "frame features"]:
+        """The product with the kernel, and the bias."""
+        return nn.Dense(
+            self.features,
+            kernel_init=nn.initializers.glorot_uniform(),
+            dtype=options.dtype,
+            param_dtype=options.param_dtype,
+            name=self.name,
+        )(x)
+
+
+@dataclass(frozen=True)
+class Site:
+    """An activation site."""
+
+    name: str
+
+    def __call__(self, x: Float[Array, "..."], options: Options) -> Float[Array, "..."]:
+        """The activation of `x`."""
+        return Activation(options.activation, options.adaptive, name=self.name)(x)
+
+
+@dataclass(frozen=True)
+class MaxPool:
+    """A maximum over windows."""
+
+    window: int
+    stride: int = 2
+    padding: Padding = "VALID"
+
+    def __call__(self, x: Maps, options: Options) -> NewMaps:
+        """The maxima."""
+        del options
+        # Flax takes pairs as well as a name, whatever its annotation says.
+        padding: Any = self.padding
+        return nn.max_pool(x, (self.window, self.window), (self.stride, self.stride), padding)
+
+
+@dataclass(frozen=True)
+class AveragePool:
+    """A 3x3 mean at stride 1, over what of the window lies inside the input."""
+
+    def __call__(self, x: Maps, options: Options) -> Maps:
+        """The means."""
+        del options
+        return nn.avg_pool(x, (3, 3), (1, 1), "SAME", count_include_pad=False)
+
+
+@dataclass(frozen=True)
+class GlobalPool:
+    """The mean over height and width, accumulated in float32."""
+
+    keepdims: bool = False
+
+    def __call__(self, x: Maps, options: Options) -> Float[Array, "..."]:
+        """The means."""
+        return x.mean(axis=(1, 2), keepdims=self.keepdims, dtype=jnp.float32).astype(options.dtype)
+
+
+@dataclass(frozen=True)
+class Flatten:
+    """All values of a frame in one vector."""
+
+    def __call__(self, x: Maps, options: Options) -> Float[Array, "frame features"]:
+        """The vectors."""
+        del options
+        return x.reshape(x.shape[0], -1)
+
+
+@dataclass(frozen=True)
+class Dropout:
+    """Dropout in training; it draws from the random stream `dropout`."""
+
+    rate: float
+
+    def __call__(self, x: Float[Array, "..."], options: Options) -> Float[Array, "..."]:
+        """`x` with values dropped."""
+        return nn.Dropout(self.rate, deterministic=not options.train)(x)
+
+
+@dataclass(frozen=True)
+class Concatenate:
+    """Joins branches along the channels."""
+
+    def __call__(self, branches: list[jax.Array]) -> jax.Array:
+        """All channels, in the order of the branches."""
+        return jnp.concatenate(branches, axis=-1)
+
+
+@dataclass(frozen=True)
+class Add:
+    """Joins two branches by the sum of the first and `scale` times the second."""
+
+    scale: float = 1.0
+
+    def __call__(self, branches: list[jax.Array]) -> jax.Array:
+        """The sum."""
+        first, second = branches
+        # Multiplying by 1 would only be one more operation to compile.
+        return first + second if self.scale == 1 else first + self.scale * second
+
+
+@dataclass(frozen=True)
+class Parallel:
+    """Series that all take the same input, and how their outputs are joined; an empty series hands its input on."""
+
+    branches: "tuple[Series, ...]"
+    join: Concatenate | Add = Concatenate()
+
+    def __call__(self, x: Maps, options: Options) -> NewMaps:
+        """The joined outputs."""
+        return self.join([apply_series(branch, x, options) for branch in self.branches])
+
+
+Layer: TypeAlias = (
+    Conv
+    | DepthwiseConv
+    | SeparableConv
+    | Norm
+    | Dense
+    | Site
+    | MaxPool
+    | AveragePool
+    | GlobalPool
+    | Flatten
+    | Dropout
+    | Parallel
+)
+Series: TypeAlias = tuple[Layer, ...]
+
+
+def apply_series(series: Series, x: Float[Array, "frame ..."], options: Options) -> Float[Array, "frame ..."]:
+    """The output of `series` for the input `x`; to be called inside a compact method, which gets the submodules."""
+    for layer in series:
+        x = layer(x, options)
+    return x
+
+
+def by_distance_from_output(series: Series) -> list[Layer]:
+    """All layers, the farthest from the output first and, at one distance, in the order of the branches.
+
+    The distance is the largest number of layers on a way to the output. This is the order in which Keras lists the
+    layers of a functional model (`keras.src.ops.function.map_graph`), and so that of its weight files.
+    """
+    ranked = sorted(_with_distance(series, 0), key=lambda pair: -pair[0])
+    return [layer for _, layer in ranked]
+
+
+def _with_distance(series: Series, after: int) -> Iterator[tuple[int, Layer]]:
+    distance = after
+    for layer in reversed(series):
+        if isinstance(layer, Parallel):
+            for branch in layer.branches:
+                yield from _with_distance(branch, distance + 1)
+        else:
+            yield distance, layer
+        distance += _length(layer)
+
+
+def _length(layer: Layer) -> int:
+    if not isinstance(layer, Parallel):
+        return 1
+    return 1 + max(sum(map(_length, branch)) for branch in layer.branches)

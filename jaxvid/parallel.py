@@ -1,0 +1,87 @@
+"""Many devices and many processes: the pmap wrapper, per-device batches, start and agreement of processes."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+from jaxtyping import PyTree, Shaped
+
+AXIS_NAME = "data"
+
+
+def start_processes(coordinator: str | None, num_processes: int | None, process_id: int | None) -> None:
+    """Joins this process to the others of a run; to be called before anything touches a device.
+
+    Without arguments the cluster (a TPU pod, Slurm, ...) tells them.
+    """
+    jax.distributed.initialize(coordinator, num_processes, process_id)
+
+
+def over_devices(step: Callable[..., Any]) -> Callable[..., Any]:
+    """`step(state, batch)` as one call for all devices of all processes.
+
+    The state is one replicated value without a device axis, given up to the call; the batch has a leading axis of this
+    process's devices (`split_over_devices`). What comes out must be the same on all devices.
+    """
+    return jax.pmap(step, axis_name=AXIS_NAME, in_axes=(None, 0), out_axes=None, donate_argnums=0)
+
+
+def over_local_devices(step: Callable[..., Any]) -> Callable[..., Any]:
+    """`step(variables, batch)` as one call for the devices of this process alone; results keep the device axis."""
+    return jax.pmap(step, in_axes=(None, 0), devices=jax.local_devices())
+
+
+def split_over_devices(batch: PyTree[Shaped[np.ndarray, "batch ..."]]) -> PyTree[Shaped[np.ndarray, "device row ..."]]:
+    """The batch of this process with a leading axis of its devices."""
+    num_devices = jax.local_device_count()
+    return jax.tree.map(lambda values: values.reshape(num_devices, -1, *values.shape[1:]), batch)
+
+
+def process_batch_size(key: str, batch_size: int) -> int:
+    """The part of a global batch that falls to this process.
+
+    Raises:
+      ValueError: naming the config key `key`, if the devices cannot share the batch evenly.
+    """
+    if batch_size < 1 or batch_size % jax.device_count():
+        raise ValueError(f"config.{key} is {batch_size}; {jax.device_count()} devices share it: allowed are multiples")
+    return batch_size // jax.process_count()
+
+
+def replicate_globally(state: PyTree) -> PyTree:
+    """A pmapped state as arrays over the devices of all processes, the only ones that Orbax saves."""
+    if jax.process_count() == 1:
+        return state
+    mesh = Mesh(np.asarray(jax.devices()), (AXIS_NAME,), axis_types=(AxisType.Auto,))
+    sharding = NamedSharding(mesh, PartitionSpec())
+    return jax.tree.map(lambda x: jax.make_array_from_process_local_data(sharding, np.asarray(x)), state)
+
+
+def gather_rows(rows: Shaped[np.ndarray, "row ..."]) -> Shaped[np.ndarray, "all ..."]:
+    """The rows of all processes, of which each may have another number."""
+    if jax.process_count() == 1:
+        return rows
+    counts = multihost_utils.process_allgather(np.asarray(len(rows)))
+    padded = np.zeros((counts.max(), *rows.shape[1:]), rows.dtype)
+    padded[: len(rows)] = rows
+    gathered = multihost_utils.process_allgather(padded)
+    return np.concatenate([part[:count] for part, count in zip(gathered, counts, strict=True)])
+
+
+def on_first_process() -> bool:
+    """Whether this process writes what all share."""
+    return jax.process_index() == 0
+
+
+def process_shard() -> tuple[int, int]:
+    """The index of this process and the number of processes."""
+    return jax.process_index(), jax.process_count()
+
+
+def local_multiple(batch_size: int) -> int:
+    """The smallest batch, not below `batch_size`, that the devices of this process share evenly."""
+    num_devices = jax.local_device_count()
+    return -(-batch_size // num_devices) * num_devices

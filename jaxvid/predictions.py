@@ -1,0 +1,176 @@
+"""What a model said about every clip of an evaluated split, in memory and as a CSV file."""
+
+import csv
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float, Int
+
+_FIRST_COLUMNS = ["clip", "source", "label", "predicted"]
+_PROBABILITY = "probability_"
+# Softmax in float32, averaged over views, is off by about 1e-6; logits passed by mistake are off by far more.
+_SUM_TOLERANCE = 1e-3
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """The clips of one evaluated split with their true classes and predicted probabilities.
+
+    Attributes:
+      clips: File name of every clip.
+      sources: The video every clip was cut from; clips of one source are not independent of one another.
+      labels: True class of every clip, an index into `class_names`.
+      probabilities: Probability of every class; rows sum to one.
+      class_names: At least two different names; of two, the last is the positive class.
+
+    Raises:
+      ValueError: if lengths disagree, a label is out of range or a row is not a distribution over the classes.
+    """
+
+    clips: list[str]
+    sources: list[str]
+    labels: Int[np.ndarray, " clip"]
+    probabilities: Float[np.ndarray, "clip class"]
+    class_names: list[str]
+
+    def __post_init__(self):
+        num_clips, num_classes = len(self.clips), len(self.class_names)
+        if num_classes < 2 or len(set(self.class_names)) != num_classes:
+            raise ValueError(f"class_names must be two or more different names, got {self.class_names}")
+        if len(self.sources) != num_clips:
+            raise ValueError(f"sources must have one entry for each of {num_clips} clips, got {len(self.sources)}")
+        if self.labels.shape != (num_clips,):
+            raise ValueError(f"labels must have shape ({num_clips},), one for each clip, got {self.labels.shape}")
+        if self.probabilities.shape != (num_clips, num_classes):
+            expected = (num_clips, num_classes)
+            raise ValueError(f"probabilities must have shape {expected} (clip, class), got {self.probabilities.shape}")
+        self._check_values()
+
+    def _check_values(self):
+        bad_labels = (self.labels < 0) | (self.labels >= len(self.class_names))
+        if bad_labels.any():
+            clip = int(np.argmax(bad_labels))
+            allowed = f"0 to {len(self.class_names) - 1}"
+            raise ValueError(f"label of clip {self.clips[clip]!r} must be {allowed}, got {self.labels[clip]}")
+        # Written so that NaN fails too.
+        valid = (self.probabilities >= 0).all(axis=1) & (np.abs(self.probabilities.sum(axis=1) - 1) <= _SUM_TOLERANCE)
+        if not valid.all():
+            clip = int(np.argmin(valid))
+            values = self.probabilities[clip].tolist()
+            raise ValueError(
+                f"probabilities of clip {self.clips[clip]!r} must be non-negative and sum to 1, got {values}"
+            )
+
+    @property
+    def predicted(self) -> Int[np.ndarray, " clip"]:
+        """The class of the highest probability; of equal ones the first."""
+        return self.probabilities.argmax(axis=1)
+
+
+def average_views(
+    clip_index: Int[np.ndarray, " view"], probabilities: Float[np.ndarray, "view class"], num_clips: int
+) -> Float[np.ndarray, "clip class"]:
+    """Mean probabilities over the views (windows, crops) of each clip, in float64.
+
+    Args:
+      clip_index: Which clip each view shows, in any order.
+      probabilities: Probability of every class for each view.
+      num_clips: Number of clips; every one must have a view.
+
+    Raises:
+      ValueError: if an index is outside 0 to num_clips - 1, or a clip has no view.
+    """
+    if len(clip_index) != len(probabilities):
+        raise ValueError(
+            f"clip_index and probabilities must be of one length, got {len(clip_index)} and {len(probabilities)}"
+        )
+    outside = (clip_index < 0) | (clip_index >= num_clips)
+    if outside.any():
+        raise ValueError(f"clip_index must be 0 to {num_clips - 1}, got {clip_index[outside][0]}")
+    views_per_clip = np.bincount(clip_index, minlength=num_clips)
+    missing = np.flatnonzero(views_per_clip == 0)
+    if missing.size:
+        raise ValueError(
+            f"every clip needs at least one view, but {missing.size} of {num_clips} clips have none; "
+            f"the first is clip {missing[0]}"
+        )
+    sums = np.zeros((num_clips, probabilities.shape[1]))
+    np.add.at(sums, clip_index, probabilities)
+    return sums / views_per_clip[:, None]
+
+
+def write_csv(predictions: Predictions, path: str | os.PathLike[str]) -> None:
+    """Write one row per clip: clip, source, label, predicted and a `probability_<class>` for each class.
+
+    Labels are class names, and probabilities have all their digits: `read_csv` gives the same values back.
+    An existing file is replaced once the new one is complete.
+    """
+    path = Path(path)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        # File names on disk need not be UTF-8; surrogateescape carries such bytes through.
+        with unfinished.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
+            writer = csv.writer(file)
+            writer.writerow(_FIRST_COLUMNS + [_PROBABILITY + name for name in predictions.class_names])
+            writer.writerows(_rows(predictions))
+        os.replace(unfinished, path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def _rows(predictions: Predictions):
+    names = predictions.class_names
+    columns = zip(
+        predictions.clips,
+        predictions.sources,
+        predictions.labels,
+        predictions.predicted,
+        predictions.probabilities.tolist(),
+        strict=True,
+    )
+    for clip, source, label, predicted, probabilities in columns:
+        yield [clip, source, names[label], names[predicted], *map(repr, probabilities)]
+
+
+def read_csv(path: str | os.PathLike[str]) -> Predictions:
+    """Read what `write_csv` wrote; probabilities come back as float64.
+
+    Raises:
+      ValueError: if the file does not have those columns, or a row does not fit them.
+    """
+    path = Path(path)
+    with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
+        reader = csv.reader(file)
+        class_names = _class_names(next(reader, []), path)
+        # line_num counts the lines of the file, which a name with a line break in it makes more than the rows.
+        parsed = [_parse_row(row, class_names, f"{path}, line {reader.line_num}") for row in reader]
+    return Predictions(
+        clips=[clip for clip, _, _, _ in parsed],
+        sources=[source for _, source, _, _ in parsed],
+        labels=np.array([label for _, _, label, _ in parsed], dtype=np.int64),
+        probabilities=np.array([row for _, _, _, row in parsed], dtype=np.float64).reshape(-1, len(class_names)),
+        class_names=class_names,
+    )
+
+
+def _class_names(header: Sequence[str], path: Path) -> list[str]:
+    first, rest = header[: len(_FIRST_COLUMNS)], header[len(_FIRST_COLUMNS) :]
+    if first != _FIRST_COLUMNS or not all(column.startswith(_PROBABILITY) for column in rest):
+        expected = ", ".join([*_FIRST_COLUMNS, f"{_PROBABILITY}<class>", "..."])
+        raise ValueError(f"{path}: columns must be {expected}, got {', '.join(header) or 'an empty file'}")
+    return [column.removeprefix(_PROBABILITY) for column in rest]
+
+
+def _parse_row(row: Sequence[str], class_names: list[str], where: str) -> tuple[str, str, int, list[float]]:
+    if len(row) != len(_FIRST_COLUMNS) + len(class_names):
+        raise ValueError(f"{where}: {len(_FIRST_COLUMNS) + len(class_names)} values expected, got {len(row)}")
+    clip, source, label, _, *probabilities = row
+    if label not in class_names:
+        raise ValueError(f"{where}: label must be one of {', '.join(class_names)}, got {label!r}")
+    try:
+        return clip, source, class_names.index(label), [float(value) for value in probabilities]
+    except ValueError as error:
+        raise ValueError(f"{where}: probabilities must be numbers, got {probabilities}") from error

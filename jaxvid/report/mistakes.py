@@ -1,0 +1,98 @@
+"""The clips a model was most sure and wrong about, as strips of frames."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from jaxtyping import Int, UInt8
+
+from jaxvid.predictions import Predictions
+
+_MAX_FRAMES = 8
+_STRIP_HEIGHT = 160
+_GAP = 3
+
+
+@dataclass(frozen=True, eq=False)
+class Mistake:
+    """A wrongly classified clip.
+
+    Attributes:
+      clip: File name.
+      source: The video that the clip was cut from.
+      label: Name of the true class.
+      predicted: Name of the class that the model took it for.
+      probability: What the model gave that class.
+      label_probability: What it gave the true class.
+      num_frames: Frames in the strip.
+      strip: Those frames side by side in order of time, RGB.
+    """
+
+    clip: str
+    source: str
+    label: str
+    predicted: str
+    probability: float
+    label_probability: float
+    num_frames: int
+    strip: UInt8[np.ndarray, "height width 3"]
+
+    def jpeg(self) -> bytes:
+        """The strip as a JPEG file."""
+        _, encoded = cv2.imencode(".jpg", cv2.cvtColor(self.strip, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 88])
+        return encoded.tobytes()
+
+
+def worst_mistakes(
+    predictions: Predictions, frames_of: Callable[[int], np.ndarray], *, limit: int = 8
+) -> list[Mistake]:
+    """The `limit` wrongly classified clips with the most probable wrong class, the worst first.
+
+    Args:
+      predictions: The evaluated split.
+      frames_of: Gives the frames of the clip at an index, (time, height, width, 3) uint8; asked for these clips only.
+      limit: The most to return.
+
+    Raises:
+      ValueError: if frames_of gives something else.
+    """
+    confidence = predictions.probabilities.max(axis=1)
+    wrong = np.flatnonzero(predictions.labels != predictions.predicted)
+    worst = wrong[np.argsort(-confidence[wrong], kind="stable")][:limit]
+    return [_mistake(predictions, int(index), frames_of(int(index))) for index in worst]
+
+
+def _mistake(predictions: Predictions, index: int, frames: np.ndarray) -> Mistake:
+    clip, names = predictions.clips[index], predictions.class_names
+    label, predicted = predictions.labels[index], predictions.predicted[index]
+    if frames.ndim != 4 or frames.shape[-1] != 3 or frames.dtype != np.uint8 or not frames.size:
+        raise ValueError(
+            f"frames_of must give (time, height, width, 3) uint8 frames, got {frames.shape} {frames.dtype} for {clip!r}"
+        )
+    shown = frames[_spread(len(frames), _MAX_FRAMES)]
+    return Mistake(
+        clip=clip,
+        source=predictions.sources[index],
+        label=names[label],
+        predicted=names[predicted],
+        probability=float(predictions.probabilities[index, predicted]),
+        label_probability=float(predictions.probabilities[index, label]),
+        num_frames=len(shown),
+        strip=_side_by_side(shown),
+    )
+
+
+def _spread(num_frames: int, limit: int) -> Int[np.ndarray, " time"]:
+    return np.linspace(0, num_frames - 1, min(num_frames, limit)).round().astype(int)
+
+
+def _side_by_side(frames: UInt8[np.ndarray, "time height width 3"]) -> UInt8[np.ndarray, "strip_height strip_width 3"]:
+    height, width = frames.shape[1:3]
+    scale = _STRIP_HEIGHT / height
+    size = (max(1, round(width * scale)), _STRIP_HEIGHT)
+    interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    resized = [cv2.resize(frame, size, interpolation=interpolation) for frame in frames]
+    gap = np.full((_STRIP_HEIGHT, _GAP, 3), 127, np.uint8)
+    with_gaps = [part for frame in resized for part in (frame, gap)][:-1]
+    return np.concatenate(with_gaps, axis=1)

@@ -1,0 +1,137 @@
+"""One step of training and of evaluation: pure functions of a state and one device's part of a batch."""
+
+from typing import Any
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+import optax
+from flax import linen as nn
+from jaxtyping import Array, Float, PyTree, UInt8
+
+from jaxvid.data.augment import augmented, mixup, preprocess
+from jaxvid.keys import row_keys
+from jaxvid.types import ConfigDict
+
+Batch = dict[str, Any]
+
+
+class TrainState(flax.struct.PyTreeNode):
+    """All that training changes.
+
+    Attributes:
+      step: training steps done, an int32 scalar.
+      params: what the optimizer updates.
+      model_state: the model's other collections (batch_stats, activations).
+      opt_state: the optimizer's.
+    """
+
+    # Typed loosely, as trees of this class hold shapes and shardings too.
+    step: PyTree
+    params: PyTree
+    model_state: PyTree
+    opt_state: PyTree
+
+    @property
+    def variables(self) -> dict[str, PyTree]:
+        """What `model.apply` takes."""
+        return {"params": self.params, **self.model_state}
+
+
+def create_state(model: nn.Module, optimizer: optax.GradientTransformation, clip: ConfigDict, seed: int) -> TrainState:
+    """A fresh state; `clip` is the section of the config that gives the size of the network's input."""
+    # Parameters do not depend on how many frames there are, and two initialise faster than sixteen.
+    clips = jnp.zeros((1, clip.num_frames, clip.height, clip.width, 3))
+
+    @jax.jit
+    def init(key):
+        variables = dict(model.init(key, clips, train=False))
+        params = variables.pop("params")
+        return TrainState(jnp.zeros((), jnp.int32), params, variables, optimizer.init(params))
+
+    return init(jax.random.key(seed))
+
+
+def train_step(
+    state: TrainState,
+    batch: Batch,
+    *,
+    model: nn.Module,
+    optimizer: optax.GradientTransformation,
+    class_weights: Float[Array, "classes"],
+    config: ConfigDict,
+    axis_name: str,
+) -> tuple[TrainState, dict[str, Float[Array, ""]]]:
+    """One update of the state.
+
+    Args:
+      state: the same on all devices.
+      batch: this device's part: `frames`, uint8 (batch, time, height, width, 3), and `label`, int32 (batch,).
+      model: created with the same `axis_name`.
+      optimizer: whose state is in `state`.
+      class_weights: of the loss.
+      config: the whole config; read are `seed`, `clip`, `augment` and `train`.
+      axis_name: the mapped axis over all devices.
+
+    Returns:
+      The new state and the figures of the batch, both the same on all devices: `loss` (cross-entropy), `accuracy`
+      (against the heavier label where clips are mixed) and `grad_norm`.
+    """
+    key = jax.random.fold_in(jax.random.key(config.seed), state.step)
+    augment_key, mixup_key, dropout_key = jax.random.split(key, 3)
+    num_rows = batch["label"].shape[0]
+    clips = augmented(batch["frames"], row_keys(augment_key, num_rows, axis_name), config.clip, config.augment)
+    targets = optax.smooth_labels(jax.nn.one_hot(batch["label"], len(class_weights)), config.train.label_smoothing)
+    if config.augment.mixup:
+        clips, targets = mixup(clips, targets, row_keys(mixup_key, num_rows, axis_name), config.augment.mixup)
+    weights = targets @ class_weights
+    total_weight = jax.lax.psum(weights.sum(), axis_name)
+
+    def loss_of(params):
+        logits, updates = model.apply(
+            {"params": params, **state.model_state},
+            clips,
+            train=True,
+            rngs={"dropout": dropout_key},
+            mutable=["batch_stats"],
+        )
+        loss = (weights * optax.safe_softmax_cross_entropy(logits, targets)).sum() / total_weight
+        # Devices add up, so each bears its share of the penalty.
+        penalty = config.train.l2 * _sum_of_squared_kernels(params) / jax.lax.axis_size(axis_name)
+        return loss + penalty, (loss, logits, updates)
+
+    grads, (loss, logits, updates) = jax.grad(loss_of, has_aux=True)(state.params)
+    grads = jax.lax.psum(grads, axis_name)
+    changes, opt_state = optimizer.update(grads, state.opt_state, state.params)
+    new_state = state.replace(
+        step=state.step + 1,
+        params=optax.apply_updates(state.params, changes),
+        model_state={**state.model_state, **updates},
+        opt_state=opt_state,
+    )
+    correct = logits.argmax(-1) == targets.argmax(-1)
+    figures = {
+        "loss": jax.lax.psum(loss, axis_name),
+        "accuracy": jax.lax.pmean(correct.mean(), axis_name),
+        "grad_norm": optax.tree.norm(grads),
+    }
+    return new_state, figures
+
+
+def eval_step(
+    variables: dict[str, PyTree],
+    frames: UInt8[Array, "batch time height width 3"],
+    *,
+    model: nn.Module,
+    clip: ConfigDict,
+) -> Float[Array, "batch classes"]:
+    """Class probabilities of every view."""
+    logits = model.apply(variables, preprocess(frames, clip), train=False)
+    return jax.nn.softmax(jnp.asarray(logits))
+
+
+def _sum_of_squared_kernels(params: PyTree) -> Float[Array, ""]:
+    """Over convolution, dense and recurrent kernels; biases and normalisation are left alone."""
+    leaves = jax.tree_util.tree_leaves_with_path(params)
+    kernels = [leaf for path, leaf in leaves if "kernel" in jax.tree_util.keystr(path[-1:])]
+    return sum((jnp.square(kernel).sum() for kernel in kernels), jnp.zeros(()))

@@ -1,0 +1,302 @@
+"""The training loop, from a config to checkpoints; it reads from top to bottom."""
+
+import contextlib
+import dataclasses
+import signal
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import grain
+import jax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+import optax
+import orbax.checkpoint as ocp
+import tensorflow_datasets as tfds
+from absl import logging
+from flax.training.early_stopping import EarlyStopping
+from jax.experimental import multihost_utils
+from jaxtyping import Array, Float
+from tqdm import tqdm
+
+from jaxvid import checkpoint, parallel
+from jaxvid.config import save_config
+from jaxvid.data.augment import check_preprocessing
+from jaxvid.data.clips import ClipSplit, class_names, frame_size, open_split, shared_sources
+from jaxvid.data.pipeline import training_batches
+from jaxvid.data.prepare import prepare
+from jaxvid.data.sampling import check_sampling
+from jaxvid.inference import compile_probabilities, predict_split
+from jaxvid.logbook import Logbook
+from jaxvid.metrics import point_values
+from jaxvid.models import create_model
+from jaxvid.optimizers import check_optimizer, create_optimizer, create_schedule
+from jaxvid.step_figures import StepFigures
+from jaxvid.steps import TrainState, create_state, train_step
+from jaxvid.types import ConfigDict
+
+_MONITORED = ("loss", "accuracy", "balanced_accuracy", "macro_f1", "roc_auc")
+MONITORS = tuple(f"val_{name}" for name in _MONITORED)
+
+
+class Interrupted(Exception):  # noqa: N818 (nothing went wrong)
+    """The run was asked to stop, has saved a checkpoint, and goes on when it is started again."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """What stays the same from the first step of a run to the last.
+
+    Attributes:
+      config: with the number of classes filled in.
+      steps_per_epoch: the number of batches whose clips come closest to those of the training split.
+      num_steps: of the whole run.
+      schedule: from the number of an update to its learning rate.
+      batches: of this process, endless.
+      initial_state: a fresh state.
+      step: `(state, batch)` -> `(state, figures)` on all devices.
+      validate: state -> figures of the validation split.
+    """
+
+    config: ConfigDict
+    steps_per_epoch: int
+    num_steps: int
+    schedule: optax.Schedule
+    batches: grain.DatasetIterator
+    initial_state: TrainState
+    step: Callable[..., tuple[TrainState, dict[str, Any]]]
+    validate: Callable[[TrainState], dict[str, float]]
+
+
+def train(config: ConfigDict, workdir: Path) -> None:
+    """Trains what `config` describes, or goes on where an earlier run in `workdir` stopped.
+
+    Leaves in `workdir`: config.json, checkpoints/ (the best and the last), metrics.jsonl, tensorboard/.
+
+    Raises:
+      ValueError: if the config, the data set or the earlier run in `workdir` does not fit.
+      NonFiniteError: at the first step whose loss or gradient is not finite; the last good checkpoint stays.
+      Interrupted: after SIGTERM or SIGINT, once the state is saved.
+    """
+    check_config(config)
+    run = set_up(config)
+    workdir.mkdir(parents=True, exist_ok=True)
+    if parallel.on_first_process():
+        save_config(run.config, workdir)
+    with contextlib.closing(checkpoint.open_checkpoints(workdir, config.eval.monitor)) as checkpoints:
+        _loop(run, checkpoints, workdir)
+
+
+def check_config(config: ConfigDict) -> None:
+    """Checks all that can be checked before data is read.
+
+    Raises:
+      ValueError: naming the key, its value and what is allowed.
+    """
+    check_sampling(config.clip)
+    check_preprocessing(config.clip, config.augment)
+    check_optimizer(config.optimizer)
+    if config.eval.monitor not in MONITORS:
+        raise ValueError(f"config.eval.monitor is {config.eval.monitor!r}; allowed: {', '.join(MONITORS)}")
+    if config.train.class_weights not in ("none", "balanced"):
+        raise ValueError(f"config.train.class_weights is {config.train.class_weights!r}; allowed: none, balanced")
+    if not 0 <= config.train.label_smoothing < 1:
+        raise ValueError(f"config.train.label_smoothing is {config.train.label_smoothing}; allowed: 0 to below 1")
+    for key in ("num_epochs", "log_every_steps"):
+        if config.train[key] < 1:
+            raise ValueError(f"config.train.{key} is {config.train[key]}; allowed: 1 or more")
+    if config.eval.every_epochs < 1:
+        raise ValueError(f"config.eval.every_epochs is {config.eval.every_epochs}; allowed: 1 or more")
+    parallel.process_batch_size("train.batch_size", config.train.batch_size)
+
+
+def set_up(config: ConfigDict) -> Run:
+    """Data, model, optimizer and the functions of a run; nothing is compiled yet but the initialisation."""
+    builder = prepare(config.dataset)
+    train_split = open_split(builder, config.dataset.train_split)
+    val_split = open_split(builder, config.dataset.val_split)
+    _describe_data(train_split, val_split)
+    config = with_dataset_facts(config, builder)
+
+    steps_per_epoch = max(1, round(len(train_split) / config.train.batch_size))
+    num_steps = config.train.num_epochs * steps_per_epoch
+    schedule = create_schedule(config.optimizer, num_steps)
+    optimizer = create_optimizer(config.optimizer, schedule)
+    model = create_model(config.model, axis_name=parallel.AXIS_NAME)
+    step = partial(
+        train_step,
+        model=model,
+        optimizer=optimizer,
+        class_weights=class_weights(config.train.class_weights, train_split),
+        config=ml_collections.FrozenConfigDict(config),
+        axis_name=parallel.AXIS_NAME,
+    )
+    return Run(
+        config=config,
+        steps_per_epoch=steps_per_epoch,
+        num_steps=num_steps,
+        schedule=schedule,
+        batches=training_batches(
+            train_split,
+            config.clip,
+            batch_size=parallel.process_batch_size("train.batch_size", config.train.batch_size),
+            seed=config.seed,
+            num_threads=config.pipeline.num_threads,
+            num_workers=config.pipeline.num_workers,
+            shard=parallel.process_shard(),
+        ),
+        initial_state=create_state(model, optimizer, config.clip, config.seed),
+        step=parallel.over_devices(step),
+        validate=partial(_validate, compile_probabilities(model, config.clip), val_split, config),
+    )
+
+
+def with_dataset_facts(config: ConfigDict, builder: tfds.core.DatasetBuilder) -> ConfigDict:
+    """A copy of the config that holds the data set's classes and the size of its frames, which prediction needs.
+
+    Raises:
+      ValueError: if `config.model.num_classes` is neither 0, which stands for the data set's, nor that number.
+    """
+    names = class_names(builder)
+    if config.model.num_classes not in (0, len(names)):
+        raise ValueError(
+            f"config.model.num_classes is {config.model.num_classes}, but {config.dataset.name} has {len(names)} "
+            f"classes ({', '.join(names)}); allowed: {len(names)}, or 0 for the data set's"
+        )
+    config = config.copy_and_resolve_references()
+    config.model.num_classes = len(names)
+    config.dataset.class_names = tuple(names)
+    config.dataset.frame_size = frame_size(builder)
+    return config
+
+
+def class_weights(kind: str, split: ClipSplit) -> Float[Array, "classes"]:
+    """Weights of the loss: ones, or ("balanced") inverse to the classes' numbers of clips, of mean 1 over them."""
+    num_classes = len(split.class_names)
+    if kind == "none":
+        return jnp.ones(num_classes)
+    counts = np.bincount(split.catalogue.labels, minlength=num_classes)
+    return jnp.asarray(len(split) / (num_classes * np.maximum(counts, 1)), jnp.float32)
+
+
+def _loop(run: Run, checkpoints: ocp.CheckpointManager, workdir: Path) -> None:
+    config, batches = run.config, run.batches
+    state, stopping = _restore(run, checkpoints)
+    first_step = int(state.step)
+    eval_every = config.eval.every_epochs * run.steps_per_epoch
+    with (
+        Logbook(workdir, first_step, writes=parallel.on_first_process()) as logbook,
+        stop_requests() as stop_requested,
+        tqdm(total=run.num_steps, initial=first_step, desc="Training", unit="step") as bar,
+    ):
+        recent = StepFigures(bar, config.train.batch_size)
+        for step in range(first_step + 1, run.num_steps + 1):
+            if stopping.should_stop:
+                logging.info("Stopped early: %s no longer improves", config.eval.monitor)
+                break
+            state, figures = run.step(state, parallel.split_over_devices(next(batches)))
+            recent.add(step, figures)
+            if step % config.train.log_every_steps == 0:
+                rate = np.asarray(run.schedule((step - 1) // config.optimizer.accumulate_steps))
+                logbook.write(
+                    step, {"epoch": step / run.steps_per_epoch, "learning_rate": rate.item(), **recent.means()}
+                )
+
+            metrics = None
+            if step % eval_every == 0 or step == run.num_steps:
+                with recent.paused():
+                    metrics = run.validate(state)
+                logbook.write(step, {"epoch": step / run.steps_per_epoch, **metrics})
+                stopping = _update(stopping, metrics[config.eval.monitor], config)
+            stop = stop_requested(step)
+            if metrics or stop or _is_multiple(step, config.checkpoint.every_steps):
+                recent.require_finite()
+                position = {"batches": batches.get_state(), "stopping": _plain(stopping)}
+                checkpoint.save(checkpoints, state, loop=position, metrics=metrics)
+            if stop and step < run.num_steps:
+                raise Interrupted(f"saved step {step} of {run.num_steps} in {workdir}; the same command goes on")
+
+
+def _restore(run: Run, checkpoints: ocp.CheckpointManager) -> tuple[TrainState, EarlyStopping]:
+    """The state to begin with, fresh or from the last checkpoint; sets the position of the batches."""
+    stopping = EarlyStopping(patience=run.config.train.early_stopping_patience)
+    restored = checkpoint.restore_last(checkpoints, run.initial_state)
+    if restored is None:
+        return run.initial_state, stopping
+    state, position = restored
+    run.batches.set_state(position["batches"])
+    logging.info("Going on after step %d", state.step)
+    return state, stopping.replace(**position["stopping"])
+
+
+def _validate(
+    probabilities: Callable[..., Any], split: ClipSplit, config: ConfigDict, state: TrainState
+) -> dict[str, float]:
+    values = point_values(predict_split(probabilities, state.variables, split, config))
+    return {f"val_{name}": float(values[name]) for name in _MONITORED}
+
+
+def _update(stopping: EarlyStopping, value: float, config: ConfigDict) -> EarlyStopping:
+    """After one more evaluation; EarlyStopping itself wants lower values."""
+    updated = stopping.update(value if checkpoint.lower_is_better(config.eval.monitor) else -value)
+    return updated if config.train.early_stopping_patience else updated.replace(should_stop=False)
+
+
+def _plain(stopping: EarlyStopping) -> dict[str, Any]:
+    """What changes in it, ready for JSON."""
+    return {key: getattr(stopping, key) for key in ("best_metric", "patience_count", "should_stop")}
+
+
+def _is_multiple(step: int, interval: int) -> bool:
+    return interval > 0 and step % interval == 0
+
+
+@contextlib.contextmanager
+def stop_requests() -> Iterator[Callable[[int], bool]]:
+    """Turns SIGTERM and SIGINT into an answer: whether to stop after the step of that number.
+
+    A second signal acts as it would have without this. With several processes, all give the same answer at the same
+    step, after a SIGTERM to any of them.
+    """
+    received: list[int] = []
+    previous: dict[int, Any] = {}
+
+    def note(number: int, _frame: object) -> None:
+        received.append(number)
+        signal.signal(number, previous[number])
+        logging.warning("Received signal %d: saving and stopping", number)
+
+    def requested(step: int) -> bool:
+        if jax.process_count() > 1:
+            return multihost_utils.reached_preemption_sync_point(step)
+        return bool(received)
+
+    # With several processes, JAX itself listens for SIGTERM and tells the others.
+    listened = [signal.SIGINT, signal.SIGTERM] if jax.process_count() == 1 else []
+    previous.update({number: signal.signal(number, note) for number in listened})
+    try:
+        yield requested
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def _describe_data(train_split: ClipSplit, val_split: ClipSplit) -> None:
+    for split in (train_split, val_split):
+        counts = np.bincount(split.catalogue.labels, minlength=len(split.class_names))
+        classes = ", ".join(f"{count} {name}" for count, name in zip(counts, split.class_names, strict=True))
+        logging.info(
+            "%s: %d clips (%s) of %d source videos", split.name, len(split), classes, len(set(split.catalogue.sources))
+        )
+    shared = shared_sources(train_split, val_split)
+    if shared:
+        logging.warning(
+            "%d source videos, such as %s, have clips in both %s and %s: validation figures flatter",
+            len(shared),
+            shared[0],
+            train_split.name,
+            val_split.name,
+        )

@@ -1,0 +1,49 @@
+"""What the tests share: a tiny prepared data set, and a config that trains on it in seconds."""
+
+import jax
+import ml_collections
+import pytest
+import tensorflow_datasets as tfds
+
+from jaxvid.config import base_config
+
+
+@pytest.fixture(scope="session", autouse=True)
+def compiled_once(tmp_path_factory):
+    """Tests that compile the same program share it; nothing outlives the test run."""
+    directory = tmp_path_factory.getbasetemp().parent / "compiled"
+    jax.config.update("jax_compilation_cache_dir", str(directory))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+
+
+@pytest.fixture(scope="session")
+def data_dir(tmp_path_factory):
+    """Where `synthetic_fight/tiny` is prepared; the parallel workers of a test run share it."""
+    import tfds_builders  # noqa: F401
+
+    directory = tmp_path_factory.getbasetemp().parent / "tfds"
+    tfds.builder("synthetic_fight/tiny", data_dir=directory).download_and_prepare()
+    return directory
+
+
+@pytest.fixture
+def config(data_dir):
+    """A run of two epochs of two steps: 16 clips in batches of 8."""
+    config = base_config()
+    config.dataset.update(name="synthetic_fight/tiny", data_dir=str(data_dir))
+    config.clip.update(num_frames=4, height=32, width=32)
+    config.model = ml_collections.ConfigDict(
+        {
+            "name": "cnn_lstm",
+            "num_classes": 0,
+            "arch": "C4R1D2",
+            "activation": "leaky_relu",
+            "adaptive": False,
+            "dropout_rate": 0.2,
+            "dtype": "float32",
+        }
+    )
+    config.optimizer.learning_rate = 1e-3
+    config.train.update(batch_size=8, num_epochs=2, log_every_steps=1)
+    config.eval.num_resamples = 50
+    return config

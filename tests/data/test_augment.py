@@ -1,0 +1,160 @@
+import jax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+import pytest
+
+from jaxvid.data import augment as augment_lib
+from jaxvid.keys import row_keys
+
+OFF = {"flip": False, "min_scale": 1.0, "brightness": 0.0, "contrast": 0.0, "erasing": 0.0, "mixup": 0.0}
+
+
+def clip_config(height, width, crop="resize", normalization="unit"):
+    return ml_collections.ConfigDict({"height": height, "width": width, "crop": crop, "normalization": normalization})
+
+
+def augment_config(**values):
+    return ml_collections.ConfigDict({**OFF, **values})
+
+
+def random_frames(batch=2, time=3, height=8, width=8):
+    return jnp.asarray(np.random.default_rng(0).integers(0, 256, (batch, time, height, width, 3), np.uint8))
+
+
+@pytest.mark.parametrize(
+    ("normalization", "pixel", "expected"),
+    [
+        ("unit", (0, 255, 51), (0.0, 1.0, 0.2)),
+        ("raw", (0, 255, 51), (0.0, 255.0, 51.0)),
+        ("symmetric", (0, 255, 51), (-1.0, 1.0, -0.6)),
+        ("kinetics", (0, 255, 51), (-1.895189, 2.733502, -0.813175)),
+    ],
+)
+def test_normalisation_by_hand(normalization, pixel, expected):
+    frames = jnp.broadcast_to(jnp.asarray(pixel, jnp.uint8), (1, 1, 2, 2, 3))
+    pictures = augment_lib.preprocess(frames, clip_config(2, 2, normalization=normalization))
+    np.testing.assert_allclose(pictures[0, 0, 1, 1], expected, atol=1e-4)
+
+
+def test_centre_crop_cuts_the_middle_out():
+    frames = random_frames(height=6, width=9)
+    pictures = augment_lib.preprocess(frames, clip_config(4, 5, crop="center"))
+    np.testing.assert_allclose(pictures, frames[:, :, 1:5, 2:7] / np.float32(255), rtol=1e-6)
+
+
+def test_a_centre_crop_larger_than_the_pictures_is_refused():
+    with pytest.raises(ValueError, match="centre crop of 9x4 of pictures of 8x8"):
+        augment_lib.preprocess(random_frames(), clip_config(9, 4, crop="center"))
+
+
+def test_resizing_to_half_averages_with_the_triangle_kernel():
+    frames = jnp.zeros((1, 1, 4, 4, 3), jnp.uint8).at[..., :2, :].set(255)
+    pictures = augment_lib.preprocess(frames, clip_config(2, 2))
+    # Antialiased triangle of width two: weights 3/7, 3/7, 1/7 at the border.
+    np.testing.assert_allclose(pictures[0, 0, 0, :, 0], [6 / 7, 1 / 7], atol=1e-5)
+
+
+def test_without_augmentation_training_sees_what_evaluation_sees():
+    frames, clip = random_frames(), clip_config(8, 8, normalization="imagenet")
+    keys = row_keys(jax.random.key(0), 2, None)
+    augmented = augment_lib.augmented(frames, keys, clip, augment_config())
+    np.testing.assert_allclose(augmented, augment_lib.preprocess(frames, clip), rtol=1e-6)
+
+
+def test_flip_mirrors_whole_clips_about_half_the_time():
+    frames = jnp.repeat(random_frames(batch=1), 64, axis=0)
+    keys = row_keys(jax.random.key(0), 64, None)
+    pictures = np.asarray(augment_lib.augmented(frames, keys, clip_config(8, 8), augment_config(flip=True)))
+    plain = frames[0] / np.float32(255)
+    is_plain = [np.allclose(clip, plain) for clip in pictures]
+    is_mirrored = [np.allclose(clip, plain[:, :, ::-1]) for clip in pictures]
+    assert all(np.logical_xor(is_plain, is_mirrored))
+    assert 16 < sum(is_mirrored) < 48
+
+
+@pytest.mark.parametrize("crop", ["center", "resize"])
+def test_random_crops_differ_between_clips_and_not_between_frames(crop):
+    still = jnp.repeat(random_frames(batch=1, time=1, height=12, width=12), 3, axis=1)
+    frames = jnp.repeat(still, 8, axis=0)
+    keys = row_keys(jax.random.key(1), 8, None)
+    min_scale = 1.0 if crop == "center" else 0.5
+    pictures = np.asarray(
+        augment_lib.augmented(frames, keys, clip_config(6, 6, crop), augment_config(min_scale=min_scale))
+    )
+    assert pictures.shape == (8, 3, 6, 6, 3)
+    np.testing.assert_allclose(pictures, pictures[:, :1].repeat(3, axis=1), atol=1e-6)
+    assert len({clip.tobytes() for clip in pictures}) > 4
+    assert pictures.min() >= 0
+    assert pictures.max() <= 1 + 1e-6
+
+
+def test_a_random_centre_crop_is_a_window_of_the_picture():
+    frames = jnp.repeat(random_frames(batch=1, time=1, height=5, width=6), 30, axis=0)
+    keys = row_keys(jax.random.key(2), 30, None)
+    pictures = np.asarray(augment_lib.augmented(frames, keys, clip_config(4, 4, "center"), augment_config()))
+    windows = {
+        np.asarray(frames[0, 0, top : top + 4, left : left + 4]).tobytes(): (top, left)
+        for top in range(2)
+        for left in range(3)
+    }
+    found = {windows[np.round(picture[0] * 255).astype(np.uint8).tobytes()] for picture in pictures}
+    assert found == set(windows.values())
+
+
+def test_light_changes_stay_within_their_share():
+    frames = jnp.full((50, 2, 4, 4, 3), 128, jnp.uint8)
+    keys = row_keys(jax.random.key(0), 50, None)
+    pictures = np.asarray(augment_lib.augmented(frames, keys, clip_config(4, 4), augment_config(brightness=0.1)))
+    change = pictures - np.float32(128 / 255)
+    assert np.abs(change).max() <= 0.1 + 1e-6
+    assert change.min() < -0.05
+    assert change.max() > 0.05
+    np.testing.assert_allclose(np.ptp(change, axis=(1, 2, 3, 4)), 0, atol=1e-6)
+
+
+def test_erasing_blanks_one_rectangle_in_all_frames():
+    frames = random_frames(batch=20, time=2, height=20, width=20)
+    keys = row_keys(jax.random.key(0), 20, None)
+    pictures = np.asarray(augment_lib.augmented(frames, keys, clip_config(20, 20), augment_config(erasing=1.0)))
+    erased = (np.abs(pictures - frames / np.float32(255)) > 1e-5).any(-1)
+    for clip in erased.any(axis=1):
+        rows, columns = np.flatnonzero(clip.any(1)), np.flatnonzero(clip.any(0))
+        assert 0.15 * 20 <= len(rows) <= 0.55 * 20
+        assert clip[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].mean() > 0.95
+
+
+def test_mixup_blends_neighbours_and_their_targets_alike():
+    clips = jnp.arange(4.0).reshape(4, 1)
+    targets = jnp.eye(4)
+    keys = row_keys(jax.random.key(0), 4, None)
+    mixed, mixed_targets = augment_lib.mixup(clips, targets, keys, 1.0)
+    np.testing.assert_allclose(mixed_targets.sum(1), 1, rtol=1e-6)
+    np.testing.assert_allclose(mixed[:, 0], mixed_targets @ np.arange(4.0), rtol=1e-5)
+    np.testing.assert_allclose(mixed_targets[:2, 2:], 0)
+    # The two of a pair add up to what they were.
+    np.testing.assert_allclose(mixed[0] + mixed[1], 1.0, rtol=1e-6)
+    assert 0.001 < mixed[0, 0] < 0.999
+
+
+def test_mixup_of_an_odd_batch_is_refused():
+    with pytest.raises(ValueError, match="must be even, not 3"):
+        augment_lib.mixup(jnp.zeros((3, 1)), jnp.zeros((3, 2)), row_keys(jax.random.key(0), 3, None), 1.0)
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "value", "message"),
+    [
+        ("clip", "normalization", "unti", "'unti'; allowed: unit, raw"),
+        ("clip", "crop", "middle", "'middle'; allowed: resize, center"),
+        ("clip", "height", 0, "height is 0"),
+        ("augment", "erasing", 2.0, "erasing is 2.0; allowed: 0 to 1"),
+        ("augment", "min_scale", 0.0, "min_scale is 0.0"),
+        ("augment", "mixup", -1.0, "mixup is -1.0"),
+    ],
+)
+def test_bad_values_are_named(section, key, value, message):
+    sections = {"clip": clip_config(8, 8), "augment": augment_config()}
+    sections[section][key] = value
+    with pytest.raises(ValueError, match=message):
+        augment_lib.check_preprocessing(sections["clip"], sections["augment"])

@@ -1,0 +1,93 @@
+import json
+
+import numpy as np
+import pytest
+import tensorflow_datasets as tfds
+
+from jaxvid.data.clips import open_split
+from jaxvid.data.pipeline import clip_views, evaluation_batches, evaluation_views, training_batches
+
+
+@pytest.fixture(scope="module")
+def split(data_dir):
+    return open_split(tfds.builder("synthetic_fight/tiny", data_dir=data_dir), "train")
+
+
+def batches(split, clip, shard=(0, 1), batch_size=4, seed=0, **options):
+    options = {"num_threads": 2, **options}
+    return training_batches(split, clip, batch_size=batch_size, seed=seed, shard=shard, **options)
+
+
+def take(iterator, count):
+    return [next(iterator) for _ in range(count)]
+
+
+def fingerprints(batch):
+    """What tells clips apart: the frames themselves, as sampling is deterministic for `uniform`."""
+    return [frames.tobytes() for frames in batch["frames"]]
+
+
+def test_shapes_and_types(split, config):
+    batch = next(batches(split, config.clip))
+    assert batch["frames"].shape == (4, 4, 64, 64, 3)
+    assert batch["frames"].dtype == np.uint8
+    assert batch["label"].dtype == np.int32
+
+
+def test_an_epoch_shows_every_clip_once_and_the_next_in_another_order(split, config):
+    iterator = batches(split, config.clip)
+    epochs = [[clip for batch in take(iterator, 4) for clip in fingerprints(batch)] for _ in range(2)]
+    assert len(set(epochs[0])) == 16
+    assert set(epochs[0]) == set(epochs[1])
+    assert epochs[0] != epochs[1]
+
+
+def test_labels_belong_to_their_frames(split, config):
+    of_frames = {clip_views(split[i], config.clip)[0].tobytes(): split[i].label for i in range(len(split))}
+    batch = next(batches(split, config.clip, batch_size=16))
+    assert [of_frames[clip] for clip in fingerprints(batch)] == batch["label"].tolist()
+
+
+@pytest.mark.parametrize("workers", [0, pytest.param(1, marks=pytest.mark.slow)])
+def test_a_restored_iterator_goes_on_with_the_same_batches(split, config, workers):
+    config.clip.sampling = "random_segment"
+    iterator = batches(split, config.clip, num_workers=workers)
+    take(iterator, 3)
+    state = json.loads(json.dumps(iterator.get_state()))
+    expected = take(iterator, 5)
+    restored = batches(split, config.clip, num_workers=workers)
+    restored.set_state(state)
+    for batch, wanted in zip(take(restored, 5), expected, strict=True):
+        np.testing.assert_array_equal(batch["frames"], wanted["frames"])
+        np.testing.assert_array_equal(batch["label"], wanted["label"])
+
+
+def test_two_processes_read_the_global_batches_of_one(split, config):
+    whole = take(batches(split, config.clip, batch_size=4), 6)
+    halves = [take(batches(split, config.clip, shard=(i, 2), batch_size=2), 6) for i in range(2)]
+    for batch, first, second in zip(whole, *halves, strict=True):
+        assert set(fingerprints(batch)) == set(fingerprints(first)) | set(fingerprints(second))
+
+
+def test_evaluation_shows_every_clip_once_padded_and_masked(split, config):
+    views = evaluation_views(split, config.clip, num_threads=2)
+    padded = list(evaluation_batches(views, 5))
+    assert [batch.frames.shape for batch in padded] == [(5, 4, 64, 64, 3)] * 4
+    assert [batch.mask.sum() for batch in padded] == [5, 5, 5, 1]
+    assert not padded[-1].frames[1:].any()
+    shown = np.concatenate([batch.clip_index[batch.mask] for batch in padded])
+    np.testing.assert_array_equal(np.sort(shown), np.arange(16))
+
+
+def test_evaluation_of_windows_shows_all_of_every_clip(split, config):
+    config.clip.update(sampling="consecutive", num_frames=4, window_stride=1)
+    views = dict(evaluation_views(split, config.clip, num_threads=2))
+    assert {len(views[i]) for i in range(16)} == {split.catalogue.num_frames[i] - 3 for i in range(16)}
+    # The second window is the first, a frame later.
+    np.testing.assert_array_equal(views[0][1][:-1], views[0][0][1:])
+
+
+def test_shards_share_the_clips_of_an_evaluation(split, config):
+    shown = [{i for i, _ in evaluation_views(split, config.clip, num_threads=1, shard=(s, 3))} for s in range(3)]
+    assert set.union(*shown) == set(range(16))
+    assert sum(map(len, shown)) == 16

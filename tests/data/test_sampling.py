@@ -1,0 +1,93 @@
+import ml_collections
+import numpy as np
+import pytest
+
+from jaxvid.data import sampling
+
+
+def clip_config(**values):
+    defaults = {"sampling": "uniform", "num_frames": 4, "frame_interval": 1, "window_stride": 1, "fps": 0.0}
+    return ml_collections.ConfigDict({**defaults, **values})
+
+
+def test_uniform_takes_the_middles_of_equal_segments():
+    np.testing.assert_array_equal(sampling.uniform(16, 4), [2, 6, 10, 14])
+    np.testing.assert_array_equal(sampling.uniform(10, 3), [1, 5, 8])
+
+
+@pytest.mark.parametrize("num_frames", [1, 3])
+def test_a_short_clip_repeats_its_last_frame(num_frames):
+    expected = np.minimum(np.arange(5), num_frames - 1)
+    rng = np.random.default_rng(0)
+    np.testing.assert_array_equal(sampling.uniform(num_frames, 5), expected)
+    np.testing.assert_array_equal(sampling.random_segment(num_frames, 5, rng), expected)
+    np.testing.assert_array_equal(sampling.window(num_frames, 5, 1, 0), expected)
+    np.testing.assert_array_equal(sampling.sliding_windows(num_frames, 5, 1, 1), [expected])
+
+
+def test_random_segment_draws_every_frame_of_its_segment_and_no_other():
+    rng = np.random.default_rng(0)
+    draws = np.stack([sampling.random_segment(12, 3, rng) for _ in range(200)])
+    assert [set(column) for column in draws.T] == [{0, 1, 2, 3}, {4, 5, 6, 7}, {8, 9, 10, 11}]
+
+
+def test_sliding_windows_end_on_the_last_frame():
+    windows = sampling.sliding_windows(10, 4, 1, 4)
+    np.testing.assert_array_equal(windows, [[0, 1, 2, 3], [4, 5, 6, 7], [6, 7, 8, 9]])
+    np.testing.assert_array_equal(sampling.sliding_windows(8, 4, 1, 4), [[0, 1, 2, 3], [4, 5, 6, 7]])
+    np.testing.assert_array_equal(sampling.sliding_windows(7, 3, 2, 2), [[0, 2, 4], [2, 4, 6]])
+
+
+def test_all_windows_of_stride_one():
+    windows = sampling.sliding_windows(6, 4, 1, 1)
+    np.testing.assert_array_equal(windows, [[0, 1, 2, 3], [1, 2, 3, 4], [2, 3, 4, 5]])
+
+
+@pytest.mark.parametrize(
+    ("num_frames", "fps", "target_fps", "expected"),
+    [
+        (6, 30.0, 10.0, [0, 3]),
+        (6, 10.0, 10.0, [0, 1, 2, 3, 4, 5]),
+        (3, 10.0, 20.0, [0, 0, 1, 1, 2, 2]),
+        (5, 25.0, 15.0, [0, 1, 3]),
+        (1, 25.0, 2.0, [0]),
+    ],
+)
+def test_resampling_shows_the_frame_last_begun(num_frames, fps, target_fps, expected):
+    np.testing.assert_array_equal(sampling.resampled(num_frames, fps, target_fps), expected)
+
+
+def test_consecutive_training_windows_start_anywhere_and_stay_inside():
+    rng = np.random.default_rng(0)
+    clip = clip_config(sampling="consecutive")
+    draws = np.stack([sampling.training_frames(7, 25.0, clip, rng) for _ in range(100)])
+    assert set(draws[:, 0]) == {0, 1, 2, 3}
+    assert (np.diff(draws) == 1).all()
+
+
+def test_evaluation_shows_all_windows_of_a_resampled_clip():
+    clip = clip_config(sampling="fps", fps=5.0, num_frames=2, window_stride=2)
+    np.testing.assert_array_equal(sampling.evaluation_frames(20, 20.0, clip), [[0, 4], [8, 12], [12, 16]])
+
+
+def test_evaluation_of_random_segments_takes_their_middles_each_time():
+    clip = clip_config(sampling="random_segment")
+    np.testing.assert_array_equal(sampling.evaluation_frames(16, 25.0, clip), [[2, 6, 10, 14]])
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"sampling": "unifrom"}, "'unifrom'; allowed: uniform, random_segment, consecutive, fps"),
+        ({"num_frames": 0}, "config.clip.num_frames is 0"),
+        ({"sampling": "fps"}, "config.clip.fps is 0.0"),
+    ],
+)
+def test_bad_sampling_is_named(values, message):
+    with pytest.raises(ValueError, match=message):
+        sampling.check_sampling(clip_config(**values))
+
+
+def test_no_frames_is_an_error():
+    with pytest.raises(ValueError, match="num_frames must be positive, not 0"):
+        sampling.uniform(0, 4)

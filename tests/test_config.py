@@ -1,0 +1,61 @@
+import json
+
+import pytest
+
+from jaxvid import config as config_lib
+
+
+def test_arguments_take_their_defaults_and_types():
+    values = config_lib.parse_arg("b=true,n=3", a=("x", "y"), b=False, n=1, rate=0.5)
+    assert values.to_dict() == {"a": "x", "b": True, "n": 3, "rate": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("arg", "message"),
+    [
+        ("datset=x", "unknown config argument 'datset'; allowed: a, b, n"),
+        ("a=z", "a='z'; allowed: x, y"),
+        ("b=yes", "b='yes'; allowed: true, false"),
+        ("n=many", "n='many' is not of type int"),
+        ("a", "'a' is not of the form key=value"),
+    ],
+)
+def test_a_bad_argument_is_named_with_what_is_allowed(arg, message):
+    with pytest.raises(ValueError, match=message):
+        config_lib.parse_arg(arg, a=("x", "y"), b=False, n=1)
+
+
+def test_a_saved_config_comes_back_equal(tmp_path):
+    config = config_lib.base_config()
+    config.dataset.class_names = ("calm", "fight")
+    config_lib.save_config(config, tmp_path)
+    assert config_lib.load_config(tmp_path).to_dict() == config.to_dict()
+    assert isinstance(config_lib.load_config(tmp_path).optimizer.decay_at, tuple)
+
+
+def test_another_run_in_the_workdir_is_refused_and_the_difference_named(tmp_path):
+    config = config_lib.base_config()
+    config_lib.save_config(config, tmp_path)
+    config.train.num_epochs = 99
+    config_lib.save_config(config, tmp_path)
+    config.optimizer.learning_rate = 0.5
+    with pytest.raises(ValueError, match=r"optimizer.learning_rate: 0.0001 -> 0.5"):
+        config_lib.save_config(config, tmp_path)
+    assert config_lib.load_config(tmp_path).optimizer.learning_rate == 1e-4
+
+
+def test_a_config_of_another_version_or_none_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="no workdir of a training run"):
+        config_lib.load_config(tmp_path)
+    (tmp_path / "config.json").write_text(json.dumps({"format": 0, "config": {}}))
+    with pytest.raises(ValueError, match="has format 0, this jaxvid reads 1"):
+        config_lib.load_config(tmp_path)
+    (tmp_path / "config.json").write_text("{")
+    with pytest.raises(ValueError, match="cannot be read"):
+        config_lib.load_config(tmp_path)
+
+
+def test_a_misspelt_key_is_an_error():
+    config = config_lib.base_config()
+    with pytest.raises(AttributeError):
+        _ = config.train.batchsize

@@ -1,0 +1,170 @@
+import json
+import os
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from flax import linen as nn
+
+from jaxvid import parallel
+from jaxvid.config import base_config
+from jaxvid.steps import create_state, eval_step, train_step
+
+
+class Linear(nn.Module):
+    """Logits from a clip's mean red and green: small enough to calculate by hand."""
+
+    @nn.compact
+    def __call__(self, clips, *, train):
+        return nn.Dense(2, use_bias=False)(clips.mean(axis=(1, 2, 3))[:, :2])
+
+
+KERNEL = np.asarray([[1.0, -1.0], [0.5, 2.0]], np.float32)
+# Mean red and green of two clips, of classes 0 and 1.
+COLOURS = np.asarray([[51, 102], [204, 255]], np.uint8)
+FEATURES = COLOURS / 255
+
+
+def clips_of(colours):
+    frames = np.zeros((len(colours), 1, 2, 2, 3), np.uint8)
+    frames[..., :2] = colours[:, None, None, None]
+    return frames
+
+
+def small_config():
+    config = base_config()
+    config.clip.update(num_frames=1, height=2, width=2)
+    return config
+
+
+def one_step(config, class_weights=(1.0, 1.0)):
+    """The figures of one SGD step of rate 1 from KERNEL, and the kernel after it."""
+    model, optimizer = Linear(), optax.sgd(1.0)
+    state = create_state(model, optimizer, config.clip, 0)
+    state = state.replace(params={"Dense_0": {"kernel": jnp.asarray(KERNEL)}})
+
+    def step(state, batch):
+        return train_step(
+            state,
+            batch,
+            model=model,
+            optimizer=optimizer,
+            class_weights=jnp.asarray(class_weights),
+            config=config,
+            axis_name=parallel.AXIS_NAME,
+        )
+
+    batch = {"frames": clips_of(COLOURS), "label": np.asarray([0, 1], np.int32)}
+    state, figures = parallel.over_devices(step)(state, parallel.split_over_devices(batch))
+    return jax.device_get(figures), np.asarray(state.params["Dense_0"]["kernel"]), int(state.step)
+
+
+def softmax(logits):
+    exponentials = np.exp(logits)
+    return exponentials / exponentials.sum(-1, keepdims=True)
+
+
+def by_hand(targets, weights):
+    """Loss and kernel after a step of rate 1, from the gradient of cross-entropy: features^T (p - t)."""
+    probabilities = softmax(FEATURES @ KERNEL)
+    losses = -(targets * np.log(probabilities)).sum(-1)
+    weights = np.asarray(weights) / np.sum(weights)
+    gradient = FEATURES.T @ (weights[:, None] * (probabilities - targets))
+    return (weights * losses).sum(), KERNEL - gradient, gradient
+
+
+def test_a_step_by_hand():
+    figures, kernel, step = one_step(small_config())
+    loss, expected, gradient = by_hand(np.eye(2), [1, 1])
+    np.testing.assert_allclose(figures["loss"], loss, rtol=1e-5)
+    np.testing.assert_allclose(kernel, expected, rtol=1e-5)
+    np.testing.assert_allclose(figures["grad_norm"], np.linalg.norm(gradient), rtol=1e-5)
+    # Logits are (0.4, 0.6) and (1.3, 1.2): both wrong.
+    assert figures["accuracy"] == 0
+    assert step == 1
+
+
+def test_label_smoothing_by_hand():
+    config = small_config()
+    config.train.label_smoothing = 0.2
+    figures, kernel, _ = one_step(config)
+    loss, expected, _ = by_hand(np.asarray([[0.9, 0.1], [0.1, 0.9]]), [1, 1])
+    np.testing.assert_allclose(figures["loss"], loss, rtol=1e-5)
+    np.testing.assert_allclose(kernel, expected, rtol=1e-5)
+
+
+def test_class_weights_by_hand():
+    figures, kernel, _ = one_step(small_config(), class_weights=(3.0, 1.0))
+    loss, expected, _ = by_hand(np.eye(2), [3, 1])
+    np.testing.assert_allclose(figures["loss"], loss, rtol=1e-5)
+    np.testing.assert_allclose(kernel, expected, rtol=1e-5)
+
+
+def test_l2_pulls_kernels_down_and_is_not_in_the_reported_loss():
+    config = small_config()
+    config.train.l2 = 0.1
+    figures, kernel, _ = one_step(config)
+    loss, expected, _ = by_hand(np.eye(2), [1, 1])
+    np.testing.assert_allclose(figures["loss"], loss, rtol=1e-5)
+    np.testing.assert_allclose(kernel, expected - 2 * 0.1 * KERNEL, rtol=1e-5)
+
+
+def test_evaluation_gives_probabilities_by_hand():
+    variables = {"params": {"Dense_0": {"kernel": jnp.asarray(KERNEL)}}}
+    probabilities = eval_step(variables, jnp.asarray(clips_of(COLOURS)), model=Linear(), clip=small_config().clip)
+    np.testing.assert_allclose(probabilities, softmax(FEATURES @ KERNEL), rtol=1e-5)
+
+
+_LOSSES = """
+import json, sys
+import jax, numpy as np, optax
+from jaxvid import parallel
+from jaxvid.config import base_config
+from jaxvid.models import create_model
+from jaxvid.steps import create_state, train_step
+import ml_collections
+
+config = base_config()
+config.clip.update(num_frames=3, height=32, width=32)
+config.augment.update(flip=True, min_scale=0.7, brightness=0.2, contrast=0.2, erasing=0.5, mixup=0.4)
+config.train.l2 = 1e-4
+config.model = ml_collections.ConfigDict({"name": "cnn_lstm", "num_classes": 2, "arch": "C4R1D3"})
+model = create_model(config.model, axis_name=parallel.AXIS_NAME)
+optimizer = optax.sgd(0.05)
+state = create_state(model, optimizer, config.clip, 0)
+step = parallel.over_devices(lambda state, batch: train_step(
+    state, batch, model=model, optimizer=optimizer, class_weights=jax.numpy.asarray([1.0, 2.0]), config=config,
+    axis_name=parallel.AXIS_NAME))
+rng = np.random.default_rng(0)
+rows = []
+for _ in range(3):
+    frames = rng.integers(0, 256, (8, 3, 32, 32, 3), np.uint8)
+    batch = {"frames": frames, "label": rng.integers(0, 2, 8).astype(np.int32)}
+    state, figures = step(state, parallel.split_over_devices(batch))
+    rows.append({name: float(value) for name, value in figures.items()})
+statistics = np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(state.model_state)])
+print(json.dumps({"devices": jax.device_count(), "rows": rows, "statistics": statistics.tolist()}))
+"""
+
+
+def test_one_device_and_four_compute_the_same_numbers():
+    """Batch norm, dropout, augmentation, mixup, class weights and the penalty included."""
+    results = []
+    for count in (1, 4):
+        environment = os.environ | {
+            "XLA_FLAGS": f"--xla_force_host_platform_device_count={count}",
+            "JAX_PLATFORMS": "cpu",
+        }
+        done = subprocess.run(
+            [sys.executable, "-c", _LOSSES], env=environment, capture_output=True, text=True, check=True
+        )
+        results.append(json.loads(done.stdout))
+    one, four = results
+    assert (one["devices"], four["devices"]) == (1, 4)
+    for row_of_one, row_of_four in zip(one["rows"], four["rows"], strict=True):
+        assert row_of_one == pytest.approx(row_of_four, rel=2e-4)
+    np.testing.assert_allclose(one["statistics"], four["statistics"], rtol=1e-3, atol=1e-5)

@@ -1,0 +1,148 @@
+import dataclasses
+import json
+import os
+import signal
+
+import jax
+import numpy as np
+import pytest
+import tensorflow_datasets as tfds
+
+from jaxvid import checkpoint
+from jaxvid import train as train_lib
+from jaxvid.data.clips import open_split
+from jaxvid.logbook import read_rows
+from jaxvid.step_figures import NonFiniteError, StepFigures
+
+
+def final_variables(workdir, config):
+    with checkpoint.open_checkpoints(workdir, config.eval.monitor) as checkpoints:
+        step = checkpoint.resolve_step(checkpoints, "last")
+        return step, checkpoint.restore_variables(checkpoints, step)
+
+
+def signal_after(monkeypatch, step_of_signal):
+    """Sends this process a SIGTERM while the step of that number is under way."""
+    add = StepFigures.add
+
+    def add_and_signal(self, step, figures):
+        add(self, step, figures)
+        if step == step_of_signal:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(StepFigures, "add", add_and_signal)
+
+
+def test_an_interrupted_run_ends_bit_for_bit_as_an_uninterrupted_one(config, tmp_path, monkeypatch):
+    config.clip.sampling = "random_segment"
+    config.augment.flip = True
+    train_lib.train(config, tmp_path / "whole")
+    with monkeypatch.context() as patch:
+        signal_after(patch, 3)
+        with pytest.raises(train_lib.Interrupted, match="saved step 3 of 4"):
+            train_lib.train(config, tmp_path / "resumed")
+    assert final_variables(tmp_path / "resumed", config)[0] == 3
+    train_lib.train(config, tmp_path / "resumed")
+
+    step, whole = final_variables(tmp_path / "whole", config)
+    step_resumed, resumed = final_variables(tmp_path / "resumed", config)
+    assert step == step_resumed == 4
+    jax.tree.map(np.testing.assert_array_equal, whole, resumed)
+
+    def figures(workdir):
+        return [{k: v for k, v in row.items() if k != "clips_per_second"} for row in read_rows(workdir)]
+
+    assert figures(tmp_path / "whole") == figures(tmp_path / "resumed")
+
+
+def test_a_finished_run_started_again_changes_nothing(config, tmp_path):
+    config.train.num_epochs = 1
+    train_lib.train(config, tmp_path)
+    before = (tmp_path / "metrics.jsonl").read_text()
+    train_lib.train(config, tmp_path)
+    assert (tmp_path / "metrics.jsonl").read_text() == before
+
+
+def test_what_a_run_leaves(config, tmp_path):
+    train_lib.train(config, tmp_path)
+    rows = read_rows(tmp_path)
+    assert [row["step"] for row in rows if "train_loss" in row] == [1, 2, 3, 4]
+    assert [row["epoch"] for row in rows if "val_loss" in row] == [1.0, 2.0]
+    assert any((tmp_path / "tensorboard").iterdir())
+    saved = json.loads((tmp_path / "config.json").read_text())["config"]
+    assert saved["model"]["num_classes"] == 2
+    assert saved["dataset"]["class_names"] == ["no_fight", "fight"]
+    assert saved["dataset"]["frame_size"] == [64, 64]
+    with checkpoint.open_checkpoints(tmp_path, config.eval.monitor) as checkpoints:
+        losses = {row["step"]: row["val_loss"] for row in rows if "val_loss" in row}
+        assert checkpoint.resolve_step(checkpoints, "best") == min(losses, key=losses.__getitem__)
+        assert checkpoint.resolve_step(checkpoints, "last") == 4
+        with pytest.raises(ValueError, match="no checkpoint '77'; allowed: best, last"):
+            checkpoint.resolve_step(checkpoints, "77")
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_good_checkpoint(config, tmp_path, monkeypatch):
+    config.train.num_epochs = 4
+    step_of_poison = 4
+    split_over_devices = train_lib.parallel.split_over_devices
+    seen = []
+
+    def poison(batch):
+        """From the fourth training batch on, labels that are out of range make no finite loss."""
+        if isinstance(batch, dict):
+            seen.append(1)
+            if len(seen) >= step_of_poison:
+                batch = {**batch, "label": np.full_like(batch["label"], 7)}
+        return split_over_devices(batch)
+
+    monkeypatch.setattr(train_lib.parallel, "split_over_devices", poison)
+    with pytest.raises(NonFiniteError, match="step 4 is not finite"):
+        train_lib.train(config, tmp_path)
+    step, variables = final_variables(tmp_path, config)
+    assert step == 2
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(variables))
+
+
+def test_early_stopping_ends_a_run_that_no_longer_improves(config, tmp_path, monkeypatch):
+    config.train.update(num_epochs=10, early_stopping_patience=2)
+    losses = iter([0.5, 0.4, 0.6, 0.7, 0.8, 0.1, 0.1])
+
+    def values(_):
+        return dict.fromkeys(("accuracy", "balanced_accuracy", "macro_f1", "roc_auc"), 0.0) | {"loss": next(losses)}
+
+    monkeypatch.setattr(train_lib, "point_values", values)
+    train_lib.train(config, tmp_path)
+    assert [row["val_loss"] for row in read_rows(tmp_path) if "val_loss" in row] == [0.5, 0.4, 0.6, 0.7, 0.8]
+    with checkpoint.open_checkpoints(tmp_path, config.eval.monitor) as checkpoints:
+        assert sorted(checkpoints.all_steps()) == [4, 10]
+        assert checkpoint.resolve_step(checkpoints, "best") == 4
+
+
+def test_balanced_class_weights_by_hand(config, data_dir):
+    split = open_split(tfds.builder(config.dataset.name, data_dir=data_dir), "train")
+    catalogue = dataclasses.replace(split.catalogue, labels=np.asarray([0] * 12 + [1] * 4))
+    uneven = dataclasses.replace(split, catalogue=catalogue)
+    np.testing.assert_allclose(train_lib.class_weights("balanced", split), [1, 1])
+    np.testing.assert_allclose(train_lib.class_weights("balanced", uneven), [16 / 24, 16 / 8], rtol=1e-6)
+    np.testing.assert_allclose(train_lib.class_weights("none", uneven), [1, 1])
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("eval.monitor", "val_los", "'val_los'; allowed: val_loss"),
+        ("train.num_epochs", 0, "num_epochs is 0"),
+        ("train.class_weights", "even", "'even'; allowed: none, balanced"),
+        ("train.batch_size", 0, "batch_size is 0"),
+        ("train.label_smoothing", 1.0, "label_smoothing is 1.0"),
+        ("model.num_classes", 3, "has 2 classes \\(no_fight, fight\\); allowed: 2, or 0"),
+        ("dataset.name", "synthetc_fight", "'synthetc_fight'"),
+        ("dataset.train_split", "training", "no split 'training'"),
+    ],
+)
+def test_bad_values_stop_a_run_before_it_writes_anything(config, tmp_path, key, value, message):
+    section, name = key.split(".")
+    config[section][name] = value
+    with pytest.raises(ValueError, match=message):
+        train_lib.train(config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()

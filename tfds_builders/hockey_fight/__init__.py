@@ -1,0 +1,1 @@
+"""Hockey Fight: fights and other scenes of ice hockey games."""

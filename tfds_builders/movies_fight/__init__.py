@@ -1,0 +1,1 @@
+"""Movies Fight: fights from action movies, and scenes without."""

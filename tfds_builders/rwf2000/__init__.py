@@ -1,0 +1,1 @@
+"""RWF-2000: fights and other scenes from surveillance cameras."""

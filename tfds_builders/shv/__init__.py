@@ -1,0 +1,1 @@
+"""SHV: sexual harassment videos."""

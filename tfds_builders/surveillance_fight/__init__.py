@@ -1,0 +1,1 @@
+"""Surveillance Camera Fight: fights and other scenes from surveillance cameras."""

@@ -1,0 +1,1 @@
+"""Synthetic Fight: drawn clips of two classes that differ in motion alone."""

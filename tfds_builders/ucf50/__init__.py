@@ -1,0 +1,1 @@
+"""UCF50: fifty human activities."""

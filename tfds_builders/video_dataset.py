@@ -1,0 +1,320 @@
+"""What all builders share: features, sizes, decoding, and writing that keeps memory flat and leaves nothing half done.
+
+A dataset's own file says where its clips are (`find_clips`), and their label, source and split; nothing else.
+"""
+
+import abc
+import contextlib
+import dataclasses
+import fcntl
+import itertools
+import json
+import shutil
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import tensorflow_datasets as tfds
+from absl import logging
+from tensorflow_datasets.core import example_serializer, file_adapters
+from tensorflow_datasets.core.splits import SplitInfo
+from tqdm import tqdm
+
+from tfds_builders.clips import Clip, count_differences
+from tfds_builders.splits import in_mixed_order
+
+SIZES = ((64, 64), (112, 112), (128, 128), (128, 171), (224, 224), (299, 299))
+
+# Keys and examples.
+Examples = Generator[tuple[str, dict[str, Any]], None, None]
+
+INVALID_VIDEOS_FILENAME = "invalid_videos.json"
+
+
+@dataclasses.dataclass(eq=False)
+class VideoConfig(tfds.core.BuilderConfig):
+    """The size of the frames in pixels; `128x171` is height 128, width 171."""
+
+    height: int = 128
+    width: int = 128
+
+
+class VideoDataset(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+    """Videos decoded once, when the dataset is built, into JPEG frames of a fixed size.
+
+    The default file format is ArrayRecord, for `tfds.data_source`; `tfds.load` and tf.data read TFRecord, which
+    `file_format="tfrecord"` prepares, in a `data_dir` of its own.
+
+    Args:
+      on_invalid: what to do with a video that cannot be decoded or is cut short: "error" stops the build and names the
+        file, "skip" leaves the video out and lists it, with the reason, in `invalid_videos.json` beside the records.
+      num_workers: processes to decode in; by default one a core.
+      timeout_seconds: how long decoding one video may take.
+      file_format: "array_record" or "tfrecord"; by default what is prepared, or else ArrayRecord.
+      **kwargs: as for any `tfds.core.DatasetBuilder`: `data_dir`, `config`, `version`.
+    """
+
+    VERSION: ClassVar[tfds.core.Version] = tfds.core.Version("1.0.0")
+    RELEASE_NOTES: ClassVar[dict[str, str]] = {"1.0.0": "Initial release."}
+    BUILDER_CONFIGS: ClassVar[list[VideoConfig]] = [
+        VideoConfig(name=f"{height}x{width}", description=f"{height}x{width} pixels.", height=height, width=width)
+        for height, width in SIZES
+    ]
+    DEFAULT_BUILDER_CONFIG_NAME: ClassVar[str] = "128x128"
+
+    # In the order of the labels; None: the names of the classes that the data holds, sorted.
+    CLASSES: ClassVar[tuple[str, ...] | None] = None
+    # Clips by split and class, as published; a build that finds other counts says so.
+    PUBLISHED_COUNTS: ClassVar[Mapping[str, Mapping[str, int]]] = {}
+    HOMEPAGE: ClassVar[str] = ""
+    CITATION: ClassVar[str] = ""
+
+    def __init__(
+        self,
+        *,
+        on_invalid: Literal["error", "skip"] = "error",
+        num_workers: int | None = None,
+        timeout_seconds: float = 60.0,
+        file_format: str | None = None,
+        **kwargs: Any,
+    ):
+        if on_invalid not in ("error", "skip"):
+            raise ValueError(f'on_invalid must be "error" or "skip", got {on_invalid!r}')
+        super().__init__(**kwargs)
+        self._on_invalid = on_invalid
+        self._num_workers = num_workers
+        self._timeout_seconds = timeout_seconds
+        self._invalid_videos: list[dict[str, str]] = []
+        self._select_file_format(file_format)
+
+    @abc.abstractmethod
+    def find_clips(self, dl_manager: tfds.download.DownloadManager) -> list[Clip]:
+        """All clips of the dataset, with label, source and split.
+
+        Raises:
+          ValueError: if files are missing.
+        """
+
+    def download_and_prepare(
+        self,
+        *,
+        download_dir: Any = None,
+        download_config: tfds.download.DownloadConfig | None = None,
+        file_format: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        """Builds the dataset unless it is there; see `tfds.core.DatasetBuilder.download_and_prepare`.
+
+        One process builds; others that want the same dataset at the same time wait and use it. What a killed build left
+        behind is removed by the next one.
+        """
+        if file_format is not None:
+            self._select_file_format(file_format)
+        overwrite = download_config is not None and download_config.download_mode.overwrite_dataset
+        if self.is_prepared() and not overwrite:
+            super().download_and_prepare(download_dir=download_dir, download_config=download_config, **kwargs)
+            return
+        with _exclusive(self._lock_path()):
+            self._remove_leftovers()
+            if self.is_prepared() and not self.info.splits:
+                self._adopt_prepared()
+            super().download_and_prepare(download_dir=download_dir, download_config=download_config, **kwargs)
+
+    def as_dataset(self, *args: Any, **kwargs: Any) -> Any:
+        """A `tf.data.Dataset`, from TFRecord; see `tfds.core.DatasetBuilder.as_dataset`."""
+        if self.info.file_format == file_adapters.FileFormat.ARRAY_RECORD:
+            raise NotImplementedError(
+                f"{self.data_dir} holds ArrayRecord, which tf.data cannot read: read it with tfds.data_source, or "
+                'prepare the dataset with builder_kwargs={"file_format": "tfrecord"} in another data_dir'
+            )
+        return super().as_dataset(*args, **kwargs)
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        config = self.builder_config
+        assert config is not None
+        image = tfds.features.Image(shape=(config.height, config.width, 3), encoding_format="jpeg")
+        return tfds.core.DatasetInfo(
+            builder=self,
+            description=type(self).__doc__ or "",
+            features=tfds.features.FeaturesDict(
+                {
+                    "video": tfds.features.Sequence(image),
+                    "label": tfds.features.ClassLabel(names=self.CLASSES),
+                    "fps": tfds.features.Scalar(np.float32),
+                    "source": tfds.features.Text(),
+                    "filename": tfds.features.Text(),
+                }
+            ),
+            homepage=self.HOMEPAGE,
+            citation=self.CITATION,
+        )
+
+    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Examples]:
+        clips = self.find_clips(dl_manager)
+        for difference in count_differences(clips, self.PUBLISHED_COUNTS):
+            logging.warning("%s: %s", self.name, difference)
+        if self.CLASSES is None:
+            self._features["label"].names = sorted({clip.label for clip in clips})
+        return {
+            split: self._generate_examples([clip for clip in clips if clip.split == split])
+            for split in sorted({clip.split for clip in clips}, key=_split_position)
+        }
+
+    def _generate_examples(self, clips: Sequence[Clip]) -> Examples:
+        # Not at the top: reading a prepared dataset needs neither decord nor OpenCV.
+        from jaxvid.data.videos import InvalidVideo, InvalidVideoError, decode_clips
+
+        clips = in_mixed_order(clips)
+        config = self.builder_config
+        assert config is not None
+        decoding = decode_clips(
+            [clip.path for clip in clips],
+            (config.height, config.width),
+            num_workers=self._num_workers,
+            timeout_seconds=self._timeout_seconds,
+        )
+        with contextlib.closing(decoding), tqdm(total=len(clips), desc=f"{self.name} {clips[0].split}") as progress:
+            for clip, result in zip(clips, decoding, strict=True):
+                progress.update()
+                if not isinstance(result, InvalidVideo):
+                    yield clip.filename, _example(clip, result.frames, result.fps)
+                    continue
+                if self._on_invalid == "error":
+                    raise InvalidVideoError(result.path, f'{result.reason} (on_invalid="skip" leaves such videos out)')
+                self._invalid_videos.append({"filename": clip.filename, "split": clip.split, "reason": result.reason})
+
+    def _generate_splits(self, dl_manager: Any, download_config: Any) -> Sequence[SplitInfo]:
+        # Instead of TFDS' own writer, which sorts the records: it holds up to 1 GB in memory, then goes through a
+        # thousand temporary files. Here the order is settled before decoding, and records go straight to the shards.
+        if download_config.num_shards:
+            raise ValueError("num_shards cannot be set, as sizes are not known in advance; set max_shard_size")
+        splits = self._split_generators(dl_manager)
+        return [self._write_split(split, examples, download_config) for split, examples in splits.items()]
+
+    def _write_split(self, split: str, examples: Examples, download_config: Any) -> SplitInfo:
+        serializer = example_serializer.ExampleSerializer(self._features.get_serialized_info())
+        records = (
+            serializer.serialize_example(self._features.encode_example(example))
+            for _, example in itertools.islice(examples, download_config.max_examples_per_split)
+        )
+        with contextlib.closing(examples):
+            shards = _write_shards(records, Path(self.data_dir), self.info.file_format, download_config.max_shard_size)
+        if not shards:
+            raise ValueError(f"{self.name}: no video of the split {split!r} can be decoded")
+        template = self._get_filename_template(split_name=split)
+        for position, shard in enumerate(shards):
+            shard.path.rename(template.sharded_filepath(shard_index=position, num_shards=len(shards)))
+        return SplitInfo(
+            name=split,
+            shard_lengths=[shard.num_records for shard in shards],
+            num_bytes=sum(shard.num_bytes for shard in shards),
+            filename_template=template,
+        )
+
+    def _download_and_prepare(self, dl_manager: Any, download_config: Any) -> None:
+        self._invalid_videos = []
+        super()._download_and_prepare(dl_manager, download_config)
+        if self._on_invalid == "skip":
+            listing = json.dumps(self._invalid_videos, indent=2, ensure_ascii=False)
+            (Path(self.data_dir) / INVALID_VIDEOS_FILENAME).write_text(listing + "\n")
+
+    def _select_file_format(self, file_format: Any) -> None:
+        """Sets the format to write; once the dataset is there, checks that it is in this format."""
+        if not self.is_prepared():
+            file_format = file_adapters.FileFormat.from_value(file_format or file_adapters.FileFormat.ARRAY_RECORD)
+            self.info.set_file_format(file_format, override=True)
+            return
+        prepared = self.info.file_format
+        assert prepared is not None
+        if file_format is not None and file_adapters.FileFormat.from_value(file_format) != prepared:
+            raise ValueError(
+                f"{self.data_dir} holds this dataset as {prepared.value}; to have it as {file_format}, use another "
+                "data_dir or remove that folder"
+            )
+
+    @property
+    def _features(self) -> Any:
+        # TFDS declares features as None or of a type without items; here they are what `_info` makes them.
+        return self.info.features
+
+    def is_prepared(self) -> bool:
+        """Whether the dataset is there, and whole."""
+        # A build is renamed to its final name when it is whole.
+        return Path(self.data_dir).exists()
+
+    def _adopt_prepared(self) -> None:
+        """Reads what another process has built since this builder was made."""
+        wanted = self.info.file_format
+        self.info.as_proto.ClearField("file_format")
+        self.info.read_from_directory(self.data_dir)
+        self._select_file_format(wanted)
+
+    def _lock_path(self) -> Path:
+        final = Path(self.data_dir)
+        return final.parent / f".{final.name}.lock"
+
+    def _remove_leftovers(self) -> None:
+        final = Path(self.data_dir)
+        for leftover in final.parent.glob(f"incomplete.*_{final.name}"):
+            logging.info("Removing what an interrupted build left behind: %s", leftover)
+            shutil.rmtree(leftover)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Shard:
+    path: Path
+    num_records: int
+    num_bytes: int
+
+
+def _write_shards(records: Iterator[bytes], directory: Path, file_format: Any, max_bytes: int) -> list[_Shard]:
+    """Writes the records to files of about `max_bytes`, under temporary names: final ones tell how many there are."""
+    adapter = file_adapters.ADAPTER_FOR_FORMAT[file_format]
+    shards = []
+    for first in records:
+        sizes: list[int] = []
+        path = directory / f"unnamed-{len(shards)}"
+        adapter.write_examples(path, _fill_shard(itertools.chain([first], records), max_bytes, sizes))
+        shards.append(_Shard(path, len(sizes), sum(sizes)))
+    return shards
+
+
+def _fill_shard(records: Iterator[bytes], max_bytes: int, sizes: list[int]) -> Iterator[tuple[int, bytes]]:
+    """The records with their positions, up to the one that fills `max_bytes`; their sizes are added to `sizes`."""
+    free = max_bytes
+    for position, record in enumerate(records):
+        sizes.append(len(record))
+        yield position, record
+        free -= len(record)
+        if free <= 0:
+            return
+
+
+def _split_position(split: str) -> tuple[int, str]:
+    """Sorts the usual splits in their usual order, before any others."""
+    usual = ("train", "val", "test")
+    return (usual.index(split) if split in usual else len(usual)), split
+
+
+def _example(clip: Clip, frames: list[bytes], fps: float) -> dict[str, Any]:
+    return {
+        "video": frames,
+        "label": clip.label,
+        "fps": np.float32(fps),
+        "source": clip.source,
+        "filename": clip.filename,
+    }
+
+
+@contextlib.contextmanager
+def _exclusive(lock_path: Path) -> Iterator[None]:
+    """Holds a lock that the system releases however this process ends; waits for it while another process holds it."""
+    lock_path.parent.mkdir(parents=True, exist_ok=True)
+    with lock_path.open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            logging.warning("Another process is building %s; waiting for it.", lock_path.parent)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,1 @@
+"""Video folder: anyone's own videos, in one folder a class."""
