@@ -40,15 +40,14 @@ def split_over_devices(batch: PyTree[Shaped[np.ndarray, "batch ..."]]) -> PyTree
     return jax.tree.map(lambda values: values.reshape(num_devices, -1, *values.shape[1:]), batch)
 
 
-def process_batch_size(key: str, batch_size: int) -> int:
-    """The part of a global batch that falls to this process.
+def require_shareable(key: str, batch_size: int) -> None:
+    """Checks that all devices can share a batch evenly.
 
     Raises:
-      ValueError: naming the config key `key`, if the devices cannot share the batch evenly.
+      ValueError: if not, naming the config key `key`.
     """
     if batch_size < 1 or batch_size % jax.device_count():
         raise ValueError(f"config.{key} is {batch_size}; {jax.device_count()} devices share it: allowed are multiples")
-    return batch_size // jax.process_count()
 
 
 def replicate_globally(state: PyTree) -> PyTree:

@@ -110,7 +110,7 @@ def check_config(config: ConfigDict) -> None:
             raise ValueError(f"config.train.{key} is {config.train[key]}; allowed: 1 or more")
     if config.eval.every_epochs < 1:
         raise ValueError(f"config.eval.every_epochs is {config.eval.every_epochs}; allowed: 1 or more")
-    parallel.process_batch_size("train.batch_size", config.train.batch_size)
+    parallel.require_shareable("train.batch_size", config.train.batch_size)
 
 
 def set_up(config: ConfigDict) -> Run:
@@ -142,7 +142,7 @@ def set_up(config: ConfigDict) -> Run:
         batches=training_batches(
             train_split,
             config.clip,
-            batch_size=parallel.process_batch_size("train.batch_size", config.train.batch_size),
+            batch_size=config.train.batch_size,
             seed=config.seed,
             num_threads=config.pipeline.num_threads,
             num_workers=config.pipeline.num_workers,

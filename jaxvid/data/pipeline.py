@@ -1,7 +1,7 @@
 """The input pipeline: positions -> records -> sampled frames -> decoded pictures -> batches of uint8, with Grain."""
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import grain
 import numpy as np
@@ -44,26 +44,33 @@ def training_batches(
     Args:
       split: the clips.
       clip: that section of the config.
-      batch_size: of this process.
+      batch_size: of all processes together, a multiple of their number.
       seed: of order and sampling.
-      num_threads: that read and decode, in each worker.
+      num_threads: that read and decode, in each worker; each holds a batch.
       num_workers: worker processes; 0 reads in this one.
-      shard: (index, count) of this process: it takes every count-th clip of the common order, so that a global batch
-        holds the same clips whatever the number of processes.
+      shard: (index, count) of this process, which gets that part of every global batch: rows and random draws are the
+        same whatever the number of processes.
     """
+    num_rows = batch_size // shard[1]
+    own_rows = slice(shard[0] * num_rows, (shard[0] + 1) * num_rows)
 
-    def load(position: int, rng: np.random.Generator) -> dict[str, Any]:
-        stored = split[position]
-        frames = training_frames(len(stored.frames), stored.fps, clip, rng)
-        return {"frames": decode_frames(stored.frames, frames), "label": np.int32(stored.label)}
+    def load(positions: Int[np.ndarray, "global_batch"], rng: np.random.Generator) -> dict[str, np.ndarray]:
+        seeds = rng.integers(2**63, size=len(positions))
+        own = zip(positions[own_rows].tolist(), seeds[own_rows].tolist(), strict=True)
+        rows = [_load(split[position], clip, seed) for position, seed in own]
+        frames, labels = zip(*rows, strict=True)
+        return {"frames": np.stack(frames), "label": np.asarray(labels, np.int32)}
 
-    dataset = grain.MapDataset.range(len(split)).seed(seed).shuffle().repeat()[shard[0] :: shard[1]]
-    dataset = dataset.random_map(load).batch(batch_size)
-    # Elements are whole batches, so threads must be few: each holds one.
+    dataset = grain.MapDataset.range(len(split)).seed(seed).shuffle().repeat().batch(batch_size).random_map(load)
     loaded = dataset.to_iter_dataset(grain.ReadOptions(num_threads=num_threads, prefetch_buffer_size=2 * num_threads))
     if num_workers:
         loaded = loaded.mp_prefetch(grain.MultiprocessingOptions(num_workers=num_workers))
     return iter(loaded)
+
+
+def _load(stored: Clip, clip: ConfigDict, seed: int) -> tuple[UInt8[np.ndarray, "time height width 3"], int]:
+    frames = training_frames(len(stored.frames), stored.fps, clip, np.random.default_rng(seed))
+    return decode_frames(stored.frames, frames), stored.label
 
 
 def evaluation_views(
