@@ -24,6 +24,8 @@ def get_config(arg: str | None = None) -> ConfigDict:
             "adaptive": False,
             "dropout_rate": 0.2,
             "dtype": "float32",
+            "pretrained": "",
+            "trainable": "all",
         }
     )
     config.optimizer.update(learning_rate=1e-3, schedule="cosine", warmup_fraction=0.1)

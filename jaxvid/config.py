@@ -3,6 +3,7 @@
 import json
 import os
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import ml_collections
@@ -24,6 +25,32 @@ RESUMABLE = (
     "train.num_epochs",
     "train.early_stopping_patience",
 )
+
+# Where a data set has no validation split of its own, one source video in ten of the training split makes it.
+_HELD_OUT = {"train_split": "train@!0/10", "val_split": "train@0/10"}
+_OF_ITS_OWN = {"train_split": "train", "val_split": "val", "test_split": "test"}
+DATASETS: MappingProxyType[str, dict[str, str]] = MappingProxyType(
+    {
+        "shv": {**_HELD_OUT, "test_split": "test"},
+        "hockey_fight": {**_HELD_OUT, "test_split": "test"},
+        "movies_fight": {**_HELD_OUT, "test_split": "test"},
+        "rwf2000": {**_HELD_OUT, "test_split": "val"},
+        "ucf50": {**_HELD_OUT, "test_split": "test"},
+        "surveillance_fight": _OF_ITS_OWN,
+        "video_folder": _OF_ITS_OWN,
+        "synthetic_fight": _OF_ITS_OWN,
+    }
+)
+
+
+def datasets(default: str) -> tuple[str, ...]:
+    """The data sets that a config can train on, `default` first, as `parse_arg` takes them."""
+    return (default, *(name for name in DATASETS if name != default))
+
+
+def dataset_section(name: str, size: str) -> dict[str, str]:
+    """What a config's section `dataset` says of a data set at a size, such as "128x171": its TFDS name and splits."""
+    return {"name": f"{name}/{size}", **DATASETS[name]}
 
 
 def parse_arg(arg: str | None, **defaults: Any) -> ConfigDict:
@@ -111,6 +138,7 @@ def base_config() -> ConfigDict:
                 "weight_decay": 0.0,  # of adamw and sgd
                 "clip_norm": 0.0,  # 0: gradients are not clipped
                 "accumulate_steps": 1,  # training steps to an update
+                "backbone_rate_factor": 1.0,  # the backbone's learning rate, as a share of the head's
             },
             "train": {
                 "batch_size": 16,  # of all devices together

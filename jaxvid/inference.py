@@ -48,10 +48,10 @@ def predict_split(probabilities: Probabilities, variables: PyTree, split: ClipSp
     progress = tqdm(views, f"Evaluating {split.name}", total, unit="clip", leave=False)
     batches = evaluation_batches(iter(progress), parallel.local_multiple(config.eval.batch_size))
     clip_index, outputs = map(parallel.gather_rows, predict_views(probabilities, variables, batches))
-    return Predictions(
-        split.catalogue.filenames,
-        split.catalogue.sources,
-        split.catalogue.labels,
-        average_views(clip_index, outputs, len(split)),
-        split.class_names,
-    )
+    return split_predictions(split, average_views(clip_index, outputs, len(split)))
+
+
+def split_predictions(split: ClipSplit, probabilities: Float[np.ndarray, "clip classes"]) -> Predictions:
+    """What was predicted for the clips of `split`, in its order."""
+    catalogue = split.catalogue
+    return Predictions(catalogue.filenames, catalogue.sources, catalogue.labels, probabilities, split.class_names)

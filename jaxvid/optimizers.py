@@ -1,7 +1,10 @@
 """Optax optimizers and learning-rate schedules from the section `optimizer` of a config."""
 
+import jax
 import optax
+from jaxtyping import PyTree
 
+from jaxvid.finetune import BACKBONE, FROZEN, HEAD
 from jaxvid.types import ConfigDict
 
 OPTIMIZERS = ("adam", "adamw", "sgd")
@@ -22,7 +25,7 @@ def check_optimizer(config: ConfigDict) -> None:
         raise ValueError(f"config.optimizer.learning_rate is {config.learning_rate}; allowed: above 0")
     if config.accumulate_steps < 1:
         raise ValueError(f"config.optimizer.accumulate_steps is {config.accumulate_steps}; allowed: 1 or more")
-    for key in ("warmup_fraction", "momentum", "weight_decay", "clip_norm"):
+    for key in ("warmup_fraction", "momentum", "weight_decay", "clip_norm", "backbone_rate_factor"):
         if config[key] < 0:
             raise ValueError(f"config.optimizer.{key} is {config[key]}; allowed: 0 or more")
     if config.weight_decay and config.name == "adam":
@@ -54,19 +57,34 @@ def create_schedule(config: ConfigDict, num_steps: int) -> optax.Schedule:
     return optax.join_schedules([optax.linear_schedule(0.0, peak, warmup), after], [warmup])
 
 
-def create_optimizer(config: ConfigDict, schedule: optax.Schedule) -> optax.GradientTransformation:
-    """The optimizer that `config` names; clips by the global norm first, and accumulates gradients if asked."""
-    if config.name == "sgd":
-        rule = optax.chain(
-            optax.add_decayed_weights(config.weight_decay),
-            optax.sgd(schedule, momentum=config.momentum or None, nesterov=config.nesterov),
-        )
-    elif config.name == "adamw":
-        rule = optax.adamw(schedule, weight_decay=config.weight_decay)
-    else:
-        rule = optax.adam(schedule)
+def create_optimizer(config: ConfigDict, schedule: optax.Schedule, labels: PyTree) -> optax.GradientTransformation:
+    """The optimizer that `config` names; clips by the global norm first, and accumulates gradients if asked.
+
+    Args:
+      config: that section.
+      schedule: the learning rate of the head.
+      labels: HEAD, BACKBONE or FROZEN for every parameter (jaxvid.finetune).
+    """
+    rules = {
+        HEAD: _rule(config, schedule),
+        BACKBONE: _rule(config, lambda count: config.backbone_rate_factor * schedule(count)),
+        FROZEN: optax.set_to_zero(),
+    }
+    present = set(jax.tree.leaves(labels))
+    optimizer = optax.partition({label: rules[label] for label in present}, labels)
     if config.clip_norm:
-        rule = optax.chain(optax.clip_by_global_norm(config.clip_norm), rule)
+        optimizer = optax.chain(optax.clip_by_global_norm(config.clip_norm), optimizer)
     if config.accumulate_steps > 1:
-        return optax.MultiSteps(rule, config.accumulate_steps).gradient_transformation()
-    return rule
+        return optax.MultiSteps(optimizer, config.accumulate_steps).gradient_transformation()
+    return optimizer
+
+
+def _rule(config: ConfigDict, schedule: optax.Schedule) -> optax.GradientTransformation:
+    if config.name == "adam":
+        return optax.adam(schedule)
+    if config.name == "adamw":
+        return optax.adamw(schedule, weight_decay=config.weight_decay)
+    return optax.chain(
+        optax.add_decayed_weights(config.weight_decay),
+        optax.sgd(schedule, momentum=config.momentum or None, nesterov=config.nesterov),
+    )

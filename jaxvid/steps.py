@@ -10,6 +10,7 @@ from flax import linen as nn
 from jaxtyping import Array, Float, PyTree, UInt8
 
 from jaxvid.data.augment import augmented, mixup, preprocess
+from jaxvid.finetune import frozen_norms_kept, without_gradient
 from jaxvid.keys import row_keys
 from jaxvid.types import ConfigDict
 
@@ -38,18 +39,17 @@ class TrainState(flax.struct.PyTreeNode):
         return {"params": self.params, **self.model_state}
 
 
-def create_state(model: nn.Module, optimizer: optax.GradientTransformation, clip: ConfigDict, seed: int) -> TrainState:
-    """A fresh state; `clip` is the section of the config that gives the size of the network's input."""
-    # Parameters do not depend on how many frames there are, and two initialise faster than sixteen.
+def initial_variables(model: nn.Module, clip: ConfigDict, seed: int) -> dict[str, PyTree]:
+    """Fresh variables; `clip` is the section of the config that gives the size of the network's input."""
     clips = jnp.zeros((1, clip.num_frames, clip.height, clip.width, 3))
+    return dict(jax.jit(lambda key: model.init(key, clips, train=False))(jax.random.key(seed)))
 
-    @jax.jit
-    def init(key):
-        variables = dict(model.init(key, clips, train=False))
-        params = variables.pop("params")
-        return TrainState(jnp.zeros((), jnp.int32), params, variables, optimizer.init(params))
 
-    return init(jax.random.key(seed))
+def create_state(variables: dict[str, PyTree], optimizer: optax.GradientTransformation) -> TrainState:
+    """The state before the first step."""
+    collections = dict(variables)
+    params = collections.pop("params")
+    return TrainState(jnp.zeros((), jnp.int32), params, collections, jax.jit(optimizer.init)(params))
 
 
 def train_step(
@@ -58,6 +58,7 @@ def train_step(
     *,
     model: nn.Module,
     optimizer: optax.GradientTransformation,
+    labels: PyTree,
     class_weights: Float[Array, "classes"],
     config: ConfigDict,
     axis_name: str,
@@ -66,9 +67,11 @@ def train_step(
 
     Args:
       state: the same on all devices.
-      batch: this device's part: `frames`, uint8 (batch, time, height, width, 3), and `label`, int32 (batch,).
+      batch: this device's part: `frames`, uint8 (batch, time, height, width, 3), or `features` of a frozen backbone,
+        float32 (batch, time, feature), and `label`, int32 (batch,).
       model: created with the same `axis_name`.
       optimizer: whose state is in `state`.
+      labels: which parameters are trained (jaxvid.finetune).
       class_weights: of the loss.
       config: the whole config; read are `seed`, `clip`, `augment` and `train`.
       axis_name: the mapped axis over all devices.
@@ -80,7 +83,11 @@ def train_step(
     key = jax.random.fold_in(jax.random.key(config.seed), state.step)
     augment_key, mixup_key, dropout_key = jax.random.split(key, 3)
     num_rows = batch["label"].shape[0]
-    clips = augmented(batch["frames"], row_keys(augment_key, num_rows, axis_name), config.clip, config.augment)
+    if "features" in batch:
+        clips, method = batch["features"], "classify"
+    else:
+        keys = row_keys(augment_key, num_rows, axis_name)
+        clips, method = augmented(batch["frames"], keys, config.clip, config.augment), "__call__"
     targets = optax.smooth_labels(jax.nn.one_hot(batch["label"], len(class_weights)), config.train.label_smoothing)
     if config.augment.mixup:
         clips, targets = mixup(clips, targets, row_keys(mixup_key, num_rows, axis_name), config.augment.mixup)
@@ -88,13 +95,16 @@ def train_step(
     total_weight = jax.lax.psum(weights.sum(), axis_name)
 
     def loss_of(params):
-        logits, updates = model.apply(
-            {"params": params, **state.model_state},
-            clips,
-            train=True,
-            rngs={"dropout": dropout_key},
-            mutable=["batch_stats"],
-        )
+        params = without_gradient(params, labels)
+        with frozen_norms_kept(labels):
+            logits, updates = model.apply(
+                {"params": params, **state.model_state},
+                clips,
+                train=True,
+                method=method,
+                rngs={"dropout": dropout_key},
+                mutable=["batch_stats"],
+            )
         loss = (weights * optax.safe_softmax_cross_entropy(logits, targets)).sum() / total_weight
         # Devices add up, so each bears its share of the penalty.
         penalty = config.train.l2 * _sum_of_squared_kernels(params) / jax.lax.axis_size(axis_name)

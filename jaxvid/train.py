@@ -17,25 +17,29 @@ import optax
 import orbax.checkpoint as ocp
 import tensorflow_datasets as tfds
 from absl import logging
+from flax import linen as nn
 from flax.training.early_stopping import EarlyStopping
 from jax.experimental import multihost_utils
 from jaxtyping import Array, Float
 from tqdm import tqdm
 
-from jaxvid import checkpoint, parallel
+from jaxvid import checkpoint, features, parallel
 from jaxvid.config import save_config
 from jaxvid.data.augment import check_preprocessing
 from jaxvid.data.clips import ClipSplit, class_names, frame_size, open_split, shared_sources
 from jaxvid.data.pipeline import training_batches
 from jaxvid.data.prepare import prepare
 from jaxvid.data.sampling import check_sampling
-from jaxvid.inference import compile_probabilities, predict_split
+from jaxvid.finetune import check_trainable, parameter_labels
+from jaxvid.inference import compile_probabilities, predict_split, split_predictions
 from jaxvid.logbook import Logbook
 from jaxvid.metrics import point_values
 from jaxvid.models import create_model
 from jaxvid.optimizers import check_optimizer, create_optimizer, create_schedule
+from jaxvid.predictions import Predictions
+from jaxvid.pretrained.load import check_pretrained, load_pretrained
 from jaxvid.step_figures import StepFigures
-from jaxvid.steps import TrainState, create_state, train_step
+from jaxvid.steps import TrainState, create_state, initial_variables, train_step
 from jaxvid.types import ConfigDict
 
 _MONITORED = ("loss", "accuracy", "balanced_accuracy", "macro_f1", "roc_auc")
@@ -57,6 +61,9 @@ class Run:
       schedule: from the number of an update to its learning rate.
       batches: of this process, endless.
       initial_state: a fresh state.
+      model: created for training.
+      train_split: its clips.
+      val_split: its clips.
       step: `(state, batch)` -> `(state, figures)` on all devices.
       validate: state -> figures of the validation split.
     """
@@ -67,6 +74,9 @@ class Run:
     schedule: optax.Schedule
     batches: grain.DatasetIterator
     initial_state: TrainState
+    model: nn.Module
+    train_split: ClipSplit
+    val_split: ClipSplit
     step: Callable[..., tuple[TrainState, dict[str, Any]]]
     validate: Callable[[TrainState], dict[str, float]]
 
@@ -86,6 +96,8 @@ def train(config: ConfigDict, workdir: Path) -> None:
     workdir.mkdir(parents=True, exist_ok=True)
     if parallel.on_first_process():
         save_config(run.config, workdir)
+    if features.are_constant(run.config):
+        run = on_cached_features(run, workdir)
     with contextlib.closing(checkpoint.open_checkpoints(workdir, config.eval.monitor)) as checkpoints:
         _loop(run, checkpoints, workdir)
 
@@ -99,6 +111,8 @@ def check_config(config: ConfigDict) -> None:
     check_sampling(config.clip)
     check_preprocessing(config.clip, config.augment)
     check_optimizer(config.optimizer)
+    check_pretrained(config.model)
+    check_trainable(config.model)
     if config.eval.monitor not in MONITORS:
         raise ValueError(f"config.eval.monitor is {config.eval.monitor!r}; allowed: {', '.join(MONITORS)}")
     if config.train.class_weights not in ("none", "balanced"):
@@ -124,12 +138,17 @@ def set_up(config: ConfigDict) -> Run:
     steps_per_epoch = max(1, round(len(train_split) / config.train.batch_size))
     num_steps = config.train.num_epochs * steps_per_epoch
     schedule = create_schedule(config.optimizer, num_steps)
-    optimizer = create_optimizer(config.optimizer, schedule)
     model = create_model(config.model, axis_name=parallel.AXIS_NAME)
+    variables = initial_variables(model, config.clip, config.seed)
+    if config.model.pretrained:
+        variables = jax.tree.map(jnp.asarray, load_pretrained(config.model, variables))
+    labels = parameter_labels(variables["params"], config.model)
+    optimizer = create_optimizer(config.optimizer, schedule, labels)
     step = partial(
         train_step,
         model=model,
         optimizer=optimizer,
+        labels=labels,
         class_weights=class_weights(config.train.class_weights, train_split),
         config=ml_collections.FrozenConfigDict(config),
         axis_name=parallel.AXIS_NAME,
@@ -148,7 +167,10 @@ def set_up(config: ConfigDict) -> Run:
             num_workers=config.pipeline.num_workers,
             shard=parallel.process_shard(),
         ),
-        initial_state=create_state(model, optimizer, config.clip, config.seed),
+        initial_state=create_state(variables, optimizer),
+        model=model,
+        train_split=train_split,
+        val_split=val_split,
         step=parallel.over_devices(step),
         validate=partial(_validate, compile_probabilities(model, config.clip), val_split, config),
     )
@@ -232,10 +254,33 @@ def _restore(run: Run, checkpoints: ocp.CheckpointManager) -> tuple[TrainState, 
     return state, stopping.replace(**position["stopping"])
 
 
+def on_cached_features(run: Run, workdir: Path) -> Run:
+    """The same run with the features of its frozen backbone in place of frames, computed now if they are not there."""
+    config, variables = run.config, run.initial_state.variables
+    train_features, val_features = (
+        features.cached_features(workdir, run.model, variables, split, config)
+        for split in (run.train_split, run.val_split)
+    )
+    classifier = features.compile_classifier(run.model)
+
+    def validate(state: TrainState) -> dict[str, float]:
+        outputs = features.classify(classifier, state.variables, val_features, config.eval.batch_size)
+        return _figures(split_predictions(run.val_split, outputs))
+
+    batches = features.feature_batches(
+        train_features, run.train_split.catalogue.labels, batch_size=config.train.batch_size, seed=config.seed
+    )
+    return dataclasses.replace(run, batches=batches, validate=validate)
+
+
 def _validate(
     probabilities: Callable[..., Any], split: ClipSplit, config: ConfigDict, state: TrainState
 ) -> dict[str, float]:
-    values = point_values(predict_split(probabilities, state.variables, split, config))
+    return _figures(predict_split(probabilities, state.variables, split, config))
+
+
+def _figures(predictions: Predictions) -> dict[str, float]:
+    values = point_values(predictions)
     return {f"val_{name}": float(values[name]) for name in _MONITORED}
 
 

@@ -28,6 +28,11 @@ def data_dir(tmp_path_factory):
 
 @pytest.fixture
 def config(data_dir):
+    """The config of `tiny_config`, to change at will."""
+    return tiny_config(data_dir)
+
+
+def tiny_config(data_dir):
     """A run of two epochs of two steps: 16 clips in batches of 8."""
     config = base_config()
     config.dataset.update(name="synthetic_fight/tiny", data_dir=str(data_dir))
@@ -41,6 +46,8 @@ def config(data_dir):
             "adaptive": False,
             "dropout_rate": 0.2,
             "dtype": "float32",
+            "pretrained": "",
+            "trainable": "all",
         }
     )
     config.optimizer.learning_rate = 1e-3

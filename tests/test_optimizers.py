@@ -4,6 +4,7 @@ import optax
 import pytest
 
 from jaxvid.config import base_config
+from jaxvid.finetune import HEAD
 from jaxvid.optimizers import check_optimizer, create_optimizer, create_schedule
 
 
@@ -34,7 +35,7 @@ def test_accumulation_stretches_the_schedule_over_the_updates():
 
 
 def update_once(config, params, grads, steps=1):
-    optimizer = create_optimizer(config, create_schedule(config, 10))
+    optimizer = create_optimizer(config, create_schedule(config, 10), HEAD)
     state = optimizer.init(params)
     for _ in range(steps):
         changes, state = optimizer.update(grads, state, params)

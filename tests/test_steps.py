@@ -12,6 +12,7 @@ from flax import linen as nn
 
 from jaxvid import parallel
 from jaxvid.config import base_config
+from jaxvid.finetune import HEAD
 from jaxvid.steps import create_state, eval_step, train_step
 
 
@@ -44,8 +45,8 @@ def small_config():
 def one_step(config, class_weights=(1.0, 1.0)):
     """The figures of one SGD step of rate 1 from KERNEL, and the kernel after it."""
     model, optimizer = Linear(), optax.sgd(1.0)
-    state = create_state(model, optimizer, config.clip, 0)
-    state = state.replace(params={"Dense_0": {"kernel": jnp.asarray(KERNEL)}})
+    params = {"Dense_0": {"kernel": jnp.asarray(KERNEL)}}
+    state = create_state({"params": params}, optimizer)
 
     def step(state, batch):
         return train_step(
@@ -53,6 +54,7 @@ def one_step(config, class_weights=(1.0, 1.0)):
             batch,
             model=model,
             optimizer=optimizer,
+            labels={"Dense_0": {"kernel": HEAD}},
             class_weights=jnp.asarray(class_weights),
             config=config,
             axis_name=parallel.AXIS_NAME,
@@ -125,7 +127,8 @@ import jax, numpy as np, optax
 from jaxvid import parallel
 from jaxvid.config import base_config
 from jaxvid.models import create_model
-from jaxvid.steps import create_state, train_step
+from jaxvid.steps import create_state, initial_variables, train_step
+from jaxvid.finetune import HEAD
 import ml_collections
 
 config = base_config()
@@ -135,10 +138,12 @@ config.train.l2 = 1e-4
 config.model = ml_collections.ConfigDict({"name": "cnn_lstm", "num_classes": 2, "arch": "C4R1D3"})
 model = create_model(config.model, axis_name=parallel.AXIS_NAME)
 optimizer = optax.sgd(0.05)
-state = create_state(model, optimizer, config.clip, 0)
+variables = initial_variables(model, config.clip, 0)
+labels = jax.tree.map(lambda _: HEAD, variables["params"])
+state = create_state(variables, optimizer)
 step = parallel.over_devices(lambda state, batch: train_step(
-    state, batch, model=model, optimizer=optimizer, class_weights=jax.numpy.asarray([1.0, 2.0]), config=config,
-    axis_name=parallel.AXIS_NAME))
+    state, batch, model=model, optimizer=optimizer, labels=labels, class_weights=jax.numpy.asarray([1.0, 2.0]),
+    config=config, axis_name=parallel.AXIS_NAME))
 rng = np.random.default_rng(0)
 rows = []
 for _ in range(3):

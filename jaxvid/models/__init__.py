@@ -8,12 +8,23 @@ from flax import linen as nn
 
 from jaxvid.models.backbone_lstm import BackboneLSTM
 from jaxvid.models.cnn_lstm import CNNLSTM
+from jaxvid.models.convlstm import ConvLSTM
+from jaxvid.models.lrcn import LRCN
+from jaxvid.models.video_resnet import VideoResNet
 from jaxvid.types import ConfigDict
 
-MODELS: MappingProxyType[str, type[nn.Module]] = MappingProxyType({"cnn_lstm": CNNLSTM, "backbone_lstm": BackboneLSTM})
+MODELS: MappingProxyType[str, type[nn.Module]] = MappingProxyType(
+    {
+        "cnn_lstm": CNNLSTM,
+        "backbone_lstm": BackboneLSTM,
+        "video_resnet": VideoResNet,
+        "convlstm": ConvLSTM,
+        "lrcn": LRCN,
+    }
+)
 
 # Keys of config.model that say which model it is, or how it is trained, and are no fields of the module.
-_NOT_FIELDS = ("name",)
+_NOT_FIELDS = ("name", "pretrained", "trainable")
 _DTYPES = MappingProxyType({"float32": jnp.float32, "bfloat16": jnp.bfloat16})
 
 

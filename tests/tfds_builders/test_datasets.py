@@ -30,7 +30,7 @@ def counts(clips):
 def test_every_builder_is_registered_with_all_sizes_and_features(name, tmp_path):
     builder = tfds.builder(name, data_dir=tmp_path)
     assert builder.builder_config.name == "128x128"
-    assert [size for size in builder.builder_configs if size != "tiny"] == SIZES
+    assert [size for size in builder.builder_configs if size not in ("tiny", "64x64_tutorial")] == SIZES
     features = tfds.builder(f"{name}/128x171", data_dir=tmp_path).info.features
     assert set(features) == {"video", "label", "fps", "source", "filename"}
     assert features["video"].shape == (None, 128, 171, 3)
@@ -151,6 +151,24 @@ def test_ucf50_is_split_by_group(find_clips, tmp_path, inside):
     of_group = [clip for clip in clips if clip.source == "TaiChi_g07"]
     assert {clip.filename for clip in of_group} == {"TaiChi/v_TaiChi_g07_c01.avi", "TaiChi/v_TaiChi_g07_c02.avi"}
     assert {clip.split for clip in of_group} == {"test"}
+
+
+def touch_ucf50(root, folders):
+    for folder in folders:
+        touch(root, [f"{folder}/v_{folder}_g{group:02d}_c01.avi" for group in range(1, 26)])
+
+
+def test_ucf50_of_the_tutorial_takes_its_four_classes(find_clips, tmp_path):
+    touch_ucf50(tmp_path / "manual", ["TaiChi", "Biking", "Swing", "WalkingWithDog", "HorseRace", "YoYo"])
+    clips = find_clips("ucf50/64x64_tutorial")
+    assert {clip.label for clip in clips} == {"WalkingWithDog", "TaiChi", "Swing", "HorseRace"}
+    assert Counter(clip.split for clip in clips) == {"train": 4 * 18, "test": 4 * 7}
+
+
+def test_ucf50_of_the_tutorial_names_the_classes_that_are_missing(find_clips, tmp_path):
+    touch_ucf50(tmp_path / "manual", ["TaiChi", "Biking"])
+    with pytest.raises(ValueError, match="no clips of HorseRace, Swing, WalkingWithDog, .* it holds: Biking, TaiChi"):
+        find_clips("ucf50/64x64_tutorial")
 
 
 LISTING = """https://www.youtube.com/watch?v=7q6K \r

@@ -1,0 +1,63 @@
+"""Prints what networks there are, what they cost and what they were checked against.
+
+    python -m jaxvid.models [--markdown]
+
+GFLOPs are those of one clip's logits, in billions: convolutions and matrix products, two for a multiplication and its
+addition.
+"""
+
+from collections.abc import Iterator, Sequence
+
+from absl import app, flags
+from tqdm import tqdm
+
+from jaxvid.models import zoo
+
+_MARKDOWN = flags.DEFINE_bool("markdown", False, "print a Markdown table")
+
+_HEADER = ("model", "input", "parameters (trainable)", "GFLOPs", "checked against")
+_RIGHT_ALIGNED = (False, False, True, True, False)
+
+Row = tuple[str, str, str, str, str]
+
+
+def row(entry: zoo.Entry) -> Row:
+    """The line of the table for one network."""
+    variables = zoo.variable_shapes(entry)
+    time, height, width, _ = entry.clip
+    return (
+        entry.label,
+        f"{time} x {height}x{width}",
+        f"{zoo.num_parameters(variables):,}",
+        f"{zoo.inference_flops(entry, variables) / 1e9:.2f}",
+        entry.reference,
+    )
+
+
+def plain_table(rows: Sequence[Row]) -> Iterator[str]:
+    """Lines with columns under one another."""
+    widths = [max(map(len, column)) for column in zip(_HEADER, *rows, strict=True)]
+    for cells in (_HEADER, *rows):
+        aligned = [
+            cell.rjust(width) if right else cell.ljust(width)
+            for cell, width, right in zip(cells, widths, _RIGHT_ALIGNED, strict=True)
+        ]
+        yield "  ".join(aligned).rstrip()
+
+
+def markdown_table(rows: Sequence[Row]) -> Iterator[str]:
+    """Lines of a Markdown table."""
+    for cells in (_HEADER, tuple("---:" if right else "---" for right in _RIGHT_ALIGNED), *rows):
+        yield f"| {' | '.join(cells)} |"
+
+
+def main(argv: Sequence[str]) -> None:
+    """The command."""
+    del argv
+    rows = [row(entry) for entry in tqdm(list(zoo.entries()), "Tracing", unit="model", leave=False)]
+    table = markdown_table if _MARKDOWN.value else plain_table
+    print("\n".join(table(rows)))
+
+
+if __name__ == "__main__":
+    app.run(main)

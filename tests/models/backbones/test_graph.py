@@ -1,0 +1,51 @@
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxvid.models.backbones.graph import (
+    Add,
+    Conv,
+    MaxPool,
+    Norm,
+    Parallel,
+    Site,
+    by_distance_from_output,
+    depthwise_conv,
+)
+
+
+def conv(name):
+    return Conv(name, 8, (1, 1))
+
+
+def test_layers_are_listed_by_their_distance_from_the_output():
+    # Distances, counted by hand; each join is a layer too: first 8; the branch of a1 7, a2 6 and a fork of b1 5 and b2
+    # 5, joined 4; beside it c1 5 and the pool 4; joined 3; the sum 2; last 1.
+    fork = Parallel(((conv("b1"),), (conv("b2"),)))
+    mixed = Parallel(((conv("a1"), conv("a2"), fork), (conv("c1"), MaxPool(3))))
+    series = (conv("first"), Parallel(((), (mixed,)), Add()), Site("last"))
+    names = [getattr(layer, "name", "pool") for layer in by_distance_from_output(series)]
+    assert names == ["first", "a1", "a2", "b1", "b2", "c1", "pool", "last"]
+
+
+def test_the_shorter_branch_comes_in_as_late_as_it_can():
+    # ResNet's block: the shortcut's two layers are as far from the sum as the last two of the other branch.
+    shortcut, main = (conv("0"), Norm("0n")), (conv("1"), Norm("1n"), conv("2"), Norm("2n"))
+    series = (Parallel((shortcut, main), Add()),)
+    assert [layer.name for layer in by_distance_from_output(series)] == ["1", "1n", "0", "2", "0n", "2n"]
+
+
+@pytest.mark.parametrize(("stride", "padding"), [(1, (1, 1)), (2, (0, 1))])
+@pytest.mark.parametrize("size", [(6, 9), (7, 8)])
+def test_depthwise_convolution_is_a_sum_over_each_window(stride, padding, size):
+    rng = np.random.RandomState(0)
+    x, kernel = rng.standard_normal((2, *size, 4)), rng.standard_normal((3, 3, 1, 4))
+    padded = np.pad(x, ((0, 0), padding, padding, (0, 0)))
+    rows, columns = ((n - 3) // stride + 1 for n in padded.shape[1:3])
+    expected = np.zeros((2, rows, columns, 4))
+    for row in range(rows):
+        for column in range(columns):
+            window = padded[:, row * stride :, column * stride :][:, :3, :3]
+            expected[:, row, column] = np.einsum("nijc,ijc->nc", window, kernel[:, :, 0])
+    x, kernel = jnp.asarray(x, jnp.float32), jnp.asarray(kernel, jnp.float32)
+    np.testing.assert_allclose(depthwise_conv(x, kernel, stride=stride, padding=padding), expected, atol=1e-5)

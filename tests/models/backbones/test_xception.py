@@ -1,0 +1,12 @@
+import pytest
+
+from tests.models.backbones.keras_reference import assert_equal_outputs
+
+# Size of the frames (None: the smallest) and the layout of the weight file.
+CASES = [((73, 98), "odd.h5"), pytest.param(None, "smallest.weights.h5", marks=pytest.mark.slow)]
+
+
+@pytest.mark.parametrize("name", ["xception"])
+@pytest.mark.parametrize(("size", "filename"), CASES, ids=["odd", "smallest"])
+def test_features_and_probabilities_are_those_of_keras(name, size, filename, tmp_path):
+    assert_equal_outputs(name, size, tmp_path / filename)

@@ -1,0 +1,137 @@
+import jax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+import pytest
+
+from jaxvid.models import create_model
+from jaxvid.models.backbone_lstm import BackboneLSTM
+from tests.models.backbones.random_variables import random_variables
+
+CNN = 3_206_976  # MobileNet's trainable parameters, as keras.applications has them.
+
+
+def lstm(inputs, width):
+    return 4 * width * (inputs + width + 1)
+
+
+def small(backbone="mobilenet", **fields):
+    return BackboneLSTM(num_classes=2, backbone=backbone, lstm_features=8, dense=(6,), **fields)
+
+
+def clips(batch=2, time=3, size=32):
+    return jax.random.uniform(jax.random.key(1), (batch, time, size, size, 3), maxval=255.0)
+
+
+def shapes(model, size=32):
+    return jax.eval_shape(lambda: model.init(jax.random.key(0), jnp.zeros((1, 2, size, size, 3)), train=False))
+
+
+def count(tree):
+    return sum(leaf.size for leaf in jax.tree.leaves(tree))
+
+
+def test_parameters_of_the_head_of_paper_1_1():
+    config = {"name": "backbone_lstm", "num_classes": 2, "backbone": "mobilenet", "dtype": "float32"}
+    params = shapes(create_model(ml_collections.ConfigDict(config)))["params"]
+    assert count(params["cnn"]) == CNN
+    dense = (256 * 512 + 512) + (512 * 16 + 16) + (16 * 2 + 2)
+    assert count(params["head"]) == lstm(1024, 256) + dense
+
+
+def test_parameters_of_the_head_of_paper_1_3_over_class_probabilities():
+    model = BackboneLSTM(num_classes=6, backbone="mobilenet", features="softmax", lstm_features=2056, dense=())
+    params = shapes(model)["params"]
+    assert count(params["cnn"]) == CNN + 1024 * 1000 + 1000
+    assert count(params["head"]) == lstm(1000, 2056) + 2056 * 6 + 6
+
+
+def test_parameters_of_a_bidirectional_head_of_two_layers():
+    params = shapes(small(bidirectional=True, lstm_layers=2))["params"]
+    lstms = 2 * lstm(1024, 8) + 2 * lstm(16, 8)
+    assert count(params["head"]) == lstms + (16 * 6 + 6) + (6 * 2 + 2)
+
+
+def test_every_nonlinearity_of_backbone_and_dense_layers_is_a_site():
+    activations = shapes(small(adaptive=True))["activations"]
+    assert len(activations["cnn"]) == 27
+    assert set(activations["head"]) == {"dense_activation1"}
+
+
+def test_cached_features_give_the_logits_of_the_clips():
+    model = small("vgg16", freeze_backbone=True)
+    variables = random_variables(model, clips())
+
+    @jax.jit
+    def both(variables, clips):
+        features = model.apply(variables, clips, method="extract")
+        return model.apply(variables, clips, train=False), features
+
+    logits, features = both(variables, clips())
+    assert features.shape == (2, 3, 512)
+    assert logits.dtype == jnp.float32
+    head = {name: {"head": collection["head"]} for name, collection in variables.items() if "head" in collection}
+    np.testing.assert_allclose(
+        model.apply(head, features, train=False, method="classify"), logits, rtol=1e-4, atol=1e-6
+    )
+
+
+@pytest.mark.parametrize("frozen", [True, False])
+def test_a_frozen_backbone_has_no_gradient_and_keeps_its_statistics(frozen):
+    model = small(freeze_backbone=frozen)
+    variables = random_variables(model, clips())
+
+    params, batch_stats = variables["params"], variables["batch_stats"]
+    # The gradient of the backbone's last convolution stands for that of all, which takes long to compile.
+    last = {"cnn": params["cnn"]["conv_pw_13"], "head": params["head"]}
+
+    @jax.jit
+    def gradient_and_statistics(last):
+        def loss(last):
+            cnn = {**params["cnn"], "conv_pw_13": last["cnn"]}
+            logits, changes = model.apply(
+                {"params": {"cnn": cnn, "head": last["head"]}, "batch_stats": batch_stats},
+                clips(),
+                train=True,
+                mutable=["batch_stats"],
+                rngs={"dropout": jax.random.key(2)},
+            )
+            return (logits**2).sum(), changes
+
+        return jax.grad(loss, has_aux=True)(last)
+
+    gradient, changes = gradient_and_statistics(last)
+    assert bool(jnp.any(gradient["cnn"]["kernel"] != 0)) is not frozen
+    assert jnp.any(gradient["head"]["lstm1"]["input"]["kernel"] != 0)
+    same = jax.tree.map(lambda a, b: np.array_equal(a, b), changes["batch_stats"], batch_stats)
+    assert jax.tree.all(same) is frozen
+
+
+def test_the_backward_lstm_reads_the_clip_backwards():
+    model = small(bidirectional=True)
+    features = jax.random.normal(jax.random.key(3), (1, 4, 1024))
+    params = random_variables(model, clips())["params"]
+    # With both LSTMs alike, reversing the clip swaps the two halves of what the dense layers see.
+    params["head"]["lstm1_reverse"] = params["head"]["lstm1"]
+    swapped = {**params["head"], "dense1": dict(params["head"]["dense1"])}
+    swapped["dense1"]["kernel"] = jnp.roll(params["head"]["dense1"]["kernel"], 8, axis=0)
+    forwards = model.apply({"params": params}, features, train=False, method="classify")
+    backwards = model.apply({"params": {"head": swapped}}, features[:, ::-1], train=False, method="classify")
+    np.testing.assert_allclose(forwards, backwards, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"features": "flatten"}, r"config.model.features is 'flatten'; allowed: pool, softmax"),
+        ({"lstm_layers": 0}, r"config.model.lstm_layers is 0; allowed: 1 or more"),
+    ],
+)
+def test_unknown_values_are_named_with_what_is_allowed(fields, message):
+    with pytest.raises(ValueError, match=message):
+        shapes(small(**fields))
+
+
+def test_an_unknown_backbone_is_named_with_what_is_allowed():
+    with pytest.raises(ValueError, match=r"unknown backbone 'alexnet'; allowed: vgg16"):
+        shapes(BackboneLSTM(num_classes=2, backbone="alexnet"))

@@ -1,0 +1,101 @@
+import jax
+import jax.numpy as jnp
+import pytest
+from absl.testing import flagsaver
+
+from jaxvid.models import MODELS, __main__, zoo
+
+
+def head(features):
+    """Of paper 1.1 over the features of a backbone: an LSTM of 256, dense layers of 512, 16 and 2."""
+    return 4 * 256 * (features + 256 + 1) + (256 * 512 + 512) + (512 * 16 + 16) + (16 * 2 + 2)
+
+
+# Trainable parameters. Those of the backbones are those of keras.applications, with `head`; C10R1D3 is the paper's figure,
+# the Video ResNets are torchvision's and (34) its authors', ConvLSTM and LRCN Keras'. The other cnn_lstm are counted
+# layer by layer in test_cnn_lstm.py.
+PARAMETERS = {
+    "cnn_lstm C4R1D2": 442_658,
+    "cnn_lstm C4R1D3": 449_874,
+    "cnn_lstm C6R1D2": 531_106,
+    "cnn_lstm C6R1D3": 538_322,
+    "cnn_lstm C8R1D2": 818_594,
+    "cnn_lstm C8R1D3": 825_810,
+    "cnn_lstm C10R1D2": 4_164_002,
+    "cnn_lstm C10R1D3": 4_171_218,
+    "backbone_lstm vgg16": 14_714_688 + head(512),
+    "backbone_lstm vgg19": 20_024_384 + head(512),
+    "backbone_lstm inception_v3": 21_768_352 + head(2048),
+    "backbone_lstm xception": 20_806_952 + head(2048),
+    "backbone_lstm resnet50": 23_534_592 + head(2048),
+    "backbone_lstm mobilenet": 3_206_976 + head(1024),
+    "backbone_lstm inception_resnet_v2": 54_276_192 + head(1536),
+    "video_resnet r2plus1d_18": 31_301_151,
+    "video_resnet r2plus1d_34": 63_697_175 - 398 * (512 + 1),
+    "video_resnet r3d_18": 33_167_298,
+    "video_resnet mc3_18": 11_491_266,
+    "convlstm": 44_524,
+    "lrcn": 73_060,
+}
+
+
+@pytest.fixture(scope="module")
+def entries():
+    return {entry.label: entry for entry in zoo.entries()}
+
+
+def test_every_model_and_every_variant_has_a_pinned_count(entries):
+    assert set(entries) == set(PARAMETERS)
+    assert {label.split()[0] for label in entries} == set(MODELS)
+
+
+@pytest.mark.parametrize("label", PARAMETERS)
+def test_parameter_counts(entries, label):
+    assert zoo.num_parameters(zoo.variable_shapes(entries[label])) == PARAMETERS[label]
+
+
+def test_flops_of_products_convolutions_and_loops_by_hand():
+    matrix, images, kernel = jnp.zeros((4, 4)), jnp.zeros((2, 8, 8, 6)), jnp.zeros((3, 3, 3, 10))
+
+    def grouped(images, kernel):
+        dimensions = ("NHWC", "HWIO", "NHWC")
+        return jax.lax.conv_general_dilated(
+            images, kernel, (2, 2), "SAME", dimension_numbers=dimensions, feature_group_count=2
+        )
+
+    def loop(matrix):
+        return jax.lax.scan(lambda carry, _: (carry @ matrix, None), matrix, length=5)
+
+    assert zoo.flops(lambda a, b: a @ b, jnp.zeros((2, 3)), jnp.zeros((3, 5))) == 2 * 2 * 3 * 5
+    assert zoo.flops(jax.jit(lambda a: a + 1), matrix) == 0
+    assert zoo.flops(grouped, images, kernel) == 2 * (2 * 4 * 4 * 10) * (3 * 3 * 3)
+    assert zoo.flops(jax.jit(loop), matrix) == 5 * 2 * 4**3
+    with pytest.raises(ValueError, match="'while' loop cannot be counted"):
+        zoo.flops(lambda a: jax.lax.while_loop(lambda a: a.sum() < 1, lambda a: a @ a, a), matrix)
+
+
+@pytest.mark.parametrize(
+    ("label", "multiplications"),
+    # The metadata of torchvision's weights, for 16 frames of 112x112, which counts a multiplication and addition as one.
+    [("r2plus1d_18", 40.519e9), ("r3d_18", 40.697e9), ("mc3_18", 43.343e9)],
+)
+def test_flops_of_the_video_resnets_are_torchvisions(entries, label, multiplications):
+    entry = entries[f"video_resnet {label}"]
+    flops = zoo.inference_flops(entry, zoo.variable_shapes(entry))
+    assert flops == pytest.approx(2 * multiplications, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("markdown", "expected"),
+    [
+        ("true", "| video_resnet mc3_18 | 16 x 112x112 | 11,491,266 | 86.68 | torchvision: parameters |"),
+        ("false", "video_resnet mc3_18  16 x 112x112              11,491,266   86.68  torchvision: parameters"),
+    ],
+)
+def test_the_command_prints_a_table(entries, monkeypatch, capsys, markdown, expected):
+    monkeypatch.setattr(zoo, "entries", lambda: [entries["video_resnet mc3_18"]])
+    with flagsaver.as_parsed(markdown=markdown):
+        __main__.main([])
+    lines = capsys.readouterr().out.splitlines()
+    assert "parameters (trainable)" in lines[0]
+    assert lines[-1] == expected

@@ -1,0 +1,180 @@
+"""Every file in configs/: all its arguments, the shapes of its training step, and a run on small data."""
+
+import importlib
+import json
+from functools import partial
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+import pytest
+
+import configs
+from jaxvid import parallel
+from jaxvid.config import DATASETS, parse_arg
+from jaxvid.evaluation import evaluate
+from jaxvid.finetune import parameter_labels
+from jaxvid.models import MODELS, create_model
+from jaxvid.optimizers import create_optimizer, create_schedule
+from jaxvid.steps import create_state, initial_variables, train_step
+from jaxvid.train import check_config, train
+
+NAMES = sorted(path.stem for path in Path(configs.__path__[0]).glob("*.py") if path.name != "__init__.py")
+
+# A run on synthetic_fight/tiny: what makes each system small enough.
+SMALL = {
+    "cnn_lstm": ("backbone=mobilenet", {"height": 32, "width": 32, "num_frames": 2}),
+    "convlstm": ("", {"height": 32, "width": 32, "num_frames": 2}),
+    "lrcn": ("", {"num_frames": 4}),
+    "quickstart": ("", {"height": 32, "width": 32, "num_frames": 4}),
+    "shdn": ("arch=C4R1D2", {"height": 32, "width": 32, "num_frames": 4}),
+    "video_resnet": ("frames=4,block=mc3", {"height": 32, "width": 32}),
+}
+# Compiling their training steps takes long; the network of quickstart is that of shdn.
+HEAVY = ("cnn_lstm", "convlstm", "quickstart", "video_resnet")
+
+
+def get_config(name, arg=""):
+    return importlib.import_module(f"configs.{name}").get_config(arg)
+
+
+def arguments_of(name):
+    """All `key=value` that the config takes, one at a time, and "" for its defaults."""
+    module = importlib.import_module(f"configs.{name}")
+    # A config that derives from another has that one read its arguments.
+    reader = module if hasattr(module, "parse_arg") else module.lrcn
+    taken = {}
+
+    def spy(arg, **defaults):
+        taken.update(defaults)
+        return parse_arg(arg, **defaults)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reader, "parse_arg", spy)
+        module.get_config("")
+    values = {key: default if isinstance(default, tuple) else (True, False) for key, default in taken.items()}
+    return ["", *(f"{key}={value}" for key, allowed in values.items() for value in allowed)]
+
+
+ALL = [(name, arg) for name in NAMES for arg in arguments_of(name)]
+
+
+def shapes_of_a_step(config):
+    """The state before and after a training step, and its figures, as shapes."""
+    config = config.copy_and_resolve_references()
+    config.model.num_classes = 3
+    model = create_model(config.model, axis_name=parallel.AXIS_NAME)
+    variables = jax.eval_shape(lambda: initial_variables(model, config.clip, config.seed))
+    labels = parameter_labels(variables["params"], config.model)
+    optimizer = create_optimizer(config.optimizer, create_schedule(config.optimizer, 100), labels)
+    state = jax.eval_shape(lambda variables: create_state(variables, optimizer), variables)
+    height, width = map(int, config.dataset.name.split("/")[1].split("_")[0].split("x"))
+    rows = config.train.batch_size // jax.local_device_count()
+    batch = {
+        "frames": jax.ShapeDtypeStruct((1, rows, config.clip.num_frames, height, width, 3), jnp.uint8),
+        "label": jax.ShapeDtypeStruct((1, rows), jnp.int32),
+    }
+    step = partial(
+        train_step,
+        model=model,
+        optimizer=optimizer,
+        labels=labels,
+        class_weights=jnp.ones(3),
+        config=ml_collections.FrozenConfigDict(config),
+        axis_name=parallel.AXIS_NAME,
+    )
+    return state, *jax.eval_shape(parallel.over_devices(step), state, batch)
+
+
+def specs(tree):
+    return jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), tree)
+
+
+def test_every_config_has_a_small_run_and_a_docstring_with_its_command():
+    assert set(SMALL) == set(NAMES)
+    for name in NAMES:
+        docstring = importlib.import_module(f"configs.{name}").__doc__
+        assert f"python -m jaxvid.main --config=configs/{name}.py" in docstring
+
+
+def test_every_model_has_a_config():
+    assert {get_config(name).model.name for name in NAMES} == set(MODELS)
+
+
+@pytest.mark.parametrize(("name", "arg"), ALL)
+def test_every_argument_gives_a_valid_config(name, arg):
+    config = get_config(name, arg)
+    check_config(config)
+    config.model.num_classes = 2
+    create_model(config.model)
+    if arg.startswith("dataset="):
+        assert config.dataset.name.split("/")[0] == arg.removeprefix("dataset=")
+    if name != "quickstart":
+        assert config.dataset.train_split == DATASETS[config.dataset.name.split("/")[0]]["train_split"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_step_of_every_config_keeps_the_shapes_of_the_state(name):
+    before, after, figures = shapes_of_a_step(get_config(name))
+    assert specs(before) == specs(after)
+    assert {key: value.shape for key, value in figures.items()} == {"loss": (), "accuracy": (), "grad_norm": ()}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "arg"), [(name, arg) for name, arg in ALL if arg and not arg.startswith("dataset=")])
+def test_a_step_with_every_argument_keeps_the_shapes_of_the_state(name, arg):
+    before, after, _ = shapes_of_a_step(get_config(name, arg))
+    assert specs(before) == specs(after)
+
+
+@pytest.mark.parametrize(
+    ("name", "arg", "message"),
+    [
+        ("quickstart", "dataset=shv", "unknown config argument 'dataset'"),
+        ("shdn", "dataset=hmdb51", "dataset='hmdb51'; allowed: shv, hockey_fight"),
+        ("lrcn", "classes=four", "classes='four'; allowed: all, tutorial"),
+        ("lrcn", "dataset=rwf2000,classes=tutorial", "classes='tutorial' with dataset='rwf2000'; allowed: ucf50"),
+        ("convlstm", "clases=all", "unknown config argument 'clases'; allowed: dataset, classes"),
+        ("video_resnet", "depth=50", "depth='50'; allowed: 18, 34"),
+        ("video_resnet", "frames=7", "frames='7'; allowed: 12, 4, 6, 8, 10, 16, 32"),
+        ("video_resnet", "depth=34,block=r3d", "depth=34 with block='r3d'; allowed: r2plus1d"),
+        ("cnn_lstm", "backbone=vgg11", "backbone='vgg11'; allowed: vgg16, vgg19"),
+    ],
+)
+def test_a_bad_argument_is_named_with_what_is_allowed(name, arg, message):
+    with pytest.raises(ValueError, match=message):
+        get_config(name, arg)
+
+
+def test_what_the_papers_say_is_what_the_configs_hold():
+    lrcn, convlstm = get_config("lrcn", "classes=tutorial"), get_config("convlstm")
+    assert (lrcn.dataset.name, convlstm.dataset.name) == ("ucf50/64x64_tutorial", "ucf50/64x64")
+    for config, epochs in ((lrcn, 70), (convlstm, 50)):
+        assert (config.clip.num_frames, config.clip.height, config.clip.normalization) == (20, 64, "unit")
+        assert (config.train.batch_size, config.train.num_epochs) == (4, epochs)
+    resnet = get_config("video_resnet", "frames=8,block=r3d")
+    assert (resnet.model.variant, resnet.model.pretrained) == ("r3d_18", "kinetics400")
+    assert (resnet.clip.sampling, resnet.clip.num_frames, resnet.clip.frame_interval) == ("consecutive", 8, 1)
+    assert (resnet.dataset.name, resnet.clip.height, resnet.clip.crop) == ("rwf2000/128x171", 112, "center")
+    # Published weights are of 18 layers only.
+    assert get_config("video_resnet", "depth=34").model.pretrained == ""
+    inception = get_config("cnn_lstm", "backbone=inception_v3")
+    assert (inception.dataset.name, inception.clip.height, inception.clip.normalization) == ("shv/299x299", 299, "raw")
+    assert (inception.optimizer.learning_rate, inception.train.num_epochs) == (1e-5, 50)
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow if n in HEAVY else ()) for n in NAMES])
+def test_every_config_trains_and_evaluates(name, data_dir, tmp_path):
+    arg, clip = SMALL[name]
+    config = get_config(name, arg)
+    config.dataset.update(name="synthetic_fight/tiny", data_dir=str(data_dir))
+    config.dataset.update(train_split="train", val_split="val", test_split="test")
+    config.clip.update(clip)
+    config.model.pretrained = ""
+    config.train.update(batch_size=8, num_epochs=1)
+    config.eval.update(batch_size=8, num_resamples=50)
+    train(config, tmp_path)
+    evaluate(tmp_path)
+    metrics = json.loads((tmp_path / "metrics.json").read_text())
+    assert metrics["num_clips"] == 8
