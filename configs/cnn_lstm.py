@@ -4,17 +4,17 @@
         --workdir=runs/xception_movies --config.dataset.manual_dir=/data
 
 Arguments: `dataset` (shv, hockey_fight, movies_fight, rwf2000, ucf50, surveillance_fight, video_folder,
-synthetic_fight), `backbone` (vgg16, vgg19, inception_v3, xception, resnet50, mobilenet, inception_resnet_v2). SHDN's own
-network is in shdn.py.
+synthetic_fight), `backbone` (vgg16, vgg19, inception_v3, xception, resnet50, mobilenet, inception_resnet_v2). SHDN's
+own network is in shdn.py.
 
 The weights are those of keras.applications, downloaded once; --config.model.pretrained=FILE takes a file, and
 --config.model.pretrained= trains from scratch. --config.model.trainable=head, or head_and_last_stage, leaves the
 backbone, or most of it, as it is.
 
-The paper's precision, recall, F1 and AUC on shv in % (Table VI): vgg16 90, 97, 93, 91; vgg19 88, 56, 68, 75; inception_v3
-80, 74, 77, 80; resnet50 85, 95, 90, 86; xception 82, 89, 85, 82; mobilenet 86, 97, 91, 88; inception_resnet_v2 81, 67,
-73, 78. Ours: not measured yet, nor the time; shv is not public. Batch size, Adam at 1e-5 and 50 epochs are the
-paper's, which does not say whether the CNNs were trained on.
+The paper's precision, recall, F1 and AUC on shv in % (Table VI): vgg16 90, 97, 93, 91; vgg19 88, 56, 68, 75;
+inception_v3 80, 74, 77, 80; resnet50 85, 95, 90, 86; xception 82, 89, 85, 82; mobilenet 86, 97, 91, 88;
+inception_resnet_v2 81, 67, 73, 78. Ours: not measured yet, nor the time; shv is not public. Batch size, Adam at 1e-5
+and 50 epochs are the paper's, which does not say whether the CNNs were trained on.
 """
 
 import ml_collections

@@ -90,7 +90,7 @@ def _multiplications(jaxpr: Any) -> int:
 
 
 def _multiplications_of(equation: Any) -> int:
-    outputs = equation.outvars[0].aval if equation.outvars else None
+    outputs: Any = equation.outvars[0].aval if equation.outvars else None
     name, params = equation.primitive.name, equation.params
     if name == "dot_general":
         (contracted, _), _ = params["dimension_numbers"]

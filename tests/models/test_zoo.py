@@ -11,9 +11,9 @@ def head(features):
     return 4 * 256 * (features + 256 + 1) + (256 * 512 + 512) + (512 * 16 + 16) + (16 * 2 + 2)
 
 
-# Trainable parameters. Those of the backbones are those of keras.applications, with `head`; C10R1D3 is the paper's figure,
-# the Video ResNets are torchvision's and (34) its authors', ConvLSTM and LRCN Keras'. The other cnn_lstm are counted
-# layer by layer in test_cnn_lstm.py.
+# Trainable parameters. Those of the backbones are those of keras.applications, with `head`; C10R1D3 is the paper's
+# figure, the Video ResNets are torchvision's and (34) its authors', ConvLSTM and LRCN Keras'. The other cnn_lstm are
+# counted layer by layer in test_cnn_lstm.py.
 PARAMETERS = {
     "cnn_lstm C4R1D2": 442_658,
     "cnn_lstm C4R1D3": 449_874,
@@ -76,7 +76,7 @@ def test_flops_of_products_convolutions_and_loops_by_hand():
 
 @pytest.mark.parametrize(
     ("label", "multiplications"),
-    # The metadata of torchvision's weights, for 16 frames of 112x112, which counts a multiplication and addition as one.
+    # From the metadata of torchvision's weights, for 16 frames of 112x112.
     [("r2plus1d_18", 40.519e9), ("r3d_18", 40.697e9), ("mc3_18", 43.343e9)],
 )
 def test_flops_of_the_video_resnets_are_torchvisions(entries, label, multiplications):

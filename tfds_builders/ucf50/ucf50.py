@@ -15,7 +15,7 @@ _FILENAME = re.compile(r"v_\w+_g(\d+)_c\d+\.avi", re.IGNORECASE)
 # The groups that the first split of UCF101, which continues UCF50, holds out.
 _TEST_GROUPS = range(1, 8)
 
-# The classes of the well-known tutorial on ConvLSTM and LRCN, from which the activity recognition paper has its networks.
+# The classes of the tutorial from which the activity recognition paper (ConvLSTM and LRCN) has its networks.
 TUTORIAL_CLASSES = ("HorseRace", "Swing", "TaiChi", "WalkingWithDog")
 
 

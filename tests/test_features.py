@@ -1,0 +1,91 @@
+import ml_collections
+import numpy as np
+import pytest
+import tensorflow_datasets as tfds
+
+from jaxvid import features
+from jaxvid import train as train_lib
+from jaxvid.data.clips import open_split
+from jaxvid.evaluation import evaluate
+from jaxvid.inference import compile_probabilities, predict_split
+from jaxvid.logbook import read_rows
+from jaxvid.models import create_model
+
+
+@pytest.fixture
+def frozen_config(config):
+    config.clip.update(height=32, width=32, num_frames=2, normalization="raw")
+    config.model = ml_collections.ConfigDict(
+        {
+            "name": "backbone_lstm",
+            "num_classes": 0,
+            "backbone": "mobilenet",
+            "lstm_features": 8,
+            "dense": (4,),
+            "dropout_rate": 0.0,
+            "pretrained": "",
+            "trainable": "head",
+        }
+    )
+    config.optimizer.learning_rate = 1e-2
+    return config
+
+
+def test_training_on_cached_features_is_training_on_frames(frozen_config, tmp_path, monkeypatch):
+    train_lib.train(frozen_config, tmp_path / "cached")
+    assert {path.name for path in (tmp_path / "cached" / "features").iterdir()} == {"train.npy", "val.npy"}
+    monkeypatch.setattr(features, "are_constant", lambda config: False)
+    train_lib.train(frozen_config, tmp_path / "frames")
+    assert not (tmp_path / "frames" / "features").exists()
+    for cached, plain in zip(read_rows(tmp_path / "cached"), read_rows(tmp_path / "frames"), strict=True):
+        for key in set(cached) - {"clips_per_second"}:
+            assert cached[key] == pytest.approx(plain[key], rel=1e-3, abs=1e-5), key
+    assert evaluate(tmp_path / "cached")["num_clips"] == 8
+
+
+def test_cached_features_are_computed_once_and_classify_as_the_whole_model_does(frozen_config, data_dir, tmp_path):
+    split = open_split(tfds.builder("synthetic_fight/tiny", data_dir=data_dir), "val")
+    run = train_lib.set_up(frozen_config)
+    variables = run.initial_state.variables
+    stored = features.cached_features(tmp_path, run.model, variables, split, run.config)
+    assert stored.shape == (8, 2, 1024)
+    # A file that is there is not computed again: no variables are needed.
+    again = features.cached_features(tmp_path, run.model, {}, split, run.config)
+    np.testing.assert_array_equal(stored, again)
+
+    outputs = features.classify(features.compile_classifier(run.model), variables, stored, 3)
+    whole = predict_split(
+        compile_probabilities(create_model(run.config.model), run.config.clip), variables, split, run.config
+    )
+    np.testing.assert_allclose(outputs, whole.probabilities, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "value"),
+    [
+        ("augment", "flip", True),
+        ("augment", "min_scale", 0.8),
+        ("augment", "erasing", 0.1),
+        ("clip", "sampling", "random_segment"),
+        ("clip", "crop", "center"),
+        ("model", "trainable", "all"),
+    ],
+)
+def test_features_that_change_from_step_to_step_are_not_cached(frozen_config, section, key, value):
+    assert features.are_constant(frozen_config)
+    frozen_config[section][key] = value
+    assert not features.are_constant(frozen_config)
+
+
+def test_feature_batches_go_on_where_they_were():
+    stored = np.arange(20, dtype=np.float32).reshape(10, 1, 2)
+    labels = np.arange(10)
+    iterator = features.feature_batches(stored, labels, batch_size=4, seed=0)
+    first = [next(iterator) for _ in range(2)]
+    state = iterator.get_state()
+    third = next(iterator)
+    restored = features.feature_batches(stored, labels, batch_size=4, seed=0)
+    restored.set_state(state)
+    np.testing.assert_array_equal(next(restored)["label"], third["label"])
+    for batch in first:
+        np.testing.assert_array_equal(batch["features"], stored[batch["label"]])
