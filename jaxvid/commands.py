@@ -9,6 +9,8 @@ from pathlib import Path
 import jax
 from absl import app, logging
 
+_ROOT = Path(__file__).parent
+
 
 def run(main: Callable[[Sequence[str]], int | None]) -> None:
     """Runs `main` under absl's flags; an error of the user's comes out as one line, with `-v 1` as a traceback too."""
@@ -27,8 +29,8 @@ def run(main: Callable[[Sequence[str]], int | None]) -> None:
 
 
 def _is_worth_showing(record: LogRecord) -> bool:
-    """Orbax tells of every thread it starts; only its warnings are for the reader."""
-    return "orbax" not in record.pathname or record.levelno >= WARNING
+    """Libraries tell of every thread they start; only their warnings are for the reader."""
+    return record.levelno >= WARNING or _ROOT in Path(record.pathname).parents
 
 
 def keep_compiled_programs() -> None:

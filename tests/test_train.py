@@ -5,6 +5,7 @@ import signal
 
 import jax
 import numpy as np
+import psutil
 import pytest
 import tensorflow_datasets as tfds
 
@@ -146,3 +147,20 @@ def test_bad_values_stop_a_run_before_it_writes_anything(config, tmp_path, key, 
     with pytest.raises(ValueError, match=message):
         train_lib.train(config, tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
+def test_memory_of_the_host_does_not_grow_over_500_steps(config, tmp_path, monkeypatch):
+    config.train.update(num_epochs=250, log_every_steps=100)
+    config.eval.every_epochs = 250
+    resident = {}
+    add = StepFigures.add
+
+    def add_and_measure(self, step, figures):
+        add(self, step, figures)
+        resident[step] = psutil.Process().memory_info().rss / 2**20
+
+    monkeypatch.setattr(StepFigures, "add", add_and_measure)
+    train_lib.train(config, tmp_path)
+    assert max(resident) == 500
+    assert resident[500] - resident[100] < 30

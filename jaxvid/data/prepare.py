@@ -1,5 +1,6 @@
 """A prepared TFDS dataset, built where it is not there yet."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,8 @@ def prepare(dataset: ConfigDict) -> tfds.core.DatasetBuilder:
 
 
 def _require_tensorflow(builder: tfds.core.DatasetBuilder) -> None:
+    # It greets with pages of log lines otherwise.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
         import tensorflow  # noqa: F401
     except ImportError as error:

@@ -14,6 +14,7 @@ from jaxtyping import Array, Float
 
 from jaxvid.models.activations import Activation
 from jaxvid.models.backbones import create_backbone
+from jaxvid.models.dropout import Dropout
 from jaxvid.models.recurrent import LSTM
 
 FEATURES = ("pool", "softmax")
@@ -33,6 +34,7 @@ class RecurrentHead(nn.Module):
     dropout_rate: float
     activation: str
     adaptive: bool
+    axis_name: str | None
     dtype: Any
     param_dtype: Any
 
@@ -55,7 +57,7 @@ class RecurrentHead(nn.Module):
         for i, width in enumerate(self.dense, start=1):
             x = dense(width, name=f"dense{i}")(x)
             x = Activation(self.activation, self.adaptive, name=f"dense_activation{i}")(x)
-            x = nn.Dropout(self.dropout_rate, deterministic=not train)(x)
+            x = Dropout(self.dropout_rate, self.axis_name)(x, train=train)
         return dense(self.num_classes, name="classifier")(x).astype(jnp.float32)
 
 
@@ -130,6 +132,7 @@ class BackboneLSTM(nn.Module):
             self.dropout_rate,
             self.activation,
             self.adaptive,
+            self.axis_name,
             self.dtype,
             self.param_dtype,
         )

@@ -14,6 +14,7 @@ from flax import linen as nn
 from jaxtyping import Array, Float
 
 from jaxvid.models.activations import Activation
+from jaxvid.models.dropout import Dropout as DropoutLayer
 
 Padding: TypeAlias = str | tuple[tuple[int, int], tuple[int, int]]
 Maps: TypeAlias = Float[Array, "frame height width channel"]
@@ -242,7 +243,7 @@ class Dropout:
 
     def __call__(self, x: Float[Array, "..."], options: Options) -> Float[Array, "..."]:
         """`x` with values dropped."""
-        return nn.Dropout(self.rate, deterministic=not options.train)(x)
+        return DropoutLayer(self.rate, options.axis_name)(x, train=options.train)
 
 
 @dataclass(frozen=True)
