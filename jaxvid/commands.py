@@ -19,7 +19,7 @@ def run(main: Callable[[Sequence[str]], int | None]) -> None:
         logging.get_absl_handler().addFilter(_is_worth_showing)
         try:
             return main(argv)
-        except (ValueError, FileNotFoundError) as error:
+        except (ValueError, OSError, FloatingPointError) as error:
             if logging.vlog_is_on(1):
                 raise
             print(f"error: {error}", file=sys.stderr)

@@ -14,7 +14,7 @@ from tqdm import tqdm
 _STEPS_IN_FLIGHT = 2
 
 
-class NonFiniteError(RuntimeError):
+class NonFiniteError(FloatingPointError):
     """The loss or its gradient is no longer a number."""
 
 

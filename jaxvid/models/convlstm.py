@@ -5,6 +5,8 @@ NIPS 2015, without peepholes, as Keras' ConvLSTM2D; the network, the activity re
 those of four classes of UCF50 at 20 frames of 64x64.
 """
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
@@ -21,46 +23,7 @@ from jaxvid.models.recurrent import unit_forget_bias
 
 _FILTERS = (4, 8, 14, 16)
 _GATES = 4
-
-
-class ConvLSTMCell(nn.Module):
-    """One time step of a ConvLSTM layer, given what the input contributes to the gates.
-
-    Attributes:
-      activation: name of the activation of the candidate and of the cell's output; the gates are sigmoids.
-      adaptive: whether the two sites read their coefficients from the state.
-    """
-
-    activation: str
-    adaptive: bool
-
-    @nn.compact
-    def __call__(
-        self,
-        state: tuple[Float[Array, "batch height width filters"], Float[Array, "batch height width filters"]],
-        gates_from_input: Float[Array, "batch height width gates"],
-        kernel: Float[Array, "3 3 masked gates"],
-        masks: Float[Array, "batch height width masks filters"],
-    ) -> tuple[
-        tuple[Float[Array, "batch height width filters"], Float[Array, "batch height width filters"]],
-        Float[Array, "batch height width filters"],
-    ]:
-        """The next state (cell, hidden), and the output.
-
-        Args:
-          state: the last cell and hidden state.
-          gates_from_input: input, forget, cell and output gate.
-          kernel: from the masked copies of the hidden state to the gates.
-          masks: what multiplies the hidden state: one mask in all, or one for each gate.
-        """
-        cell, hidden = state
-        masked = (hidden[..., None, :] * masks).reshape(*hidden.shape[:-1], -1)
-        gates = gates_from_input + convolve(masked, kernel, (1, 1), ((1, 1), (1, 1)))
-        i, f, g, o = jnp.split(gates, _GATES, axis=-1)
-        candidate = Activation(self.activation, self.adaptive, name="candidate_activation")(g)
-        cell = nn.sigmoid(f) * cell + nn.sigmoid(i) * candidate
-        hidden = nn.sigmoid(o) * Activation(self.activation, self.adaptive, name="output_activation")(cell)
-        return (cell, hidden), hidden
+Variables = dict[str, Any]
 
 
 class ConvLSTMLayer(nn.Module):
@@ -112,23 +75,27 @@ class ConvLSTMLayer(nn.Module):
             (3, 3, self.filters, _GATES * self.filters),
             self.param_dtype,
         ).astype(self.dtype)
-        zeros = jnp.zeros((*gates.shape[1:-1], self.filters), self.dtype)
-        masks = jnp.ones((*zeros.shape[:-1], 1, self.filters), self.dtype)
+        masks = jnp.ones((*gates.shape[1:-1], 1, self.filters), self.dtype)
         if train and self.recurrent_dropout_rate > 0:
-            masks = self._recurrent_dropout_masks(zeros)
+            masks = self._recurrent_dropout_masks(masks[..., 0, :])
             kernel = _kernel_by_gate(kernel)
+        return _scan_over_time(self._pure_site(), gates, kernel, masks, self._site_variables(gates))
+
+    def _pure_site(self) -> Activation:
+        """An activation to be applied to the variables of the one or the other site, inside a scan."""
+        return Activation(self.activation, self.adaptive, parent=None)
+
+    def _site_variables(self, gates: Array) -> tuple[Variables, Variables]:
+        """The variables of the two sites: of the candidate, and of the cell's output."""
+        sites = [
+            Activation(self.activation, self.adaptive, name=name)
+            for name in ("candidate_activation", "output_activation")
+        ]
         if self.is_initializing():
-            # One step makes the sites' variables, which the scan then only reads.
-            ConvLSTMCell(self.activation, self.adaptive, name="cell")((zeros, zeros), gates[0], kernel, masks)
-            return jnp.zeros((time, *zeros.shape), self.dtype)
-        scanned_cell = nn.scan(
-            ConvLSTMCell,
-            variable_broadcast="activations",
-            split_rngs={},
-            in_axes=(0, nn.broadcast, nn.broadcast),  # pyright: ignore[reportArgumentType]
-        )(self.activation, self.adaptive, name="cell")
-        _, outputs = scanned_cell((zeros, zeros), gates, kernel, masks)
-        return outputs
+            for site in sites:
+                site(gates)
+        candidate, output = (dict(site.variables) for site in sites)
+        return candidate, output
 
     def _recurrent_dropout_masks(
         self, state: Float[Array, "batch height width filters"]
@@ -137,6 +104,62 @@ class ConvLSTMLayer(nn.Module):
         shape = (*state.shape[1:-1], _GATES, self.filters)
         keys = row_keys(self.make_rng("dropout"), state.shape[0], self.axis_name)
         return jax.vmap(lambda key: jax.random.bernoulli(key, keep, shape))(keys).astype(self.dtype) / keep
+
+
+def _scan_steps(
+    site: Activation, gates: Array, kernel: Array, masks: Array, variables: tuple[Variables, Variables]
+) -> Array:
+    """The outputs of all time steps; `masks` multiply the hidden state: one in all, or one for each gate."""
+    candidate_variables, output_variables = variables
+    activate: Callable[[Variables, Array], Array] = site.apply  # pyright: ignore[reportAssignmentType]
+
+    def step(state: tuple[Array, Array], gates_from_input: Array) -> tuple[tuple[Array, Array], Array]:
+        cell, hidden = state
+        summed = gates_from_input + _convolve_same(_masked(hidden, masks), kernel)
+        # A pass of its own, over all gates, has long runs for vector instructions: four planes apart have none. Of the
+        # layers here it takes one to four fifths of the time.
+        i, f, _, o = jnp.split(jax.lax.optimization_barrier(nn.sigmoid(summed)), _GATES, axis=-1)
+        cell = f * cell + i * activate(candidate_variables, jnp.split(summed, _GATES, axis=-1)[2])
+        hidden = o * activate(output_variables, cell)
+        return (cell, hidden), hidden
+
+    zeros = jnp.zeros((*masks.shape[:-2], masks.shape[-1]), gates.dtype)
+    return jax.lax.scan(step, (zeros, zeros), gates)[1]
+
+
+def _masked(hidden: Array, masks: Array) -> Array:
+    """The hidden state of one step or of all, times each mask, side by side."""
+    return (hidden[..., None, :] * masks).reshape(*hidden.shape[:-1], -1)
+
+
+def _convolve_same(images: Array, kernel: Array) -> Array:
+    return convolve(images, kernel, (1, 1), ((1, 1), (1, 1)))
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _scan_over_time(site, gates, kernel, masks, variables):
+    """`_scan_steps`, whose gradient with respect to the kernel is one product over all steps, outside the scan."""
+    return _scan_steps(site, gates, kernel, masks, variables)
+
+
+def _forward(site, gates, kernel, masks, variables):
+    outputs, pull_back = jax.vjp(lambda g, v: _scan_steps(site, g, kernel, masks, v), gates, variables)
+    return outputs, (pull_back, outputs, kernel, masks)
+
+
+def _backward(site, residuals, gradient):
+    del site
+    pull_back, outputs, kernel, masks = residuals
+    gates_gradient, variables_gradient = pull_back(gradient)
+    last_hidden = jnp.concatenate([jnp.zeros_like(outputs[:1]), outputs[:-1]])
+    images = _masked(last_hidden, masks).reshape(-1, *gates_gradient.shape[2:4], kernel.shape[2])
+    _, pull_back_kernel = jax.vjp(lambda k: _convolve_same(images, k), kernel)
+    (kernel_gradient,) = pull_back_kernel(gates_gradient.reshape(*images.shape[:3], -1))
+    # Masks are drawn, not learnt: they have no gradient.
+    return gates_gradient, kernel_gradient, None, variables_gradient
+
+
+_scan_over_time.defvjp(_forward, _backward)
 
 
 def _kernel_by_gate(kernel: Float[Array, "3 3 filters gates"]) -> Float[Array, "3 3 gates gates"]:

@@ -19,7 +19,7 @@ _CHUNK_BYTES = 1 << 20
 _TIMEOUT_SECONDS = 30
 
 
-class DownloadError(RuntimeError):
+class DownloadError(OSError):
     """A file that could not be had, or is not the one that was published."""
 
 
@@ -129,6 +129,8 @@ def fetch(url: str, filename: str, digest: Digest | None, cache_dir: str | os.Pa
             _download(url, partial)
             _check(partial, digest, advice=f"what {url} sent was not kept")
             partial.replace(path)
+    except DownloadError:
+        raise
     except (OSError, http.client.HTTPException) as error:
         raise DownloadError(
             f"cannot download {filename} from {url} ({error}). Without a network, download it elsewhere and put it at "

@@ -108,6 +108,41 @@ def test_recurrent_dropout_keeps_the_mean_and_only_in_training():
     assert not np.array_equal(dry, outputs_of(layer, variables, images, train=True))
 
 
+@pytest.mark.parametrize("rate", [0.0, 0.5])
+def test_gradients_are_those_of_a_loop_over_the_steps(rate, monkeypatch):
+    filters, images = 2, jnp.asarray(np.random.default_rng(0).standard_normal((3, 2, 6, 7, 1)), jnp.float32)
+    masks = jnp.asarray(np.random.default_rng(1).random((2, 4, 5, 4, filters)) < 0.5, jnp.float32) * 2
+    monkeypatch.setattr(ConvLSTMLayer, "_recurrent_dropout_masks", lambda self, state: masks)
+    weights = jnp.cos(jnp.arange(3 * 2 * 4 * 5 * filters)).reshape(3, 2, 4, 5, filters)
+
+    def convolution(x, kernel, padding):
+        return jax.lax.conv_general_dilated(x, kernel, (1, 1), padding, dimension_numbers=("NHWC", "HWIO", "NHWC"))
+
+    def loss_of_loop(params, images):
+        cell = hidden = jnp.zeros((2, 4, 5, filters))
+        loss = 0
+        for image, weight in zip(images, weights, strict=True):
+            gates = convolution(image, params["input"]["kernel"], "VALID") + params["input"]["bias"]
+            kernels = jnp.split(params["recurrent_kernel"], 4, axis=-1)
+            states = [hidden * (masks[..., gate, :] if rate else 1) for gate in range(4)]
+            gates += jnp.concatenate([convolution(h, k, "SAME") for h, k in zip(states, kernels, strict=True)], axis=-1)
+            i, f, g, o = jnp.split(gates, 4, axis=-1)
+            cell = jax.nn.sigmoid(f) * cell + jax.nn.sigmoid(i) * jnp.tanh(g)
+            hidden = jax.nn.sigmoid(o) * jnp.tanh(cell)
+            loss += (hidden * weight).sum()
+        return loss
+
+    def loss_of_layer(params, images):
+        layer = ConvLSTMLayer(filters, recurrent_dropout_rate=rate)
+        return (layer.apply({"params": params}, images, train=True) * weights).sum()
+
+    params = layer_variables(channels=1, filters=filters)["params"]
+    found, expected = (
+        jax.jit(jax.value_and_grad(loss, argnums=(0, 1)))(params, images) for loss in (loss_of_layer, loss_of_loop)
+    )
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4), found, expected)
+
+
 def test_the_forget_gate_starts_open():
     images = jnp.zeros((1, 1, 3, 3, 1))
     variables = jax.jit(lambda key: ConvLSTMLayer(2).init(key, images, train=False))(jax.random.key(0))
@@ -121,7 +156,7 @@ def test_sites_inside_the_scan_adapt(name):
     variables = made_up_variables(adaptive, images)
     coefficients = jnp.asarray(family_coefficients(name))
     variables["activations"] = jax.tree.map(lambda _: coefficients, variables["activations"])
-    assert set(variables["activations"]["cell"]) == {"candidate_activation", "output_activation"}
+    assert set(variables["activations"]) == {"candidate_activation", "output_activation"}
     expected = outputs_of(ConvLSTMLayer(4, name), {"params": variables["params"]}, images)
     np.testing.assert_allclose(outputs_of(adaptive, variables, images), expected, rtol=1e-5, atol=1e-6)
 
