@@ -29,5 +29,5 @@ def get_config(arg: str | None = None) -> ConfigDict:
         }
     )
     config.optimizer.update(learning_rate=1e-3, schedule="cosine", warmup_fraction=0.1)
-    config.train.update(batch_size=16, num_epochs=5)
+    config.train.update(batch_size=16, num_epochs=4)
     return config
