@@ -123,12 +123,16 @@ def _convolve_small(strides: tuple[int, ...], padding: Padding, inputs: Array, k
     padded = jnp.pad(inputs, ((0, 0), *padding, (0, 0)))
     extents = [side - size + 1 for side, size in zip(padded.shape[1:-1], window, strict=True)]
 
-    def met_by(element: tuple[int, ...]) -> Array:
-        where = zip(element, extents, strides, strict=True)
-        return padded[:, *(slice(start, start + extent, stride) for start, extent, stride in where)]
-
     elements = itertools.product(*map(range, window))
-    return functools.reduce(jnp.add, (met_by(element) @ kernel[element] for element in elements))
+    return functools.reduce(
+        jnp.add, (_met_by(element, padded, extents, strides) @ kernel[element] for element in elements)
+    )
+
+
+def _met_by(element: tuple[int, ...], padded: Array, extents: Sequence[int], strides: tuple[int, ...]) -> Array:
+    """The padded inputs that an element of the window meets, one for each place of the output."""
+    where = zip(element, extents, strides, strict=True)
+    return padded[:, *(slice(start, start + extent, stride) for start, extent, stride in where)]
 
 
 def _native(strides: tuple[int, ...], padding: Padding, inputs: Array, kernel: Array) -> Array:
@@ -229,15 +233,13 @@ def _kernel_gradient_by_products(
     padded = jnp.pad(inputs, ((0, 0), *padding, (0, 0)))
     extents = [(size - 1) * stride + 1 for size, stride in zip(gradient.shape[1:-1], strides, strict=True)]
 
-    def met_by(element: tuple[int, ...]) -> Array:
-        where = zip(element, extents, strides, strict=True)
-        return padded[:, *(slice(start, start + extent, stride) for start, extent, stride in where)]
-
     flat_gradient = gradient.reshape(-1, features)
     elements = list(itertools.product(*map(range, window)))
     joined = window[-1] if channels < _FEW_CHANNELS else 1
     products = []
     for first in range(0, len(elements), joined):
-        met = jnp.concatenate([met_by(element) for element in elements[first : first + joined]], axis=-1)
+        met = jnp.concatenate(
+            [_met_by(element, padded, extents, strides) for element in elements[first : first + joined]], axis=-1
+        )
         products.append(met.reshape(-1, joined * channels).T @ flat_gradient)
     return jnp.concatenate(products).reshape(*window, channels, features)
