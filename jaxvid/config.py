@@ -12,7 +12,7 @@ from jaxvid.types import ConfigDict
 
 FILE_NAME = "config.json"
 # Raised when a saved config can no longer be read by this code.
-FORMAT = 1
+FORMAT = 2
 # What may differ when a run is taken up again: none of it changes what the steps done so far have computed.
 RESUMABLE = (
     "checkpoint.",
@@ -106,6 +106,8 @@ def base_config() -> ConfigDict:
                 "test_split": "test",  # evaluated once, at the end
                 "class_names": (),  # filled in from the data set
                 "frame_size": (),  # filled in: height and width of the stored frames
+                "clip_seconds": 0.0,  # filled in: median length of the training clips
+                "fps": 0.0,  # filled in: their median frame rate
             },
             "clip": {
                 "sampling": "uniform",

@@ -133,7 +133,7 @@ def set_up(config: ConfigDict) -> Run:
     train_split = open_split(builder, config.dataset.train_split)
     val_split = open_split(builder, config.dataset.val_split)
     _describe_data(train_split, val_split)
-    config = with_dataset_facts(config, builder)
+    config = with_dataset_facts(config, builder, train_split)
 
     steps_per_epoch = max(1, round(len(train_split) / config.train.batch_size))
     num_steps = config.train.num_epochs * steps_per_epoch
@@ -176,8 +176,8 @@ def set_up(config: ConfigDict) -> Run:
     )
 
 
-def with_dataset_facts(config: ConfigDict, builder: tfds.core.DatasetBuilder) -> ConfigDict:
-    """A copy of the config that holds the data set's classes and the size of its frames, which prediction needs.
+def with_dataset_facts(config: ConfigDict, builder: tfds.core.DatasetBuilder, train_split: ClipSplit) -> ConfigDict:
+    """A copy of the config that holds what prediction needs to know of the data: classes, and what clips are like.
 
     Raises:
       ValueError: if `config.model.num_classes` is neither 0, which stands for the data set's, nor that number.
@@ -192,6 +192,9 @@ def with_dataset_facts(config: ConfigDict, builder: tfds.core.DatasetBuilder) ->
     config.model.num_classes = len(names)
     config.dataset.class_names = tuple(names)
     config.dataset.frame_size = frame_size(builder)
+    catalogue = train_split.catalogue
+    config.dataset.clip_seconds = float(np.median(catalogue.num_frames / catalogue.fps))
+    config.dataset.fps = float(np.median(catalogue.fps))
     return config
 
 

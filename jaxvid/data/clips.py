@@ -1,7 +1,8 @@
 """Clips of a prepared TFDS dataset: stored records, which of them a split holds, and their frames.
 
-A split is named as TFDS names it ("train", "train+val"), with an optional fold: "train@0/10" is the first of ten folds
-of train, "train@!0/10" all but that. Folds are stratified by class and keep the clips of one source video together.
+A split is named as TFDS names it ("train", "train+val"), with optional folds: "train@0/10" is the first of ten folds of
+train, "train@!0/10" all but that, "train@!0+1/10" all but the first two. Folds are stratified by class and keep the
+clips of one source video together.
 TensorFlow is not needed to read.
 """
 
@@ -21,7 +22,7 @@ from tqdm import tqdm
 
 # Generated code, of which type checkers see nothing.
 _Example: Any = tf_example_pb2.Example  # pyright: ignore[reportAttributeAccessIssue]
-_SPLIT = re.compile(r"(?P<base>[^@]+)(@(?P<others>!?)(?P<fold>\d+)/(?P<folds>\d+))?")
+_SPLIT = re.compile(r"(?P<base>[^@]+)(@(?P<others>!?)(?P<taken>\d+(?:\+\d+)*)/(?P<folds>\d+))?")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,7 +121,7 @@ def open_split(builder: tfds.core.DatasetBuilder, split: str) -> ClipSplit:
     """
     match = _SPLIT.fullmatch(split)
     if match is None:
-        raise ValueError(f"split {split!r} is not NAME, NAME+NAME, NAME@FOLD/FOLDS or NAME@!FOLD/FOLDS")
+        raise ValueError(f"split {split!r} is not NAME, NAME+NAME, NAME@FOLD/FOLDS or NAME@!FOLD+FOLD/FOLDS")
     for name in match["base"].split("+"):
         if name.split("[")[0] not in builder.info.splits:
             raise ValueError(
@@ -128,11 +129,12 @@ def open_split(builder: tfds.core.DatasetBuilder, split: str) -> ClipSplit:
             )
     records, catalogue = _read_catalogue(str(builder.data_path), match["base"])
     indices = np.arange(len(records))
-    if match["fold"]:
-        in_fold = fold_of(catalogue, int(match["folds"])) == int(match["fold"])
-        if not in_fold.any():
-            raise ValueError(f"split {split!r} is empty: folds count from 0")
-        indices = indices[~in_fold if match["others"] else in_fold]
+    if match["folds"]:
+        num_folds, taken = int(match["folds"]), [int(fold) for fold in match["taken"].split("+")]
+        if max(taken) >= num_folds:
+            raise ValueError(f"split {split!r} names fold {max(taken)}: allowed are 0 to {num_folds - 1}")
+        in_folds = np.isin(fold_of(catalogue, num_folds), taken)
+        indices = indices[~in_folds if match["others"] else in_folds]
     if not len(indices):
         raise ValueError(f"split {split!r} of {builder.info.full_name} holds no clip")
     return ClipSplit(split, records, indices, catalogue.take(indices), class_names(builder))

@@ -37,6 +37,11 @@ def test_folds_cover_a_split_once_and_keep_sources_together(builder):
         others = open_split(builder, f"train@!{fold}/4")
         assert len(others) + len(folds[fold]) == len(whole)
         assert shared_sources(folds[fold], others) == []
+    two, rest = open_split(builder, "train@1+3/4"), open_split(builder, "train@!1+3/4")
+    assert two.catalogue.filenames == sorted(
+        folds[1].catalogue.filenames + folds[3].catalogue.filenames, key=whole.catalogue.filenames.index
+    )
+    assert len(rest) == len(folds[0]) + len(folds[2])
     assert len(shared_sources(whole, folds[0])) == 2
 
 
@@ -71,7 +76,7 @@ def test_folds_are_stratified_and_depend_on_the_clips_alone():
     [
         ("trian", "has no split 'trian'; it has: "),
         ("train@1", "is not NAME, NAME\\+NAME"),
-        ("train@4/4", "is empty: folds count from 0"),
+        ("train@4/4", "names fold 4: allowed are 0 to 3"),
         ("train@0/9", "9 folds of 8 source videos: allowed are 2 to 8"),
     ],
 )
