@@ -128,6 +128,19 @@ def base_config() -> ConfigDict:
                 "erasing": 0.0,  # probability
                 "mixup": 0.0,  # alpha
             },
+            "activations": {  # how those of an adaptive model change during training (jaxvid/adaptation.py)
+                "policy": "fixed",  # or "sequence": through the pool; "random": draws from it
+                "pool": ("celu", "leaky_relu", "relu", "relu6"),
+                "scope": "global",  # all sites at once; or "per_site"
+                "sites": (),  # patterns of the sites that change, such as "layer4_*"; (): all
+                "trigger": "rise",  # of the validation loss; or "epochs"
+                "patience": 1,  # of 'rise': evaluations without a new lowest loss since the last change
+                "cool_down": 0,  # of 'rise': evaluations after a change before another
+                "at_epochs": (),  # of 'epochs'
+                "return_to_best": False,  # whether a change begins from the weights of the best checkpoint
+                "reject_after": 0,  # evaluations within which a change must bring a new lowest loss; 0: never undone
+                "converge_after": 0,  # changes in a row without a new lowest loss that end the run; 0: they never do
+            },
             "optimizer": {
                 "name": "adam",
                 "learning_rate": 1e-4,

@@ -13,21 +13,25 @@ import jax
 import ml_collections
 import numpy as np
 from absl import logging
+from flax import linen as nn
 from jaxtyping import UInt8
 from tqdm import tqdm
 
 from jaxvid import checkpoint, parallel
+from jaxvid.adaptation import Evaluation, best_rows, change_rows, replay
 from jaxvid.config import load_config
 from jaxvid.data.clips import Clip, open_split, shared_sources
 from jaxvid.data.pipeline import clip_views, evaluation_batches
 from jaxvid.data.prepare import prepare
 from jaxvid.data.videos import EncodedClip, InvalidVideo, decode_clips, find_videos
-from jaxvid.inference import Probabilities, compile_probabilities, predict_split, predict_views
+from jaxvid.inference import Predicted, Probabilities, compile_probabilities, predict_split, predict_views, with_views
 from jaxvid.logbook import Row, read_rows
 from jaxvid.metrics import classification_figures, format_figures
 from jaxvid.models import create_model
+from jaxvid.models.activations import activation_sites
 from jaxvid.predictions import Predictions, average_views, write_csv
 from jaxvid.report import write_report
+from jaxvid.report.adaptation import Adaptation, format_adaptation
 from jaxvid.types import ConfigDict
 
 
@@ -36,12 +40,12 @@ class Evaluated:
     """What one evaluation found.
 
     Attributes:
-      predictions: of every clip.
-      frames_of: the pictures of a clip, by its place in `predictions`.
+      predicted: of every clip, and of its views.
+      frames_of: the pictures of a clip, by its place among them.
       facts: what was evaluated, for the reader.
     """
 
-    predictions: Predictions
+    predicted: Predicted
     frames_of: Callable[[int], UInt8[np.ndarray, "time height width 3"]]
     facts: dict[str, str]
 
@@ -59,7 +63,8 @@ def evaluate(
 ) -> dict[str, Any]:
     """Evaluates a checkpoint of `workdir`, writes metrics.json, predictions.csv and report/, and returns the metrics.
 
-    The arguments are those of the command.
+    Where clips have several windows, the metrics hold the figures of single ones under "views", and
+    view_predictions.csv their predictions. The arguments are those of the command.
 
     Raises:
       ValueError: if the workdir, the checkpoint, the split or the data set is not there or does not fit.
@@ -71,12 +76,16 @@ def evaluate(
     with contextlib.closing(checkpoint.open_checkpoints(workdir, config.eval.monitor)) as checkpoints:
         step = checkpoint.resolve_step(checkpoints, which)
         variables = checkpoint.restore_variables(checkpoints, step)
-    probabilities = compile_probabilities(create_model(config.model), config.clip)
+    model = create_model(config.model)
+    probabilities = compile_probabilities(model, config.clip)
     if videos is not None:
         evaluated = evaluate_videos(probabilities, variables, videos, config)
     else:
         evaluated = evaluate_split(probabilities, variables, dataset, split, config)
-    figures = classification_figures(evaluated.predictions, num_resamples=config.eval.num_resamples)
+    predicted = evaluated.predicted
+    figures = classification_figures(predicted.clips, num_resamples=config.eval.num_resamples)
+    if predicted.views is not None:
+        figures["views"] = classification_figures(predicted.views, num_resamples=config.eval.num_resamples)
     facts = {
         "Checkpoint": f"step {step} ({which}) of {workdir}",
         **evaluated.facts,
@@ -86,7 +95,9 @@ def evaluate(
         "Date": datetime.date.today().isoformat(),
     }
     if parallel.on_first_process():
-        _write(output or workdir, evaluated, {**figures, "evaluated": facts}, read_rows(workdir))
+        history = read_rows(workdir)
+        metrics = {**figures, "evaluated": facts}
+        _write(output or workdir, evaluated, metrics, history, _adaptation(config, model, history))
     return figures
 
 
@@ -115,8 +126,8 @@ def evaluate_split(
     if overlap:
         logging.warning("%d source videos, such as %s, are in the training split too", len(overlap), overlap[0])
         facts["Caution"] = f"{len(overlap)} source videos have clips in the training split too: the figures flatter"
-    predictions = predict_split(probabilities, variables, evaluated, config)
-    return Evaluated(predictions, lambda i: clip_views(evaluated[i], config.clip)[0], facts)
+    predicted = predict_split(probabilities, variables, evaluated, config)
+    return Evaluated(predicted, lambda i: clip_views(evaluated[i], config.clip)[0], facts)
 
 
 def evaluate_videos(probabilities: Probabilities, variables: Any, directory: Path, config: ConfigDict) -> Evaluated:
@@ -162,7 +173,7 @@ def evaluate_videos(probabilities: Probabilities, variables: Any, directory: Pat
         assert isinstance(decoded, EncodedClip)
         return clip_views(_as_clip(decoded, labels[clips[index]]), config.clip)[0]
 
-    return Evaluated(predictions, frames_of, facts)
+    return Evaluated(with_views(predictions, clip_index, outputs), frames_of, facts)
 
 
 def label_videos(directory: Path, class_names: Sequence[str]) -> dict[Path, int]:
@@ -189,20 +200,48 @@ def _as_clip(decoded: EncodedClip, label: int) -> Clip:
     return Clip(decoded.frames, label, decoded.fps, str(decoded.path), str(decoded.path))
 
 
-def _write(output: Path, evaluated: Evaluated, metrics: dict[str, Any], history: list[Row]) -> None:
+def _adaptation(config: ConfigDict, model: nn.Module, history: list[Row]) -> Adaptation | None:
+    """How the activations changed in the run, by its evaluations; None where they were not to change."""
+    if config.activations.policy == "fixed":
+        return None
+    sites = activation_sites(model, (config.clip.num_frames, config.clip.height, config.clip.width, 3))
+    evaluations = [
+        Evaluation(int(row["step"]), row["epoch"], row["val_loss"], row["val_accuracy"])
+        for row in history
+        if "val_loss" in row
+    ]
+    progress = replay(evaluations, config, sites)
+    return Adaptation(change_rows(evaluations, progress), best_rows(evaluations, progress))
+
+
+def _write(
+    output: Path,
+    evaluated: Evaluated,
+    metrics: dict[str, Any],
+    history: list[Row],
+    adaptation: Adaptation | None,
+) -> None:
     output.mkdir(parents=True, exist_ok=True)
     unfinished = output / "metrics.json.tmp"
     unfinished.write_text(json.dumps(metrics, indent=2) + "\n")
     os.replace(unfinished, output / "metrics.json")
-    write_csv(evaluated.predictions, output / "predictions.csv")
+    clips, views = evaluated.predicted
+    write_csv(clips, output / "predictions.csv")
+    if views is not None:
+        write_csv(views, output / "view_predictions.csv")
     report = write_report(
         output / "report",
-        evaluated.predictions,
+        clips,
         metrics,
         history=history,
+        adaptation=adaptation,
         frames_of=evaluated.frames_of,
         title=f"jaxvid: {metrics['evaluated']['Data']}",
         details=metrics["evaluated"],
     )
     print(format_figures(metrics))
+    if views is not None:
+        print(f"Of single windows, {len(views.clips)} of them:\n{format_figures(metrics['views'])}")
+    if adaptation is not None:
+        print(format_adaptation(adaptation))
     print(f"Report: {report}")

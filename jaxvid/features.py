@@ -17,7 +17,7 @@ from tqdm import tqdm
 from jaxvid import parallel
 from jaxvid.data.augment import preprocess
 from jaxvid.data.clips import ClipSplit
-from jaxvid.data.pipeline import evaluation_batches, evaluation_views
+from jaxvid.data.pipeline import ENDLESS, evaluation_batches, evaluation_views
 from jaxvid.types import ConfigDict
 
 _DIRECTORY = "features"
@@ -27,6 +27,8 @@ def are_constant(config: ConfigDict) -> bool:
     """Whether a clip gives the backbone the same input at every step, and the backbone the same features."""
     augment = config.augment
     changes = augment.flip or augment.min_scale < 1 or augment.brightness or augment.contrast or augment.erasing
+    if config.activations.policy != "fixed":
+        return False
     same_input = config.clip.sampling == "uniform" and config.clip.crop == "resize" and not changes
     frozen = config.model.name == "backbone_lstm" and config.model.trainable == "head"
     return frozen and same_input and not augment.mixup and jax.process_count() == 1
@@ -79,7 +81,7 @@ def feature_batches(
     def load(positions: Int[np.ndarray, "batch"]) -> dict[str, np.ndarray]:
         return {"features": np.asarray(features[positions]), "label": labels[positions].astype(np.int32)}
 
-    dataset = grain.MapDataset.range(len(labels)).seed(seed).shuffle().repeat().batch(batch_size).map(load)
+    dataset = grain.MapDataset.range(len(labels)).seed(seed).shuffle().repeat(ENDLESS).batch(batch_size).map(load)
     return iter(dataset.to_iter_dataset(grain.ReadOptions(num_threads=1, prefetch_buffer_size=2)))
 
 

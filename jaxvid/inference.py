@@ -1,7 +1,7 @@
 """Class probabilities of every clip of a split."""
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from flax import linen as nn
@@ -11,11 +11,23 @@ from tqdm import tqdm
 from jaxvid import parallel
 from jaxvid.data.clips import ClipSplit
 from jaxvid.data.pipeline import EvaluationBatch, evaluation_batches, evaluation_views
-from jaxvid.predictions import Predictions, average_views
+from jaxvid.predictions import Predictions, average_views, by_view
 from jaxvid.steps import eval_step
 from jaxvid.types import ConfigDict
 
 Probabilities = Callable[[PyTree, Any], Any]
+
+
+class Predicted(NamedTuple):
+    """What was predicted for a split.
+
+    Attributes:
+      clips: of every clip, the mean over its views.
+      views: of every view on its own; None where every clip has one.
+    """
+
+    clips: Predictions
+    views: Predictions | None
 
 
 def compile_probabilities(model: nn.Module, clip: ConfigDict) -> Probabilities:
@@ -40,15 +52,22 @@ def predict_views(
     return np.concatenate(clips), np.concatenate(outputs)
 
 
-def predict_split(probabilities: Probabilities, variables: PyTree, split: ClipSplit, config: ConfigDict) -> Predictions:
-    """Probabilities of every clip of `split`, the mean over its views, with the clips shared out over all processes."""
+def predict_split(probabilities: Probabilities, variables: PyTree, split: ClipSplit, config: ConfigDict) -> Predicted:
+    """Probabilities of every clip of `split` and of its views, with the clips shared out over all processes."""
     first, count = parallel.process_shard()
     views = evaluation_views(split, config.clip, num_threads=config.pipeline.num_threads, shard=(first, count))
     total = len(range(first, len(split), count))
     progress = tqdm(views, f"Evaluating {split.name}", total, unit="clip", leave=False)
     batches = evaluation_batches(iter(progress), parallel.local_multiple(config.eval.batch_size))
     clip_index, outputs = map(parallel.gather_rows, predict_views(probabilities, variables, batches))
-    return split_predictions(split, average_views(clip_index, outputs, len(split)))
+    return with_views(split_predictions(split, average_views(clip_index, outputs, len(split))), clip_index, outputs)
+
+
+def with_views(
+    clips: Predictions, clip_index: Int[np.ndarray, "view"], outputs: Float[np.ndarray, "view classes"]
+) -> Predicted:
+    """Adds what was predicted for single views, where there are more of them than clips."""
+    return Predicted(clips, by_view(clips, clip_index, outputs) if len(outputs) > len(clips.clips) else None)
 
 
 def split_predictions(split: ClipSplit, probabilities: Float[np.ndarray, "clip classes"]) -> Predictions:

@@ -2,11 +2,14 @@
 
 import json
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from tensorboardX import SummaryWriter
 
 FILE_NAME = "metrics.jsonl"
+CHANGES_FILE_NAME = "activation_changes.jsonl"
 Row = dict[str, int | float]
 
 
@@ -23,13 +26,12 @@ class Logbook:
         Of several processes, only one `writes`.
         """
         self.rows = [row for row in read_rows(workdir) if row["step"] <= first_step]
+        self._changes_path = workdir / CHANGES_FILE_NAME
         self._file = self._tensorboard = None
         if not writes:
             return
         path = workdir / FILE_NAME
-        unfinished = path.with_suffix(".tmp")
-        unfinished.write_text("".join(json.dumps(row) + "\n" for row in self.rows))
-        os.replace(unfinished, path)
+        _replace(path, self.rows)
         self._file = path.open("a", encoding="utf-8", buffering=1)
         self._tensorboard = SummaryWriter(str(workdir / "tensorboard"), purge_step=first_step + 1)
 
@@ -49,6 +51,23 @@ class Logbook:
             self._file.write(json.dumps(row) + "\n")
             for name, value in figures.items():
                 self._tensorboard.add_scalar(name, value, step)
+
+    def write_changes(self, step: int, changes: list[dict[str, Any]]) -> None:
+        """Writes all changes of activations up to `step` (`adaptation.change_rows`): evaluations add to the figures."""
+        if not self._tensorboard:
+            return
+        _replace(self._changes_path, changes)
+        self._tensorboard.add_scalar("activation_changes", len(changes), step)
+        if changes and changes[-1]["step"] == step:
+            words = f"{changes[-1]['from']} to {changes[-1]['to']} ({changes[-1]['reason']})"
+            self._tensorboard.add_text("activation_change", words, step)
+
+
+def _replace(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Writes rows as a file of JSON lines, whole or not at all."""
+    unfinished = path.with_suffix(".tmp")
+    unfinished.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    os.replace(unfinished, path)
 
 
 def read_rows(workdir: Path) -> list[Row]:

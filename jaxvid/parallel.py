@@ -50,6 +50,12 @@ def require_shareable(key: str, batch_size: int) -> None:
         raise ValueError(f"config.{key} is {batch_size}; {jax.device_count()} devices share it: allowed are multiples")
 
 
+def replicate(state: PyTree) -> PyTree:
+    """A state on the devices of this process as `over_devices` gives it back: the first call then compiles for all."""
+    mesh = Mesh(np.asarray(jax.local_devices()), (AXIS_NAME,), axis_types=(AxisType.Auto,))
+    return jax.device_put(state, NamedSharding(mesh, PartitionSpec()))
+
+
 def replicate_globally(state: PyTree) -> PyTree:
     """A pmapped state as arrays over the devices of all processes, the only ones that Orbax saves."""
     if jax.process_count() == 1:

@@ -102,6 +102,30 @@ def average_views(
     return sums / views_per_clip[:, None]
 
 
+def by_view(
+    predictions: Predictions,
+    clip_index: Int[np.ndarray, " view"],
+    probabilities: Float[np.ndarray, "view class"],
+) -> Predictions:
+    """What was predicted for every view (window) on its own, as `clip#0`, `clip#1`, ... of the clip's source and class.
+
+    Args:
+      predictions: Of the clips.
+      clip_index: Which clip each view shows; the views of a clip in their order of time.
+      probabilities: Probability of every class for each view.
+    """
+    order = np.argsort(clip_index, kind="stable")
+    clip_index = clip_index[order]
+    number = np.arange(len(order)) - np.searchsorted(clip_index, clip_index)
+    return Predictions(
+        clips=[f"{predictions.clips[clip]}#{view}" for clip, view in zip(clip_index, number, strict=True)],
+        sources=[predictions.sources[clip] for clip in clip_index],
+        labels=predictions.labels[clip_index],
+        probabilities=probabilities[order],
+        class_names=predictions.class_names,
+    )
+
+
 def write_csv(predictions: Predictions, path: str | os.PathLike[str]) -> None:
     """Write one row per clip: clip, source, label, predicted and a `probability_<class>` for each class.
 

@@ -24,19 +24,29 @@ from jaxtyping import Array, Float
 from tqdm import tqdm
 
 from jaxvid import checkpoint, features, parallel
+from jaxvid.adaptation import (
+    Evaluation,
+    Progress,
+    change_rows,
+    changing_sites,
+    check_adaptation,
+    describe,
+    initial_functions,
+    replay,
+)
 from jaxvid.config import save_config
 from jaxvid.data.augment import check_preprocessing
 from jaxvid.data.clips import ClipSplit, class_names, frame_size, open_split, shared_sources
 from jaxvid.data.pipeline import training_batches
 from jaxvid.data.prepare import prepare
-from jaxvid.data.sampling import check_sampling
+from jaxvid.data.sampling import check_sampling, windows_per_clip
 from jaxvid.finetune import check_trainable, parameter_labels
-from jaxvid.inference import compile_probabilities, predict_split, split_predictions
+from jaxvid.inference import Predicted, compile_probabilities, predict_split, split_predictions
 from jaxvid.logbook import Logbook
 from jaxvid.metrics import point_values
 from jaxvid.models import create_model
+from jaxvid.models.activations import activation_sites, with_functions
 from jaxvid.optimizers import check_optimizer, create_optimizer, create_schedule
-from jaxvid.predictions import Predictions
 from jaxvid.pretrained.load import check_pretrained, load_pretrained
 from jaxvid.step_figures import StepFigures
 from jaxvid.steps import TrainState, create_state, initial_variables, train_step
@@ -56,7 +66,7 @@ class Run:
 
     Attributes:
       config: with the number of classes filled in.
-      steps_per_epoch: the number of batches whose clips come closest to those of the training split.
+      steps_per_epoch: the number of batches whose samples (clips, windows) come closest to those of the training split.
       num_steps: of the whole run.
       schedule: from the number of an update to its learning rate.
       batches: of this process, endless.
@@ -66,6 +76,7 @@ class Run:
       val_split: its clips.
       step: `(state, batch)` -> `(state, figures)` on all devices.
       validate: state -> figures of the validation split.
+      sites: the model's activation sites, with the function that each is constructed with.
     """
 
     config: ConfigDict
@@ -79,12 +90,14 @@ class Run:
     val_split: ClipSplit
     step: Callable[..., tuple[TrainState, dict[str, Any]]]
     validate: Callable[[TrainState], dict[str, float]]
+    sites: dict[str, str]
 
 
 def train(config: ConfigDict, workdir: Path) -> None:
     """Trains what `config` describes, or goes on where an earlier run in `workdir` stopped.
 
-    Leaves in `workdir`: config.json, checkpoints/ (the best and the last), metrics.jsonl, tensorboard/.
+    Leaves in `workdir`: config.json, checkpoints/ (the best and the last), metrics.jsonl, tensorboard/, and where the
+    activations are to change activation_changes.jsonl.
 
     Raises:
       ValueError: if the config, the data set or the earlier run in `workdir` does not fit.
@@ -111,6 +124,7 @@ def check_config(config: ConfigDict) -> None:
     check_sampling(config.clip)
     check_preprocessing(config.clip, config.augment)
     check_optimizer(config.optimizer)
+    check_adaptation(config)
     check_pretrained(config.model)
     check_trainable(config.model)
     if config.eval.monitor not in MONITORS:
@@ -135,13 +149,21 @@ def set_up(config: ConfigDict) -> Run:
     _describe_data(train_split, val_split)
     config = with_dataset_facts(config, builder, train_split)
 
-    steps_per_epoch = max(1, round(len(train_split) / config.train.batch_size))
+    for split in (train_split, val_split):
+        require_long_clips(split, config.clip)
+    num_samples = int(windows_per_clip(train_split.catalogue.num_frames, config.clip).sum())
+    steps_per_epoch = max(1, round(num_samples / config.train.batch_size))
     num_steps = config.train.num_epochs * steps_per_epoch
     schedule = create_schedule(config.optimizer, num_steps)
     model = create_model(config.model, axis_name=parallel.AXIS_NAME)
+    sites = activation_sites(model, (config.clip.num_frames, config.clip.height, config.clip.width, 3))
+    changing_sites(config.activations, sites)
     variables = initial_variables(model, config.clip, config.seed)
     if config.model.pretrained:
         variables = jax.tree.map(jnp.asarray, load_pretrained(config.model, variables))
+    if "activations" in variables:
+        functions = initial_functions(config, sites)
+        variables["activations"] = with_functions(variables["activations"], functions)
     labels = parameter_labels(variables["params"], config.model)
     optimizer = create_optimizer(config.optimizer, schedule, labels)
     step = partial(
@@ -167,13 +189,29 @@ def set_up(config: ConfigDict) -> Run:
             num_workers=config.pipeline.num_workers,
             shard=parallel.process_shard(),
         ),
-        initial_state=create_state(variables, optimizer),
+        initial_state=parallel.replicate(create_state(variables, optimizer)),
         model=model,
         train_split=train_split,
         val_split=val_split,
         step=parallel.over_devices(step),
         validate=partial(_validate, compile_probabilities(model, config.clip), val_split, config),
+        sites=sites,
     )
+
+
+def require_long_clips(split: ClipSplit, clip: ConfigDict) -> None:
+    """Checks that sliding windows fit into the clips.
+
+    Raises:
+      ValueError: if a clip is shorter than a window, naming it.
+    """
+    shortest = int(np.argmin(split.catalogue.num_frames))
+    num_frames = int(split.catalogue.num_frames[shortest])
+    if clip.sampling == "sliding_window" and clip.num_frames > num_frames:
+        raise ValueError(
+            f"config.clip.num_frames is {clip.num_frames}, a sliding window longer than the clip "
+            f"{split.catalogue.filenames[shortest]} of split {split.name}; allowed: 1 to {num_frames}"
+        )
 
 
 def with_dataset_facts(config: ConfigDict, builder: tfds.core.DatasetBuilder, train_split: ClipSplit) -> ConfigDict:
@@ -207,9 +245,33 @@ def class_weights(kind: str, split: ClipSplit) -> Float[Array, "classes"]:
     return jnp.asarray(len(split) / (num_classes * np.maximum(counts, 1)), jnp.float32)
 
 
+@dataclasses.dataclass
+class _Position:
+    """What the loop needs to go on, beside the state.
+
+    Attributes:
+      stopping: early stopping.
+      evaluations: of the validation split, all so far.
+      progress: what they have led to: which activations, and whether to go on.
+    """
+
+    stopping: EarlyStopping
+    evaluations: list[Evaluation]
+    progress: Progress
+
+    def saved(self, batches: grain.DatasetIterator) -> dict[str, Any]:
+        """Ready for JSON, with the position of the batches."""
+        stopping = {key: getattr(self.stopping, key) for key in ("best_metric", "patience_count", "should_stop")}
+        return {
+            "batches": batches.get_state(),
+            "stopping": stopping,
+            "evaluations": [dataclasses.asdict(evaluation) for evaluation in self.evaluations],
+        }
+
+
 def _loop(run: Run, checkpoints: ocp.CheckpointManager, workdir: Path) -> None:
     config, batches = run.config, run.batches
-    state, stopping = _restore(run, checkpoints)
+    state, position = _restore(run, checkpoints)
     first_step = int(state.step)
     eval_every = config.eval.every_epochs * run.steps_per_epoch
     with (
@@ -219,8 +281,7 @@ def _loop(run: Run, checkpoints: ocp.CheckpointManager, workdir: Path) -> None:
     ):
         recent = StepFigures(bar, config.train.batch_size)
         for step in range(first_step + 1, run.num_steps + 1):
-            if stopping.should_stop:
-                logging.info("Stopped early: %s no longer improves", config.eval.monitor)
+            if _has_finished(run, position):
                 break
             state, figures = run.step(state, parallel.split_over_devices(next(batches)))
             recent.add(step, figures)
@@ -234,27 +295,73 @@ def _loop(run: Run, checkpoints: ocp.CheckpointManager, workdir: Path) -> None:
             if step % eval_every == 0 or step == run.num_steps:
                 with recent.paused():
                     metrics = run.validate(state)
+                _take_note(run, position, step, metrics)
                 logbook.write(step, {"epoch": step / run.steps_per_epoch, **metrics})
-                stopping = _update(stopping, metrics[config.eval.monitor], config)
             stop = stop_requested(step)
             if metrics or stop or _is_multiple(step, config.checkpoint.every_steps):
                 recent.require_finite()
-                position = {"batches": batches.get_state(), "stopping": _plain(stopping)}
-                checkpoint.save(checkpoints, state, loop=position, metrics=metrics)
+                # What is saved after an evaluation is what was evaluated: activations change afterwards.
+                checkpoint.save(checkpoints, state, loop=position.saved(batches), metrics=metrics)
+            if metrics:
+                state = _adapted(state, position.progress, checkpoints)
+                if config.activations.policy != "fixed":
+                    logbook.write_changes(step, change_rows(position.evaluations, position.progress))
             if stop and step < run.num_steps:
                 raise Interrupted(f"saved step {step} of {run.num_steps} in {workdir}; the same command goes on")
 
 
-def _restore(run: Run, checkpoints: ocp.CheckpointManager) -> tuple[TrainState, EarlyStopping]:
+def _restore(run: Run, checkpoints: ocp.CheckpointManager) -> tuple[TrainState, _Position]:
     """The state to begin with, fresh or from the last checkpoint; sets the position of the batches."""
     stopping = EarlyStopping(patience=run.config.train.early_stopping_patience)
+    position = _Position(stopping, [], replay([], run.config, run.sites))
     restored = checkpoint.restore_last(checkpoints, run.initial_state)
     if restored is None:
-        return run.initial_state, stopping
-    state, position = restored
-    run.batches.set_state(position["batches"])
+        return run.initial_state, position
+    state, saved = restored
+    run.batches.set_state(saved["batches"])
+    evaluations = [Evaluation(**evaluation) for evaluation in saved["evaluations"]]
+    progress = replay(evaluations, run.config, run.sites)
     logging.info("Going on after step %d", state.step)
-    return state, stopping.replace(**position["stopping"])
+    position = _Position(stopping.replace(**saved["stopping"]), evaluations, progress)
+    return _adapted(state, progress, checkpoints), position
+
+
+def _has_finished(run: Run, position: _Position) -> bool:
+    """Whether the run ends before its last epoch."""
+    if position.stopping.should_stop:
+        logging.info("Stopped early: %s no longer improves", run.config.eval.monitor)
+        return True
+    if position.progress.converged:
+        logging.info("Stopped early: no change of activations is left that would lower the validation loss")
+        return True
+    return False
+
+
+def _take_note(run: Run, position: _Position, step: int, metrics: dict[str, float]) -> None:
+    """After an evaluation of the state of `step`."""
+    position.stopping = _update(position.stopping, metrics[run.config.eval.monitor], run.config)
+    epoch = step / run.steps_per_epoch
+    position.evaluations.append(Evaluation(step, epoch, metrics["val_loss"], metrics["val_accuracy"]))
+    position.progress = replay(position.evaluations, run.config, run.sites)
+
+
+def _adapted(state: TrainState, progress: Progress, checkpoints: ocp.CheckpointManager) -> TrainState:
+    """The state to go on with after the last evaluation: another one if it is of this step and changes activations.
+
+    Where weights come back, the optimizer's state and the number of the step stay, and with them the learning rate.
+    """
+    change = progress.changes[-1] if progress.changes else None
+    if change is None or change.evaluation.step != int(state.step):
+        return state
+    logging.info("Epoch %g, %s: activations %s", change.evaluation.epoch, change.reason, describe(change.after))
+    variables = state.variables
+    if change.returns_to_best:
+        checkpoints.wait_until_finished()
+        best = checkpoint.restore_variables(checkpoints, checkpoint.resolve_step(checkpoints, "best"))
+        variables = jax.tree.map(lambda value, old: jax.device_put(value, old.sharding), best, variables)
+    collections = {**variables, "activations": with_functions(variables["activations"], change.after)}
+    params = collections.pop("params")
+    return state.replace(params=params, model_state=collections)
 
 
 def on_cached_features(run: Run, workdir: Path) -> Run:
@@ -268,7 +375,7 @@ def on_cached_features(run: Run, workdir: Path) -> Run:
 
     def validate(state: TrainState) -> dict[str, float]:
         outputs = features.classify(classifier, state.variables, val_features, config.eval.batch_size)
-        return _figures(split_predictions(run.val_split, outputs))
+        return _figures(Predicted(split_predictions(run.val_split, outputs), None))
 
     batches = features.feature_batches(
         train_features, run.train_split.catalogue.labels, batch_size=config.train.batch_size, seed=config.seed
@@ -282,20 +389,20 @@ def _validate(
     return _figures(predict_split(probabilities, state.variables, split, config))
 
 
-def _figures(predictions: Predictions) -> dict[str, float]:
-    values = point_values(predictions)
-    return {f"val_{name}": float(values[name]) for name in _MONITORED}
+def _figures(predicted: Predicted) -> dict[str, float]:
+    """Of clips, and where they have several windows, of single ones too."""
+    values = point_values(predicted.clips)
+    figures = {f"val_{name}": float(values[name]) for name in _MONITORED}
+    if predicted.views is not None:
+        of_windows = point_values(predicted.views)
+        figures |= {f"val_window_{name}": float(of_windows[name]) for name in ("loss", "accuracy")}
+    return figures
 
 
 def _update(stopping: EarlyStopping, value: float, config: ConfigDict) -> EarlyStopping:
     """After one more evaluation; EarlyStopping itself wants lower values."""
     updated = stopping.update(value if checkpoint.lower_is_better(config.eval.monitor) else -value)
     return updated if config.train.early_stopping_patience else updated.replace(should_stop=False)
-
-
-def _plain(stopping: EarlyStopping) -> dict[str, Any]:
-    """What changes in it, ready for JSON."""
-    return {key: getattr(stopping, key) for key in ("best_metric", "patience_count", "should_stop")}
 
 
 def _is_multiple(step: int, interval: int) -> bool:

@@ -24,6 +24,10 @@ NAMES = sorted(path.stem for path in Path(configs.__path__[0]).glob("*.py") if p
 
 # A run on synthetic_fight/tiny: what makes each system small enough.
 SMALL = {
+    "adaptive_video_resnet": (
+        "frames=4,depth=10,policy=random,scope=per_site",
+        {"height": 32, "width": 32, "crop": "resize"},
+    ),
     "cnn_lstm": ("backbone=mobilenet", {"height": 32, "width": 32, "num_frames": 2}),
     "convlstm": ("", {"height": 32, "width": 32, "num_frames": 2}),
     "lrcn": ("", {"num_frames": 4}),
@@ -32,7 +36,7 @@ SMALL = {
     "video_resnet": ("frames=4,block=mc3", {"height": 32, "width": 32}),
 }
 # Compiling their training steps takes long; the network of quickstart is that of shdn.
-HEAVY = ("cnn_lstm", "convlstm", "quickstart", "video_resnet")
+HEAVY = ("adaptive_video_resnet", "cnn_lstm", "convlstm", "quickstart", "video_resnet")
 
 
 def get_config(name, arg=""):
@@ -136,9 +140,12 @@ def test_a_step_with_every_argument_keeps_the_shapes_of_the_state(name, arg):
         ("lrcn", "classes=four", "classes='four'; allowed: all, tutorial"),
         ("lrcn", "dataset=rwf2000,classes=tutorial", "classes='tutorial' with dataset='rwf2000'; allowed: ucf50"),
         ("convlstm", "clases=all", "unknown config argument 'clases'; allowed: dataset, classes"),
-        ("video_resnet", "depth=50", "depth='50'; allowed: 18, 34"),
+        ("video_resnet", "depth=50", "depth='50'; allowed: 18, 10, 34"),
         ("video_resnet", "frames=7", "frames='7'; allowed: 12, 4, 6, 8, 10, 16, 32"),
         ("video_resnet", "depth=34,block=r3d", "depth=34 with block='r3d'; allowed: r2plus1d"),
+        ("video_resnet", "depth=10,block=mc3", "depth=10 with block='mc3'; allowed: r2plus1d"),
+        ("adaptive_video_resnet", "frames=16", "frames='16'; allowed: 12, 4, 6, 8, 10"),
+        ("adaptive_video_resnet", "policy=rand", "policy='rand'; allowed: sequence, fixed, random"),
         ("cnn_lstm", "backbone=vgg11", "backbone='vgg11'; allowed: vgg16, vgg19"),
     ],
 )
@@ -157,6 +164,14 @@ def test_what_the_papers_say_is_what_the_configs_hold():
     assert (resnet.model.variant, resnet.model.pretrained) == ("r3d_18", "kinetics400")
     assert (resnet.clip.sampling, resnet.clip.num_frames, resnet.clip.frame_interval) == ("consecutive", 8, 1)
     assert (resnet.dataset.name, resnet.clip.height, resnet.clip.crop) == ("rwf2000/128x171", 112, "center")
+    adaptive = get_config("adaptive_video_resnet", "frames=10")
+    assert (adaptive.clip.sampling, adaptive.clip.num_frames, adaptive.clip.frame_interval) == ("sliding_window", 10, 1)
+    assert adaptive.activations.pool == ("celu", "leaky_relu", "relu", "relu6")
+    assert (adaptive.model.variant, adaptive.model.pretrained, adaptive.model.adaptive) == (
+        "r2plus1d_18",
+        "kinetics400",
+        True,
+    )
     # Published weights are of 18 layers only.
     assert get_config("video_resnet", "depth=34").model.pretrained == ""
     inception = get_config("cnn_lstm", "backbone=inception_v3")

@@ -50,7 +50,16 @@ def test_windows_of_a_clip_are_averaged(run, tmp_path):
     windows.mkdir()
     (windows / "checkpoints").symlink_to(run / "checkpoints")
     (windows / "config.json").write_text(json.dumps(config))
-    assert evaluate(windows)["num_clips"] == 8
+    figures = evaluate(windows)
+    assert figures["num_clips"] == 8
+    clips, views = (read_csv(windows / name) for name in ("predictions.csv", "view_predictions.csv"))
+    # Windows of 4 frames, 3 apart, of clips of 8 to 12 frames.
+    assert figures["views"]["num_clips"] == len(views.clips) >= 3 * 8
+    accuracy = sklearn_metrics.accuracy_score(views.labels, views.predicted)
+    assert figures["views"]["accuracy"]["value"] == pytest.approx(accuracy)
+    of_clip = [name.startswith(f"{clips.clips[0]}#") for name in views.clips]
+    np.testing.assert_allclose(views.probabilities[of_clip].mean(axis=0), clips.probabilities[0], rtol=1e-6)
+    assert "Single windows" in (windows / "report" / "index.html").read_text()
 
 
 def write_tree(root, data_dir, folders):

@@ -57,7 +57,7 @@ def test_cached_features_are_computed_once_and_classify_as_the_whole_model_does(
     whole = predict_split(
         compile_probabilities(create_model(run.config.model), run.config.clip), variables, split, run.config
     )
-    np.testing.assert_allclose(outputs, whole.probabilities, atol=1e-5)
+    np.testing.assert_allclose(outputs, whole.clips.probabilities, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -69,6 +69,7 @@ def test_cached_features_are_computed_once_and_classify_as_the_whole_model_does(
         ("clip", "sampling", "random_segment"),
         ("clip", "crop", "center"),
         ("model", "trainable", "all"),
+        ("activations", "policy", "random"),
     ],
 )
 def test_features_that_change_from_step_to_step_are_not_cached(frozen_config, section, key, value):

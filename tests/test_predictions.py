@@ -3,7 +3,7 @@ import csv
 import numpy as np
 import pytest
 
-from jaxvid.predictions import Predictions, average_views, read_csv, write_csv
+from jaxvid.predictions import Predictions, average_views, by_view, read_csv, write_csv
 
 AWKWARD_NAMES = [
     "a,b.avi",
@@ -126,6 +126,15 @@ def test_average_views_by_hand():
     probabilities = np.array([[0.9, 0.1], [0.2, 0.8], [0.5, 0.5], [0.1, 0.9]], dtype=np.float32)
     averaged = average_views(np.array([1, 0, 1, 1]), probabilities, 2)
     np.testing.assert_allclose(averaged, [[0.2, 0.8], [0.5, 0.5]], atol=1e-7)
+
+
+def test_views_keep_the_name_source_and_class_of_their_clip():
+    clips = Predictions(["a.avi", "b.avi"], ["s", "t"], np.array([1, 0]), np.array([[0.5, 0.5]] * 2), ["no", "yes"])
+    views = by_view(clips, np.array([1, 0, 1]), np.array([[0.1, 0.9], [0.2, 0.8], [0.3, 0.7]]))
+    assert views.clips == ["a.avi#0", "b.avi#0", "b.avi#1"]
+    assert views.sources == ["s", "t", "t"]
+    np.testing.assert_array_equal(views.labels, [1, 0, 0])
+    np.testing.assert_array_equal(views.probabilities, [[0.2, 0.8], [0.1, 0.9], [0.3, 0.7]])
 
 
 def test_average_views_wants_a_view_of_every_clip():

@@ -9,6 +9,7 @@ import pytest
 from jaxvid.metrics import classification_figures
 from jaxvid.predictions import Predictions
 from jaxvid.report import write_report
+from jaxvid.report.adaptation import Adaptation
 from jaxvid.report.figures import (
     DARK,
     LIGHT,
@@ -95,19 +96,64 @@ class Page(HTMLParser):
         return " ".join("".join(self.texts).replace("\xa0", " ").split())
 
 
-def page_of(predictions, *, title="SHDN on test", details=None, without=()):
+def page_of(predictions, *, title="SHDN on test", details=None, without=(), adaptation=None):
     """The page with one plain square for every picture: drawing them takes a hundred times as long."""
     _, square = cv2.imencode(".png", np.zeros((3, 3, 3), np.uint8))
     picture = Picture(square.tobytes(), square.tobytes())
     names = {"confusion_matrix", "roc_curve", "training_curves"} - set(without)
     figures = classification_figures(predictions, num_resamples=200)
     mistakes = worst_mistakes(predictions, frames_of)
-    return Page(render_page(title, figures, details or {}, mistakes, dict.fromkeys(names, picture)))
+    return Page(render_page(title, figures, details or {}, mistakes, dict.fromkeys(names, picture), adaptation))
 
 
 @pytest.fixture(scope="module", params=[2, 6], ids="{} classes".format)
 def written_report(request, tmp_path_factory):
     return report_of(tmp_path_factory.mktemp("run"), make_predictions(request.param))
+
+
+CHANGE = {
+    "step": 10,
+    "epoch": 0.5,
+    "reason": "rise",
+    "from": "celu",
+    "to": "leaky_relu",
+    "before": {"loss": 0.773, "accuracy": 0.71},
+    "next": {"loss": 0.6, "accuracy": 0.75},
+    "best": {"loss": 0.475, "accuracy": 0.785},
+    "returned_to_best": True,
+    "sites": {},
+}
+BEST = {"activation": "celu", "evaluations": 3, "loss": 0.7, "accuracy": 0.7675}
+
+
+def test_changes_of_activations_are_told_in_the_form_of_the_paper():
+    page = page_of(perfect_predictions(), adaptation=Adaptation([CHANGE], [BEST]))
+    row = "0.5 celu → leaky_relu rise, best weights back 0.773 0.600 0.475 71.00 % 75.00 % 78.50 %"
+    assert "".join(row.split()) in "".join(page.texts).replace(" ", "").replace("\n", "")
+    assert "celu30.70076.75%" in "".join(page.texts).replace(" ", "").replace("\n", "")
+    assert "The activations did not change" in page_of(perfect_predictions(), adaptation=Adaptation([], [BEST])).text
+    assert "activations" not in page_of(perfect_predictions()).text
+
+
+def test_changes_of_activations_are_marked_in_loss_and_accuracy_at_their_epoch():
+    figure = training_curves_figure(HISTORY, LIGHT, [CHANGE])
+    marked = [[line for line in axes.lines if line.get_linestyle() == ":"] for axes in figure.axes]
+    assert [len(lines) for lines in marked] == [1, 1, 0]
+    assert list(marked[0][0].get_xdata()) == [0.5, 0.5]
+    assert [text.get_text() for text in figure.axes[0].texts] == ["leaky_relu"]
+
+
+def test_windows_stand_beside_clips():
+    clips = perfect_predictions()
+    figures = classification_figures(clips, num_resamples=200)
+    windows = make_predictions(num_clips=8, labels=np.arange(8) % 2, probabilities=np.full((8, 2), 0.5))
+    figures["views"] = classification_figures(windows, num_resamples=200)
+    picture = Picture(*[cv2.imencode(".png", np.zeros((3, 3, 3), np.uint8))[1].tobytes()] * 2)
+    page = Page(render_page("t", figures, {}, [], {"confusion_matrix": picture}))
+    assert "means over its windows, 8 windows in all" in page.text
+    texts = [text.replace("\xa0", " ") for text in page.texts if text.strip()]
+    first = texts.index("Windows")
+    assert texts[first : first + 6] == ["Windows", "Clips", "Accuracy", "50.0 %", "100.0 %", "Balanced accuracy"]
 
 
 def test_report_has_its_files_and_nothing_else(written_report):

@@ -122,6 +122,92 @@ def test_early_stopping_ends_a_run_that_no_longer_improves(config, tmp_path, mon
         assert checkpoint.resolve_step(checkpoints, "best") == 4
 
 
+def adaptive(config, **policy):
+    config.model.update(activation="relu", adaptive=True)
+    config.activations.update(policy="random", trigger="epochs", at_epochs=(1, 2), **policy)
+    config.train.num_epochs = 3
+    return config
+
+
+def coefficients(variables):
+    return [leaf.tolist() for leaf in jax.tree.leaves(variables["activations"])]
+
+
+@pytest.mark.parametrize("step_of_signal", [2, 3])
+def test_a_resumed_run_changes_the_same_activations(config, tmp_path, monkeypatch, step_of_signal):
+    adaptive(config, scope="per_site")
+    train_lib.train(config, tmp_path / "whole")
+    with monkeypatch.context() as patch:
+        signal_after(patch, step_of_signal)
+        with pytest.raises(train_lib.Interrupted):
+            train_lib.train(config, tmp_path / "resumed")
+    train_lib.train(config, tmp_path / "resumed")
+    (_, whole), (_, resumed) = (final_variables(tmp_path / name, config) for name in ("whole", "resumed"))
+    jax.tree.map(np.testing.assert_array_equal, whole, resumed)
+    # The two sites no longer share one function, and neither is what it was.
+    assert len({tuple(values) for values in coefficients(whole)}) > 1
+    changes = [(tmp_path / name / "activation_changes.jsonl").read_text() for name in ("whole", "resumed")]
+    assert changes[0] == changes[1]
+    assert [json.loads(line)["step"] for line in changes[0].splitlines()] == [2, 4]
+
+
+def test_changing_activations_compiles_nothing(config, tmp_path, caplog):
+    adaptive(config, scope="per_site")
+    with jax.log_compiles():
+        train_lib.train(config, tmp_path)
+    assert len((tmp_path / "activation_changes.jsonl").read_text().splitlines()) == 2
+    # pmap compiles what it maps under this name: here the training step and the evaluation, once each.
+    compiled = [record for record in caplog.records if record.getMessage().startswith("Compiling jit(_fun)")]
+    assert len(compiled) == 2
+
+
+def test_a_change_begins_from_the_best_weights_where_that_is_asked_for(config, tmp_path, monkeypatch):
+    adaptive(config, return_to_best=True)
+    config.activations.at_epochs = (2,)
+    losses = iter([0.5, 0.9, 0.8])
+
+    def values(_):
+        return dict.fromkeys(("accuracy", "balanced_accuracy", "macro_f1", "roc_auc"), 0.0) | {"loss": next(losses)}
+
+    monkeypatch.setattr(train_lib, "point_values", values)
+    seen = {}
+    over_devices = train_lib.parallel.over_devices
+
+    def recorded(step):
+        on_devices = over_devices(step)
+
+        def call(state, batch):
+            seen[int(state.step)] = jax.tree.map(np.asarray, state.params)
+            return on_devices(state, batch)
+
+        return call
+
+    monkeypatch.setattr(train_lib.parallel, "over_devices", recorded)
+    train_lib.train(config, tmp_path)
+    # After the first two steps came the best evaluation, after the second two the change.
+    jax.tree.map(np.testing.assert_array_equal, seen[4], seen[2])
+    assert not np.array_equal(*(jax.tree.leaves(seen[step])[0] for step in (3, 4)))
+
+
+def test_a_sequence_that_has_ended_ends_the_run(config, tmp_path, monkeypatch):
+    adaptive(config)
+    config.activations.update(policy="sequence", trigger="rise", pool=("elu", "relu"))
+    config.train.num_epochs = 9
+    losses = iter([0.5, 0.6, 0.7, 0.8, 0.1])
+
+    def values(_):
+        return dict.fromkeys(("accuracy", "balanced_accuracy", "macro_f1", "roc_auc"), 0.5) | {"loss": next(losses)}
+
+    monkeypatch.setattr(train_lib, "point_values", values)
+    train_lib.train(config, tmp_path)
+    (change,) = map(json.loads, (tmp_path / "activation_changes.jsonl").read_text().splitlines())
+    assert (change["from"], change["to"], change["epoch"]) == ("elu", "relu", 2.0)
+    assert (change["before"]["loss"], change["next"]["loss"], change["best"]["loss"]) == (0.6, 0.7, 0.7)
+    step, variables = final_variables(tmp_path, config)
+    assert step == 4 * 2
+    assert coefficients(variables) == [[0.0, 0.0, 1.0, np.inf]] * len(coefficients(variables))
+
+
 def test_balanced_class_weights_by_hand(config, data_dir):
     split = open_split(tfds.builder(config.dataset.name, data_dir=data_dir), "train")
     catalogue = dataclasses.replace(split.catalogue, labels=np.asarray([0] * 12 + [1] * 4))
@@ -140,6 +226,8 @@ def test_balanced_class_weights_by_hand(config, data_dir):
         ("train.batch_size", 0, "batch_size is 0"),
         ("train.label_smoothing", 1.0, "label_smoothing is 1.0"),
         ("model.num_classes", 3, "has 2 classes \\(no_fight, fight\\); allowed: 2, or 0"),
+        ("model.activation", "rleu", "unknown activation 'rleu'"),
+        ("activations.policy", "random", "needs config.model.adaptive=True"),
         ("dataset.name", "synthetc_fight", "'synthetc_fight'"),
         ("dataset.train_split", "training", "no split 'training'"),
     ],
@@ -148,6 +236,17 @@ def test_bad_values_stop_a_run_before_it_writes_anything(config, tmp_path, key, 
     section, name = key.split(".")
     config[section][name] = value
     with pytest.raises(ValueError, match=message):
+        train_lib.train(config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_sites_and_windows_that_do_not_exist_stop_a_run_before_it_begins(config, tmp_path):
+    adaptive(config).activations.sites = ("layer4*",)
+    with pytest.raises(ValueError, match="'layer4\\*', which is no site; there are: cnn/activation1"):
+        train_lib.train(config, tmp_path / "run")
+    config.activations.sites = ()
+    config.clip.update(sampling="sliding_window", num_frames=13)
+    with pytest.raises(ValueError, match="num_frames is 13, a sliding window longer than the clip .* allowed: 1 to 8"):
         train_lib.train(config, tmp_path / "run")
     assert not (tmp_path / "run").exists()
 

@@ -8,8 +8,11 @@ import numpy as np
 from jaxtyping import Bool, Int, UInt8
 
 from jaxvid.data.clips import Clip, ClipSplit, decode_frames
-from jaxvid.data.sampling import evaluation_frames, training_frames
+from jaxvid.data.sampling import evaluation_frames, training_frames, windows_per_clip
 from jaxvid.types import ConfigDict
+
+# Epochs. Grain's own endless repetition has a length that overflows in batches of one.
+ENDLESS = 2**40
 
 
 class EvaluationBatch(NamedTuple):
@@ -38,8 +41,9 @@ def training_batches(
 ) -> grain.DatasetIterator:
     """An endless iterator over batches `{"frames": uint8 (batch, time, height, width, 3), "label": int32 (batch,)}`.
 
-    Each epoch has an order of its own, and batches run on across its end, so that none is incomplete. The iterator's
-    `get_state` and `set_state` hold its position.
+    A sample is a clip, of which `clip.sampling` draws the frames, or, with sampling 'sliding_window', a window of a
+    clip. Each epoch has an order of its own, and batches run on across its end, so that none is incomplete. The
+    iterator's `get_state` and `set_state` hold its position.
 
     Args:
       split: the clips.
@@ -54,22 +58,40 @@ def training_batches(
     num_rows = batch_size // shard[1]
     own_rows = slice(shard[0] * num_rows, (shard[0] + 1) * num_rows)
 
-    def load(positions: Int[np.ndarray, "global_batch"], rng: np.random.Generator) -> dict[str, np.ndarray]:
-        seeds = rng.integers(2**63, size=len(positions))
-        own = zip(positions[own_rows].tolist(), seeds[own_rows].tolist(), strict=True)
-        rows = [_load(split[position], clip, seed) for position, seed in own]
+    # The samples of clip i are those from first_samples[i] on, up to those of the next.
+    counts = windows_per_clip(split.catalogue.num_frames, clip)
+    first_samples = np.cumsum(counts) - counts
+
+    def load(samples: Int[np.ndarray, "global_batch"], rng: np.random.Generator) -> dict[str, np.ndarray]:
+        seeds = rng.integers(2**63, size=len(samples))
+        positions = np.searchsorted(first_samples, samples, side="right") - 1
+        windows = samples - first_samples[positions]
+        own = zip(*(column[own_rows].tolist() for column in (positions, windows, seeds)), strict=True)
+        rows = [_load(split[position], clip, window, seed) for position, window, seed in own]
         frames, labels = zip(*rows, strict=True)
         return {"frames": np.stack(frames), "label": np.asarray(labels, np.int32)}
 
-    dataset = grain.MapDataset.range(len(split)).seed(seed).shuffle().repeat().batch(batch_size).random_map(load)
+    dataset = (
+        grain.MapDataset.range(int(counts.sum()))
+        .seed(seed)
+        .shuffle()
+        .repeat(ENDLESS)
+        .batch(batch_size)
+        .random_map(load)
+    )
     loaded = dataset.to_iter_dataset(grain.ReadOptions(num_threads=num_threads, prefetch_buffer_size=2 * num_threads))
     if num_workers:
         loaded = loaded.mp_prefetch(grain.MultiprocessingOptions(num_workers=num_workers))
     return iter(loaded)
 
 
-def _load(stored: Clip, clip: ConfigDict, seed: int) -> tuple[UInt8[np.ndarray, "time height width 3"], int]:
-    frames = training_frames(len(stored.frames), stored.fps, clip, np.random.default_rng(seed))
+def _load(
+    stored: Clip, clip: ConfigDict, window: int, seed: int
+) -> tuple[UInt8[np.ndarray, "time height width 3"], int]:
+    if clip.sampling == "sliding_window":
+        frames = evaluation_frames(len(stored.frames), stored.fps, clip)[window]
+    else:
+        frames = training_frames(len(stored.frames), stored.fps, clip, np.random.default_rng(seed))
     return decode_frames(stored.frames, frames), stored.label
 
 

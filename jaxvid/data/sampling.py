@@ -8,7 +8,7 @@ from jaxtyping import Int
 
 from jaxvid.types import ConfigDict
 
-SAMPLINGS = ("uniform", "random_segment", "consecutive", "fps")
+SAMPLINGS = ("uniform", "random_segment", "consecutive", "sliding_window", "fps")
 
 
 def _require_positive(**values: int | float) -> None:
@@ -97,12 +97,26 @@ def check_sampling(clip: ConfigDict) -> None:
     for key in ("num_frames", "frame_interval", "window_stride"):
         if clip[key] < 1:
             raise ValueError(f"config.clip.{key} is {clip[key]}; allowed: 1 or more")
+    if clip.sampling == "sliding_window" and (clip.frame_interval != 1 or clip.window_stride > clip.num_frames):
+        raise ValueError(
+            f"config.clip has frame_interval {clip.frame_interval} and window_stride {clip.window_stride}; sampling "
+            f"'sliding_window' skips no frame: allowed are an interval of 1 and a stride up to num_frames, "
+            f"{clip.num_frames}"
+        )
     if clip.sampling == "fps" and clip.fps <= 0:
         raise ValueError(f"config.clip.fps is {clip.fps}; sampling 'fps' needs a positive number of frames a second")
 
 
+def windows_per_clip(num_frames: Int[np.ndarray, "clip"], clip: ConfigDict) -> Int[np.ndarray, "clip"]:
+    """How many training samples every clip gives: all its windows for `sliding_window`, else one."""
+    if clip.sampling != "sliding_window":
+        return np.ones_like(num_frames)
+    lasts = np.maximum(0, num_frames - clip.num_frames)
+    return -(-lasts // clip.window_stride) + 1
+
+
 def training_frames(num_frames: int, fps: float, clip: ConfigDict, rng: np.random.Generator) -> Int[np.ndarray, "time"]:
-    """The frames of one training sample; `clip` is that section of the config."""
+    """The frames of one training sample drawn at random; `clip` is that section of the config."""
     if clip.sampling == "uniform":
         return uniform(num_frames, clip.num_frames)
     if clip.sampling == "random_segment":
@@ -116,7 +130,7 @@ def training_frames(num_frames: int, fps: float, clip: ConfigDict, rng: np.rando
 def evaluation_frames(num_frames: int, fps: float, clip: ConfigDict) -> Int[np.ndarray, "view time"]:
     """The frames of every view of a clip in evaluation, the same at each call.
 
-    One view for `uniform` and `random_segment` (the middles of the segments), all windows for `consecutive` and `fps`.
+    One view for `uniform` and `random_segment` (the middles of the segments), all windows for the others.
     """
     if clip.sampling in ("uniform", "random_segment"):
         return uniform(num_frames, clip.num_frames)[None]

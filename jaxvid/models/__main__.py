@@ -1,19 +1,24 @@
 """Prints what networks there are, what they cost and what they were checked against.
 
-    python -m jaxvid.models [--markdown]
+    python -m jaxvid.models [--markdown | --sites="video_resnet r2plus1d_18"]
 
 GFLOPs are those of one clip's logits, in billions: convolutions and matrix products, two for a multiplication and its
-addition.
+addition. `--sites` lists the activation sites of a model instead, with the function that each begins with: the names
+that `config.activations.sites` takes.
 """
 
 from collections.abc import Iterator, Sequence
 
-from absl import app, flags
+from absl import flags
 from tqdm import tqdm
 
+from jaxvid import commands
 from jaxvid.models import zoo
+from jaxvid.models.activations import activation_sites
 
 _MARKDOWN = flags.DEFINE_bool("markdown", False, "print a Markdown table")
+
+_SITES = flags.DEFINE_string("sites", None, "a model of the table, whose activation sites to list")
 
 _HEADER = ("model", "input", "parameters (trainable)", "GFLOPs", "checked against")
 _RIGHT_ALIGNED = (False, False, True, True, False)
@@ -51,13 +56,23 @@ def markdown_table(rows: Sequence[Row]) -> Iterator[str]:
         yield f"| {' | '.join(cells)} |"
 
 
+def _sites(label: str) -> dict[str, str]:
+    entries = {entry.label: entry for entry in zoo.entries()}
+    if label not in entries:
+        raise ValueError(f"--sites={label!r} is no model; allowed: {', '.join(entries)}")
+    return activation_sites(entries[label].model, entries[label].clip)
+
+
 def main(argv: Sequence[str]) -> None:
     """The command."""
     del argv
+    if _SITES.value is not None:
+        print("\n".join(f"{site}  {function}" for site, function in _sites(_SITES.value).items()))
+        return
     rows = [row(entry) for entry in tqdm(list(zoo.entries()), "Tracing", unit="model", leave=False)]
     table = markdown_table if _MARKDOWN.value else plain_table
     print("\n".join(table(rows)))
 
 
 if __name__ == "__main__":
-    app.run(main)
+    commands.run(main)

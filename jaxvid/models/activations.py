@@ -9,15 +9,16 @@ which holds ReLU, Leaky ReLU, ELU, CELU and ReLU6 exactly. Its four coefficients
 collection `activations`, so that another activation is another value of the state and compiles nothing.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
-from jaxtyping import Array, Float
+from flax import traverse_util
+from jaxtyping import Array, Float, PyTree
 
 ACTIVATIONS: MappingProxyType[str, Callable[[jax.Array], jax.Array]] = MappingProxyType(
     {
@@ -106,3 +107,45 @@ class Activation(nn.Module):
             "activations", "coefficients", lambda: jnp.asarray(family_coefficients(self.function))
         )
         return parametric_activation(x, coefficients.value)
+
+
+def activation_sites(model: nn.Module, clip_shape: tuple[int, int, int, int]) -> dict[str, str]:
+    """The sites of a network, such as "layer1_0/conv1/activation", in the order in which data meets them.
+
+    Args:
+      model: fixed or adaptive.
+      clip_shape: time, height, width and channels of its input.
+
+    Returns:
+      From the name of each to the function that it is constructed with.
+    """
+    sites: dict[str, str] = {}
+
+    def note(call: Callable, args: tuple, kwargs: dict, context: nn.module.InterceptorContext):
+        # A site applied to variables of another, inside a scan, has no place of its own.
+        if isinstance(context.module, Activation) and context.method_name == "__call__" and context.module.path:
+            sites["/".join(context.module.path)] = context.module.function
+        return call(*args, **kwargs)
+
+    clips = jax.ShapeDtypeStruct((1, *clip_shape), jnp.float32)
+    with nn.intercept_methods(note):
+        jax.eval_shape(lambda clips: model.init(jax.random.key(0), clips, train=False), clips)
+    return sites
+
+
+def with_functions(activations: PyTree, functions: Mapping[str, str]) -> PyTree:
+    """The collection `activations` with the sites that `functions` names set to the functions it gives them.
+
+    The new values lie on the devices on which the old ones lay, so that a step compiled for those takes them.
+
+    Raises:
+      ValueError: if there is no such site, or the family does not hold such a function.
+    """
+    flat: dict[str, Any] = traverse_util.flatten_dict(activations, sep="/")
+    for site, name in functions.items():
+        key = f"{site}/coefficients"
+        if key not in flat:
+            sites = ", ".join(key.removesuffix("/coefficients") for key in flat)
+            raise ValueError(f"there is no activation site {site!r}; there are: {sites}")
+        flat[key] = jax.device_put(family_coefficients(name), flat[key].sharding)
+    return traverse_util.unflatten_dict(flat, sep="/")

@@ -4,8 +4,8 @@ Sources: D. Tran et al., A Closer Look at Spatiotemporal Convolutions for Action
 networks of 18 layers torchvision.models.video, whose parameters they take (jaxvid.pretrained.torchvision).
 
 The two part where the middle planes of a (2+1)D convolution are counted. The paper (section 3.5) gives each convolution
-M = t d^2 N_in N_out / (d^2 N_in + t N_out) of its own planes, which r2plus1d_34 does, with the epsilon of 1e-3 that
-its authors' weights were trained with; torchvision computes M once a block and uses it for both of its convolutions.
+M = t d^2 N_in N_out / (d^2 N_in + t N_out) of its own planes, which r2plus1d_10 and r2plus1d_34 do, with the epsilon
+of 1e-3 of the authors' code; torchvision computes M once a block and uses it for both of its convolutions.
 """
 
 from collections.abc import Callable
@@ -43,6 +43,7 @@ class Variant(NamedTuple):
 
 VARIANTS: MappingProxyType[str, Variant] = MappingProxyType(
     {
+        "r2plus1d_10": Variant((1, 1, 1, 1), ("2+1d",) * 4, True, False, 1e-3),
         "r2plus1d_18": Variant((2, 2, 2, 2), ("2+1d",) * 4, True, True, 1e-5),
         "r2plus1d_34": Variant((3, 4, 6, 3), ("2+1d",) * 4, True, False, 1e-3),
         "r3d_18": Variant((2, 2, 2, 2), ("3d",) * 4, False, True, 1e-5),

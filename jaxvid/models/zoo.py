@@ -32,6 +32,7 @@ class Entry(NamedTuple):
 
 
 _VIDEO_RESNET_REFERENCES = {
+    "r2plus1d_10": "parameters counted by hand",
     "r2plus1d_18": "torchvision: outputs within 1e-3 relative",
     "r2plus1d_34": "the authors' model zoo: parameters",
     "r3d_18": "torchvision: parameters",

@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from jaxvid.predictions import Predictions
+from jaxvid.report.adaptation import Adaptation
 from jaxvid.report.figures import (
     DARK,
     LIGHT,
@@ -37,6 +38,7 @@ def write_report(
     frames_of: Callable[[int], np.ndarray],
     title: str,
     details: Mapping[str, str],
+    adaptation: Adaptation | None = None,
 ) -> Path:
     """Write confusion_matrix.png, roc_curve.png, training_curves.png, mistakes.png and index.html, which shows them.
 
@@ -53,6 +55,7 @@ def write_report(
       frames_of: Gives the frames of the clip at an index, (time, height, width, 3) uint8; asked for the worst mistakes.
       title: Heading of the page.
       details: What was evaluated and where, in the order to show: name to value.
+      adaptation: How the run's activations changed; None where they were not to.
 
     Returns:
       The path of index.html.
@@ -64,8 +67,8 @@ def write_report(
     _check_replaceable(directory)
     directory.parent.mkdir(parents=True, exist_ok=True)
     mistakes = worst_mistakes(predictions, frames_of)
-    pictures = _pictures(predictions, figures, history)
-    page = render_page(title, figures, details, mistakes, pictures)
+    pictures = _pictures(predictions, figures, history, adaptation)
+    page = render_page(title, figures, details, mistakes, pictures, adaptation)
 
     with tempfile.TemporaryDirectory(prefix=f".{directory.name}-", dir=directory.parent) as scratch:
         unfinished = Path(scratch) / "new"
@@ -96,14 +99,18 @@ def _check_replaceable(directory: Path) -> None:
 
 
 def _pictures(
-    predictions: Predictions, figures: Mapping[str, Any], history: Sequence[Mapping[str, Any]]
+    predictions: Predictions,
+    figures: Mapping[str, Any],
+    history: Sequence[Mapping[str, Any]],
+    adaptation: Adaptation | None,
 ) -> dict[str, Picture]:
     """The pictures that have something to show, by the stem of their file."""
+    changes = adaptation.changes if adaptation else ()
     confusion = np.array(figures["confusion_matrix"]["value"])
     draw: dict[str, Callable[[Theme], Figure | None]] = {
         "confusion_matrix": lambda theme: confusion_matrix_figure(confusion, predictions.class_names, theme),
         "roc_curve": lambda theme: roc_curve_figure(predictions, figures, theme),
-        "training_curves": lambda theme: training_curves_figure(history, theme),
+        "training_curves": lambda theme: training_curves_figure(history, theme, changes),
     }
     drawn = {name: (draw_in(LIGHT), draw_in(DARK)) for name, draw_in in draw.items()}
     return {name: Picture(png(light), png(dark)) for name, (light, dark) in drawn.items() if light and dark}

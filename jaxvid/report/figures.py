@@ -27,6 +27,7 @@ _MAX_ROC_COLOURS = 8
 _NUM_LOWEST = 3
 _MAX_LABEL = 24
 _MAX_CAPTION = 70
+_MAX_NAMED_CHANGES = 12
 
 
 @dataclass(frozen=True)
@@ -185,12 +186,17 @@ def _share(called: Bool[np.ndarray, " clip"]) -> float:
     return float(called.mean())
 
 
-def training_curves_figure(history: Sequence[Mapping[str, Any]], theme: Theme = LIGHT) -> Figure | None:
+def training_curves_figure(
+    history: Sequence[Mapping[str, Any]], theme: Theme = LIGHT, changes: Sequence[Mapping[str, Any]] = ()
+) -> Figure | None:
     """Loss, accuracy and learning rate over the run, of those that `history` has; None if it has none.
+
+    Changes of activations are lines across loss and accuracy, with what they led to (Figures 5 to 7 of paper 1.2).
 
     Args:
       history: Rows of the run's metrics.jsonl. Of rows of one step the last counts, as after a resumed run.
       theme: Colours.
+      changes: of activations, with step, epoch and to.
     """
     panels = {
         "Loss": ("train_loss", "val_loss"),
@@ -207,6 +213,7 @@ def training_curves_figure(history: Sequence[Mapping[str, Any]], theme: Theme = 
         axes = _new_axes(figure, theme, title, (1, len(curves), position))
         _plot_curves(axes, lines, theme)
         if len(lines) > 1:
+            _mark_changes(axes, changes, unit, theme)
             # Above the curves, which can be in any corner.
             _add_legend(axes, theme, loc="lower right", bbox_to_anchor=(1, 1), ncols=2, frameon=False)
         axes.ticklabel_format(axis="y", scilimits=(-2, 3))
@@ -233,6 +240,23 @@ def _plot_curves(axes: Axes, lines: Mapping[str, Float[np.ndarray, "point 2"]], 
         marker = "o" if len(line) == 1 or (validation and len(line) <= 60) else ""
         colour = theme.series[1 if validation else 0]
         axes.plot(*line.T, color=colour, linewidth=2 if validation else 1.2, marker=marker, markersize=4, label=label)
+
+
+def _mark_changes(axes: Axes, changes: Sequence[Mapping[str, Any]], unit: str, theme: Theme) -> None:
+    for change in changes:
+        axes.axvline(change[unit], color=theme.muted, linestyle=":", linewidth=1.2)
+    # Names of many changes would lie on one another; the table beside the picture has them all.
+    for change in changes[:_MAX_NAMED_CHANGES]:
+        axes.annotate(
+            _drawable(change["to"], _MAX_LABEL),
+            (change[unit], 0.02),
+            xycoords=("data", "axes fraction"),
+            xytext=(2, 0),
+            textcoords="offset points",
+            rotation=90,
+            fontsize=7.5,
+            color=theme.muted,
+        )
 
 
 def mistakes_figure(mistakes: Sequence[Mistake], theme: Theme = LIGHT) -> Figure:

@@ -8,6 +8,7 @@ from importlib import resources
 from string import Template
 from typing import Any
 
+from jaxvid.report.adaptation import BEST_HEADER, CHANGES_HEADER, Adaptation, best_cells, change_cells
 from jaxvid.report.mistakes import Mistake
 
 # Half of this either way is more than most systems that papers compare differ by.
@@ -42,6 +43,7 @@ def render_page(
     details: Mapping[str, str],
     mistakes: Sequence[Mistake],
     pictures: Mapping[str, Picture],
+    adaptation: Adaptation | None = None,
 ) -> str:
     """The page as text. Names and details are escaped; it refers to nothing outside itself.
 
@@ -51,6 +53,7 @@ def render_page(
       details: What was evaluated and where, in the order to show: name to value.
       mistakes: The worst mistakes, the worst first.
       pictures: "confusion_matrix", and "roc_curve" and "training_curves" where there is one to draw.
+      adaptation: How the run's activations changed, if they were to.
     """
     sections = [
         _section("What is mistaken for what", _confusion(figures, pictures["confusion_matrix"])),
@@ -58,6 +61,8 @@ def render_page(
         _section("Worst mistakes", _mistake_list(figures, mistakes)),
         _section("How well the probabilities rank", _roc(figures, pictures.get("roc_curve"))),
         _section("Training", _training(pictures.get("training_curves"))),
+        *([_section("Changes of activations", _changes(adaptation))] if adaptation else []),
+        *([_section("Single windows", _windows(figures))] if "views" in figures else []),
         _section("All figures", _all_figures_table(figures)),
     ]
     template = Template(resources.files("jaxvid.report").joinpath("page.html").read_text(encoding="utf-8"))
@@ -219,6 +224,46 @@ def _training(picture: Picture | None) -> str:
         "not meet. A validation loss that rises while the training loss falls is overfitting."
     )
     return _figure(picture, "Training and validation loss and accuracy over the run.", words)
+
+
+def _changes(adaptation: Adaptation) -> str:
+    if adaptation.changes:
+        words = (
+            "Every change with the validation figures of the evaluation that led to it, of the next one, and of the "
+            "lowest loss before the change after. The lines in the training curves are these changes."
+        )
+        changes = _table(CHANGES_HEADER, [_row(change_cells(change)) for change in adaptation.changes], "Changes")
+    else:
+        words, changes = "The activations did not change: the policy saw no occasion to.", ""
+    best = _table(BEST_HEADER, [_row(best_cells(row)) for row in adaptation.best], "Best with each activation")
+    return f"<p>{words}</p>\n{changes}\n<p>Best validation figures with each activation:</p>\n{best}"
+
+
+def _row(cells: Sequence[str]) -> str:
+    first, *others = map(html.escape, cells)
+    return f'<th scope="row">{first}</th>' + "".join(f"<td>{cell}</td>" for cell in others)
+
+
+def _windows(figures: Mapping[str, Any]) -> str:
+    """Figures of single windows beside those of clips."""
+    views = figures["views"]
+    words = (
+        f"A clip's probabilities are the means over its windows, {_counted(views['num_clips'], 'window')} in all; "
+        "here are the figures of single windows beside those of clips."
+    )
+    names = ("accuracy", "balanced_accuracy", "macro_f1", "roc_auc")
+    rows = [
+        f'<th scope="row">{_figure_name(figures, key)}</th>{_cell(views[key])}{_cell(figures[key])}' for key in names
+    ]
+    confusion = [
+        f'<th scope="row">{_name(name)}</th>' + "".join(f"<td>{count}</td>" for count in counts)
+        for name, counts in zip(views["class_names"], views["confusion_matrix"]["value"], strict=True)
+    ]
+    header = ["True class", *(f"called {html.escape(name)}" for name in views["class_names"])]
+    return (
+        f"<p>{words}</p>\n{_table(['Figure', 'Windows', 'Clips'], rows, 'Windows and clips')}\n"
+        f"<p>Confusion matrix of the windows:</p>\n{_table(header, confusion, 'Confusion matrix of windows')}"
+    )
 
 
 def _figure(picture: Picture, alt: str, caption: str) -> str:

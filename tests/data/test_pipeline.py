@@ -1,10 +1,11 @@
+import collections
 import json
 
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
-from jaxvid.data.clips import open_split
+from jaxvid.data.clips import decode_frames, open_split
 from jaxvid.data.pipeline import clip_views, evaluation_batches, evaluation_views, training_batches
 
 
@@ -40,6 +41,20 @@ def test_an_epoch_shows_every_clip_once_and_the_next_in_another_order(split, con
     assert len(set(epochs[0])) == 16
     assert set(epochs[0]) == set(epochs[1])
     assert epochs[0] != epochs[1]
+
+
+def test_an_epoch_of_sliding_windows_shows_every_window_of_every_clip_once(split, config):
+    config.clip.update(sampling="sliding_window", window_stride=3)
+    expected = collections.Counter()
+    for i in range(len(split)):
+        frames = decode_frames(split[i].frames, np.arange(len(split[i].frames)))
+        # Every third frame begins a window, and one ends on the last frame.
+        starts = {*range(0, len(frames) - 4, 3), len(frames) - 4}
+        expected.update((frames[start : start + 4].tobytes(), split[i].label) for start in starts)
+    iterator = batches(split, config.clip, batch_size=1)
+    shown = take(iterator, expected.total())
+    assert expected.total() > 2 * len(split)
+    assert collections.Counter((b["frames"][0].tobytes(), int(b["label"][0])) for b in shown) == expected
 
 
 def test_labels_belong_to_their_frames(split, config):

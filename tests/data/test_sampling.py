@@ -70,6 +70,14 @@ def test_evaluation_shows_all_windows_of_a_resampled_clip():
     np.testing.assert_array_equal(sampling.evaluation_frames(20, 20.0, clip), [[0, 4], [8, 12], [12, 16]])
 
 
+def test_sliding_windows_are_counted_and_leave_out_no_frame():
+    clip = clip_config(sampling="sliding_window", window_stride=3)
+    num_frames = np.asarray([3, 4, 5, 7, 9, 10])
+    np.testing.assert_array_equal(sampling.windows_per_clip(num_frames, clip), [1, 1, 2, 2, 3, 3])
+    np.testing.assert_array_equal(sampling.evaluation_frames(9, 25.0, clip), [[0, 1, 2, 3], [3, 4, 5, 6], [5, 6, 7, 8]])
+    np.testing.assert_array_equal(sampling.windows_per_clip(num_frames, clip_config(sampling="consecutive")), [1] * 6)
+
+
 def test_evaluation_of_random_segments_takes_their_middles_each_time():
     clip = clip_config(sampling="random_segment")
     np.testing.assert_array_equal(sampling.evaluation_frames(16, 25.0, clip), [[2, 6, 10, 14]])
@@ -78,7 +86,9 @@ def test_evaluation_of_random_segments_takes_their_middles_each_time():
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"sampling": "unifrom"}, "'unifrom'; allowed: uniform, random_segment, consecutive, fps"),
+        ({"sampling": "unifrom"}, "'unifrom'; allowed: uniform, random_segment, consecutive, sliding_window, fps"),
+        ({"sampling": "sliding_window", "window_stride": 5}, "interval 1 and window_stride 5.*up to num_frames, 4"),
+        ({"sampling": "sliding_window", "frame_interval": 2}, "allowed are an interval of 1"),
         ({"num_frames": 0}, "config.clip.num_frames is 0"),
         ({"sampling": "fps"}, "config.clip.fps is 0.0"),
     ],

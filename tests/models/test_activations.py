@@ -1,9 +1,24 @@
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import traverse_util
 
-from jaxvid.models.activations import ACTIVATIONS, FAMILY, Activation, get_activation
+from jaxvid.models.activations import (
+    ACTIVATIONS,
+    FAMILY,
+    Activation,
+    activation_sites,
+    get_activation,
+    with_functions,
+)
+from jaxvid.models.backbone_lstm import BackboneLSTM
+from jaxvid.models.cnn_lstm import CNNLSTM
+from jaxvid.models.convlstm import ConvLSTM
+from jaxvid.models.lrcn import LRCN
+from jaxvid.models.video_resnet import VideoResNet
 
 # No zero and no six: there the functions have kinks, whose gradient is a convention.
 X = jnp.concatenate([jnp.linspace(-200, 200, 41) + 0.1, jnp.linspace(-3, 3, 31) + 0.01])
@@ -31,6 +46,80 @@ def test_another_activation_is_another_value_and_compiles_nothing():
         variables = {"activations": {"coefficients": jnp.asarray(FAMILY[name], jnp.float32)}}
         np.testing.assert_allclose(apply(variables, X), getattr(jax.nn, name)(X), rtol=1e-6)
     assert len(compilations) == 1
+
+
+@pytest.fixture(scope="module")
+def networks():
+    """`(name, adaptive)` -> variables, outputs and gradients of a small CNN-LSTM with that activation at every site."""
+    clips = jax.random.normal(jax.random.key(1), (2, 2, 16, 16, 3))
+
+    @functools.partial(jax.jit, static_argnums=0)
+    def outputs_and_gradients(model, variables):
+        def loss(params):
+            logits = model.apply({**variables, "params": params}, clips, train=False)
+            return jnp.square(logits).sum(), logits
+
+        return jax.grad(loss, has_aux=True)(variables["params"])
+
+    def run(name, *, adaptive):
+        # Adaptive: constructed with one function, set to another.
+        model = CNNLSTM(2, "C4R1D2", activation="celu" if adaptive else name, adaptive=adaptive)
+        variables = jax.jit(functools.partial(model.init, train=False))(jax.random.key(0), clips)
+        if adaptive:
+            sites = activation_sites(model, clips.shape[1:])
+            functions = dict.fromkeys(sites, name)
+            variables = {**variables, "activations": with_functions(variables["activations"], functions)}
+        return outputs_and_gradients(model, variables)
+
+    return run
+
+
+@pytest.mark.parametrize("name", FAMILY)
+def test_an_adaptive_network_is_the_fixed_one_in_outputs_and_gradients(networks, name):
+    fixed, adaptive = networks(name, adaptive=False), networks(name, adaptive=True)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), fixed, adaptive)
+
+
+@pytest.mark.parametrize(
+    ("model", "shape", "expected"),
+    [
+        (CNNLSTM(2, "C4R1D3"), (2, 32, 32, 3), 2 + 2),
+        (LRCN(2, adaptive=True), (2, 64, 64, 3), 4),
+        (ConvLSTM(2, "relu"), (2, 64, 64, 3), 4 * 2),
+        (VideoResNet(2, "r2plus1d_18"), (4, 32, 32, 3), 34),
+        (VideoResNet(2, "r3d_18", adaptive=True), (4, 32, 32, 3), 1 + 8 * 2),
+        (BackboneLSTM(2, "vgg16"), (2, 32, 32, 3), 13 + 2),
+    ],
+)
+def test_the_sites_of_every_model_are_listed(model, shape, expected):
+    sites = activation_sites(model, shape)
+    assert len(sites) == expected
+    adaptive = model.clone(adaptive=True)
+    clips = jnp.zeros((1, *shape))
+    variables = jax.eval_shape(lambda: adaptive.init(jax.random.key(0), clips, train=False))
+    flat = traverse_util.flatten_dict(variables["activations"], sep="/")
+    assert set(flat) == {f"{site}/coefficients" for site in sites}
+
+
+def test_sites_come_in_the_order_of_the_data_with_their_functions():
+    sites = activation_sites(VideoResNet(2, "r2plus1d_10", "elu"), (4, 32, 32, 3))
+    assert list(sites)[:4] == [
+        "stem/activation1",
+        "stem/activation2",
+        "layer1_0/conv1/activation",
+        "layer1_0/activation1",
+    ]
+    assert list(sites)[-1] == "layer4_0/activation2"
+    assert set(sites.values()) == {"elu"}
+
+
+def test_one_site_changes_and_a_site_that_does_not_exist_is_named():
+    collection = {"a": {"coefficients": jnp.zeros(4)}, "b": {"c": {"coefficients": jnp.ones(4)}}}
+    changed = with_functions(collection, {"b/c": "relu6"})
+    np.testing.assert_array_equal(changed["a"]["coefficients"], np.zeros(4))
+    np.testing.assert_array_equal(changed["b"]["c"]["coefficients"], [0, 0, 1, 6])
+    with pytest.raises(ValueError, match="no activation site 'b'; there are: a, b/c"):
+        with_functions(collection, {"b": "relu"})
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)

@@ -71,13 +71,16 @@ def test_stages_shrink_as_in_torchvision(variant, stem, last):
 
 
 def test_unknown_variant_is_named():
-    with pytest.raises(ValueError, match="'r2plus1d_50'; allowed: r2plus1d_18, r2plus1d_34, r3d_18, mc3_18"):
+    with pytest.raises(
+        ValueError, match="'r2plus1d_50'; allowed: r2plus1d_10, r2plus1d_18, r2plus1d_34, r3d_18, mc3_18"
+    ):
         shapes_of(VideoResNet(2, "r2plus1d_50"))
 
 
 def test_r2plus1d_34_normalises_as_its_authors_and_the_others_as_torchvision():
     assert {name: variant.norm_epsilon for name, variant in VARIANTS.items()} == {
         "r2plus1d_18": 1e-5,
+        "r2plus1d_10": 1e-3,
         "r2plus1d_34": 1e-3,
         "r3d_18": 1e-5,
         "mc3_18": 1e-5,

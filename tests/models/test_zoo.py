@@ -31,6 +31,7 @@ PARAMETERS = {
     "backbone_lstm mobilenet": 3_206_976 + head(1024),
     "backbone_lstm inception_resnet_v2": 54_276_192 + head(1536),
     "video_resnet r2plus1d_18": 31_301_151,
+    "video_resnet r2plus1d_10": 14_353_545,
     "video_resnet r2plus1d_34": 63_697_175 - 398 * (512 + 1),
     "video_resnet r3d_18": 33_167_298,
     "video_resnet mc3_18": 11_491_266,

@@ -1,0 +1,298 @@
+"""When the activations of a network change during training, and to what.
+
+Source: A. Faridi et al., Dynamic Adaptation of Activation Function to Fine Tune Video ResNet for Fight or Non-Fight
+Classification, 2023, section 4.1: after some epochs, if the validation loss rises, the activation functions change and
+the weights carry over. The paper leaves open what counts as a rise, what is drawn and when training has converged; the
+section `activations` of a config says so here.
+
+The evaluations of a run determine all of it: `replay` is a pure function of them, so that a resumed run, which has them
+from its checkpoint, decides as the uninterrupted one does.
+"""
+
+import dataclasses
+import fnmatch
+import functools
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, cast
+
+import numpy as np
+
+from jaxvid.models import create_model
+from jaxvid.models.activations import FAMILY, family_coefficients, get_activation
+from jaxvid.types import ConfigDict
+
+POLICIES = ("fixed", "sequence", "random")
+SCOPES = ("global", "per_site")
+TRIGGERS = ("rise", "epochs")
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """The figures of the validation split after a step."""
+
+    step: int
+    epoch: float
+    loss: float
+    accuracy: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Change:
+    """Other activations, from the step after an evaluation on.
+
+    Attributes:
+      evaluation: after which it came.
+      reason: "rise" of the validation loss, "epochs", or "rejected": the change before has not paid off.
+      before: the function of every site.
+      after: likewise.
+      returns_to_best: whether the weights of the best evaluation so far come back too.
+    """
+
+    evaluation: Evaluation
+    reason: str
+    before: Mapping[str, str]
+    after: Mapping[str, str]
+    returns_to_best: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Progress:
+    """What a history of evaluations has led to.
+
+    Attributes:
+      functions: of every site, now.
+      changes: all so far.
+      num_proposals: changes made by the policy, those that were rejected later included.
+      stage: the evaluations since the last change.
+      best: the evaluation of the lowest loss.
+      best_functions: of every site, then.
+      converged: whether the run is to end.
+    """
+
+    functions: Mapping[str, str]
+    changes: tuple[Change, ...] = ()
+    num_proposals: int = 0
+    stage: tuple[Evaluation, ...] = ()
+    best: Evaluation | None = None
+    best_functions: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    converged: bool = False
+
+
+def check_adaptation(config: ConfigDict) -> None:
+    """Checks the section `activations` of a config, and `model.activation`, before anything is read.
+
+    Raises:
+      ValueError: naming the key, its value and what is allowed.
+    """
+    # The module, as a config may leave out fields that have defaults.
+    policy, model = config.activations, cast(Any, create_model(config.model))
+    if model.adaptive:
+        family_coefficients(model.activation)
+    else:
+        get_activation(model.activation)
+    for key, allowed in (("policy", POLICIES), ("scope", SCOPES), ("trigger", TRIGGERS)):
+        if policy[key] not in allowed:
+            raise ValueError(f"config.activations.{key} is {policy[key]!r}; allowed: {', '.join(allowed)}")
+    if policy.policy == "fixed":
+        return
+    if not model.adaptive:
+        raise ValueError(f"config.activations.policy is {policy.policy!r}, which needs config.model.adaptive=True")
+    _check_pool(policy.pool)
+    for key, least in (("patience", 1), ("cool_down", 0), ("reject_after", 0), ("converge_after", 0)):
+        if policy[key] < least:
+            raise ValueError(f"config.activations.{key} is {policy[key]}; allowed: {least} or more")
+    if (policy.return_to_best or policy.reject_after) and config.eval.monitor != "val_loss":
+        raise ValueError(
+            f"config.eval.monitor is {config.eval.monitor!r}; activations.return_to_best and reject_after go back to "
+            "the checkpoint of the lowest validation loss: allowed with them is val_loss"
+        )
+    if policy.trigger == "epochs":
+        _check_epochs(config)
+
+
+def _check_pool(pool: Sequence[str]) -> None:
+    for name in pool:
+        if name not in FAMILY:
+            raise ValueError(f"config.activations.pool has {name!r}, which cannot adapt; allowed: {', '.join(FAMILY)}")
+    if len(set(pool)) != len(pool) or len(pool) < 2:
+        raise ValueError(f"config.activations.pool is {tuple(pool)}; allowed: two or more different activations")
+
+
+def _check_epochs(config: ConfigDict) -> None:
+    at_epochs, every = tuple(config.activations.at_epochs), config.eval.every_epochs
+    evaluated = all(0 < epoch < config.train.num_epochs and epoch % every == 0 for epoch in at_epochs)
+    if not at_epochs or not evaluated or list(at_epochs) != sorted(set(at_epochs)):
+        raise ValueError(
+            f"config.activations.at_epochs is {at_epochs}; allowed: rising epochs after which there is an evaluation "
+            f"(multiples of eval.every_epochs, {every}), below train.num_epochs, {config.train.num_epochs}"
+        )
+
+
+def changing_sites(policy: ConfigDict, sites: Collection[str]) -> list[str]:
+    """The sites that a policy changes: those that a pattern of `policy.sites` matches, all where there is none.
+
+    Raises:
+      ValueError: if a pattern, such as "layer4_*", matches no site.
+    """
+    for pattern in policy.sites:
+        if not fnmatch.filter(sites, pattern):
+            raise ValueError(
+                f"config.activations.sites has {pattern!r}, which is no site; there are: {', '.join(sites)}"
+            )
+    chosen = [site for site in sites if any(fnmatch.fnmatchcase(site, pattern) for pattern in policy.sites)]
+    return chosen or list(sites)
+
+
+def initial_functions(config: ConfigDict, sites: Mapping[str, str]) -> dict[str, str]:
+    """The function that every site begins with: the first of a sequence, or its own, which `sites` gives."""
+    if config.activations.policy != "sequence":
+        return dict(sites)
+    first: str = config.activations.pool[0]
+    return dict(sites) | dict.fromkeys(changing_sites(config.activations, sites), first)
+
+
+def replay(evaluations: Sequence[Evaluation], config: ConfigDict, sites: Mapping[str, str]) -> Progress:
+    """What the evaluations of a run, in their order, have led to; `sites` as `activation_sites` gives them."""
+    step = functools.partial(_advance, config=config, sites=changing_sites(config.activations, sites))
+    return functools.reduce(step, evaluations, Progress(initial_functions(config, sites)))
+
+
+def _advance(progress: Progress, evaluation: Evaluation, config: ConfigDict, sites: Sequence[str]) -> Progress:
+    """After one more evaluation."""
+    if progress.best is None or evaluation.loss < progress.best.loss:
+        progress = dataclasses.replace(progress, best=evaluation, best_functions=progress.functions)
+    progress = dataclasses.replace(progress, stage=(*progress.stage, evaluation))
+    policy = config.activations
+    if policy.policy == "fixed" or progress.converged:
+        return progress
+    if _has_not_paid_off(progress, policy):
+        return _changed(progress, "rejected", progress.best_functions, returns_to_best=True)
+    if not _is_due(progress, policy):
+        return progress
+    functions = _proposed(progress, config, sites)
+    if functions is None or _has_converged(progress, policy):
+        return dataclasses.replace(progress, converged=True)
+    progress = dataclasses.replace(progress, num_proposals=progress.num_proposals + 1)
+    return _changed(progress, policy.trigger, functions, returns_to_best=policy.return_to_best)
+
+
+def _has_not_paid_off(progress: Progress, policy: ConfigDict) -> bool:
+    """Whether `reject_after` evaluations since the policy's last change have brought no new lowest loss."""
+    if not policy.reject_after or not progress.changes or progress.changes[-1].reason == "rejected":
+        return False
+    assert progress.best is not None
+    return len(progress.stage) == policy.reject_after and progress.best.step < progress.stage[0].step
+
+
+def _is_due(progress: Progress, policy: ConfigDict) -> bool:
+    stage = progress.stage
+    if policy.trigger == "epochs":
+        return sum(epoch <= stage[-1].epoch for epoch in policy.at_epochs) > progress.num_proposals
+    if progress.changes and len(stage) <= policy.cool_down:
+        return False
+    lowest = int(np.argmin([evaluation.loss for evaluation in stage]))
+    return len(stage) - 1 - lowest >= policy.patience
+
+
+def _has_converged(progress: Progress, policy: ConfigDict) -> bool:
+    """Whether the last `converge_after` changes of the policy have all gone without a new lowest loss."""
+    assert progress.best is not None
+    proposals = [change for change in progress.changes if change.reason != "rejected"]
+    idle = [change for change in proposals if change.evaluation.step >= progress.best.step]
+    return 0 < policy.converge_after <= len(idle)
+
+
+def _proposed(progress: Progress, config: ConfigDict, sites: Sequence[str]) -> dict[str, str] | None:
+    """The functions that the policy changes to next; None at the end of a sequence."""
+    policy, number = config.activations, progress.num_proposals
+    functions = dict(progress.functions)
+    if policy.policy == "random":
+        return functions | _drawn(functions, policy, sites, np.random.default_rng((config.seed, number)))
+    # One after another, the sites of a step of a sequence: all at once, or each at a change of its own.
+    step, site = (number, None) if policy.scope == "global" else divmod(number, len(sites))
+    if step + 1 >= len(policy.pool):
+        return None
+    following: str = policy.pool[step + 1]
+    return functions | dict.fromkeys(sites if site is None else [sites[site]], following)
+
+
+def _drawn(
+    functions: Mapping[str, str], policy: ConfigDict, sites: Sequence[str], rng: np.random.Generator
+) -> dict[str, str]:
+    """Functions from the pool, one for all sites or one for each, of which at least one is new."""
+    while True:
+        names = rng.choice(policy.pool, size=1 if policy.scope == "global" else len(sites))
+        drawn = dict(zip(sites, np.broadcast_to(names, len(sites)).tolist(), strict=True))
+        if any(functions[site] != name for site, name in drawn.items()):
+            return drawn
+
+
+def _changed(progress: Progress, reason: str, functions: Mapping[str, str], *, returns_to_best: bool) -> Progress:
+    change = Change(progress.stage[-1], reason, progress.functions, functions, returns_to_best)
+    return dataclasses.replace(progress, functions=functions, changes=(*progress.changes, change), stage=())
+
+
+def describe(functions: Mapping[str, str]) -> str:
+    """In words: the one function of all sites, or how many sites have which."""
+    names = sorted(set(functions.values()))
+    if len(names) == 1:
+        return names[0]
+    counts = {name: sum(function == name for function in functions.values()) for name in names}
+    return ", ".join(f"{count} {name}" for name, count in counts.items())
+
+
+def change_rows(evaluations: Sequence[Evaluation], progress: Progress) -> list[dict[str, Any]]:
+    """One JSON-ready row for each change: the paper's Table 1, and what became of every site.
+
+    The paper does not say how long after a change its figures were taken; here are those of the next evaluation and
+    those of the lowest loss until the change after.
+    """
+    rows = []
+    ends = [*(change.evaluation.step for change in progress.changes), float("inf")][1:]
+    for change, end in zip(progress.changes, ends, strict=True):
+        later = [evaluation for evaluation in evaluations if change.evaluation.step < evaluation.step <= end]
+        best = min(later, key=lambda evaluation: evaluation.loss, default=None)
+        rows.append(
+            {
+                "step": change.evaluation.step,
+                "epoch": change.evaluation.epoch,
+                "reason": change.reason,
+                "from": describe(change.before),
+                "to": describe(change.after),
+                "before": _figures(change.evaluation),
+                "next": _figures(later[0] if later else None),
+                "best": _figures(best),
+                "returned_to_best": change.returns_to_best,
+                "sites": {
+                    site: [change.before[site], name]
+                    for site, name in change.after.items()
+                    if change.before[site] != name
+                },
+            }
+        )
+    return rows
+
+
+def best_rows(evaluations: Sequence[Evaluation], progress: Progress) -> list[dict[str, Any]]:
+    """The paper's Table 2: what was reached with each activation, or mixture of them, in order of their first use."""
+    used: dict[str, list[Evaluation]] = {}
+    ends = [*(change.evaluation.step for change in progress.changes), float("inf")]
+    functions = [change.before for change in progress.changes] + [progress.functions]
+    begin = -1.0
+    for end, names in zip(ends, functions, strict=True):
+        used.setdefault(describe(names), []).extend(e for e in evaluations if begin < e.step <= end)
+        begin = end
+    return [
+        {
+            "activation": name,
+            "evaluations": len(reached),
+            "loss": min(evaluation.loss for evaluation in reached),
+            "accuracy": max(evaluation.accuracy for evaluation in reached),
+        }
+        for name, reached in used.items()
+        if reached
+    ]
+
+
+def _figures(evaluation: Evaluation | None) -> dict[str, float] | None:
+    return None if evaluation is None else {"loss": evaluation.loss, "accuracy": evaluation.accuracy}
