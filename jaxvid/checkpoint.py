@@ -45,6 +45,13 @@ def open_checkpoints(workdir: Path, monitor: str) -> ocp.CheckpointManager:
     )
 
 
+def has_checkpoint(workdir: Path) -> bool:
+    """Whether a run in `workdir` has saved a checkpoint; nothing is created."""
+    directory = workdir / DIRECTORY
+    # Those that are not complete have other names.
+    return directory.is_dir() and any(path.name.isdigit() for path in directory.iterdir())
+
+
 def save(
     checkpoints: ocp.CheckpointManager,
     state: TrainState,

@@ -105,13 +105,17 @@ def train(config: ConfigDict, workdir: Path) -> None:
       Interrupted: after SIGTERM or SIGINT, once the state is saved.
     """
     check_config(config)
-    run = set_up(config)
+    resumes = checkpoint.has_checkpoint(workdir)
+    if not resumes:
+        check_pretrained(config.model)
+    run = set_up(config, resumes=resumes)
     workdir.mkdir(parents=True, exist_ok=True)
     if parallel.on_first_process():
         save_config(run.config, workdir)
-    if features.are_constant(run.config):
-        run = on_cached_features(run, workdir)
     with contextlib.closing(checkpoint.open_checkpoints(workdir, config.eval.monitor)) as checkpoints:
+        if features.are_constant(run.config):
+            last = checkpoint.restore_last(checkpoints, run.initial_state)
+            run = on_cached_features(run, last[0] if last else run.initial_state, workdir)
         _loop(run, checkpoints, workdir)
 
 
@@ -125,7 +129,6 @@ def check_config(config: ConfigDict) -> None:
     check_preprocessing(config.clip, config.augment)
     check_optimizer(config.optimizer)
     check_adaptation(config)
-    check_pretrained(config.model)
     check_trainable(config.model)
     if config.eval.monitor not in MONITORS:
         raise ValueError(f"config.eval.monitor is {config.eval.monitor!r}; allowed: {', '.join(MONITORS)}")
@@ -141,8 +144,11 @@ def check_config(config: ConfigDict) -> None:
     parallel.require_shareable("train.batch_size", config.train.batch_size)
 
 
-def set_up(config: ConfigDict) -> Run:
-    """Data, model, optimizer and the functions of a run; nothing is compiled yet but the initialisation."""
+def set_up(config: ConfigDict, *, resumes: bool = False) -> Run:
+    """Data, model, optimizer and the functions of a run; nothing is compiled yet but the initialisation.
+
+    A run that `resumes` has its weights from a checkpoint: those that `config.model.pretrained` names are not read.
+    """
     builder = prepare(config.dataset)
     train_split = open_split(builder, config.dataset.train_split)
     val_split = open_split(builder, config.dataset.val_split)
@@ -159,7 +165,7 @@ def set_up(config: ConfigDict) -> Run:
     sites = activation_sites(model, (config.clip.num_frames, config.clip.height, config.clip.width, 3))
     changing_sites(config.activations, sites)
     variables = initial_variables(model, config.clip, config.seed)
-    if config.model.pretrained:
+    if config.model.pretrained and not resumes:
         variables = jax.tree.map(jnp.asarray, load_pretrained(config.model, variables))
     if "activations" in variables:
         functions = initial_functions(config, sites)
@@ -364,9 +370,9 @@ def _adapted(state: TrainState, progress: Progress, checkpoints: ocp.CheckpointM
     return state.replace(params=params, model_state=collections)
 
 
-def on_cached_features(run: Run, workdir: Path) -> Run:
-    """The same run with the features of its frozen backbone in place of frames, computed now if they are not there."""
-    config, variables = run.config, run.initial_state.variables
+def on_cached_features(run: Run, state: TrainState, workdir: Path) -> Run:
+    """The same run with the features of its frozen backbone, as in `state`, computed now if they are not there."""
+    config, variables = run.config, state.variables
     train_features, val_features = (
         features.cached_features(workdir, run.model, variables, split, config)
         for split in (run.train_split, run.val_split)

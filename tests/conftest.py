@@ -1,11 +1,15 @@
 """What the tests share: a tiny prepared data set, and a config that trains on it in seconds."""
 
+import os
+import signal
+
 import jax
 import ml_collections
 import pytest
 import tensorflow_datasets as tfds
 
 from jaxvid.config import base_config
+from jaxvid.step_figures import StepFigures
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -54,3 +58,15 @@ def tiny_config(data_dir):
     config.train.update(batch_size=8, num_epochs=2, log_every_steps=1)
     config.eval.num_resamples = 50
     return config
+
+
+def interrupt_after(monkeypatch, step_of_signal):
+    """Sends this process a SIGTERM while the step of that number is under way."""
+    add = StepFigures.add
+
+    def add_and_signal(self, step, figures):
+        add(self, step, figures)
+        if step == step_of_signal:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(StepFigures, "add", add_and_signal)

@@ -1,15 +1,17 @@
+import jax
 import ml_collections
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
-from jaxvid import features
+from jaxvid import checkpoint, features
 from jaxvid import train as train_lib
 from jaxvid.data.clips import open_split
 from jaxvid.evaluation import evaluate
 from jaxvid.inference import compile_probabilities, predict_split
 from jaxvid.logbook import read_rows
 from jaxvid.models import create_model
+from tests.conftest import interrupt_after
 
 
 @pytest.fixture
@@ -41,6 +43,36 @@ def test_training_on_cached_features_is_training_on_frames(frozen_config, tmp_pa
         for key in set(cached) - {"clips_per_second"}:
             assert cached[key] == pytest.approx(plain[key], rel=1e-3, abs=1e-5), key
     assert evaluate(tmp_path / "cached")["num_clips"] == 8
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+def test_foreign_weights_are_where_training_begins_and_a_resumed_run_does_without_them(
+    frozen_config, tmp_path, monkeypatch
+):
+    keras = pytest.importorskip("keras")
+    published = keras.applications.MobileNet(weights=None, include_top=False, input_shape=(32, 32, 3))
+    path = tmp_path / "mobilenet.weights.h5"
+    published.save_weights(path)
+    frozen_config.model.update(pretrained=str(path), features="pool")
+    with monkeypatch.context() as patch:
+        interrupt_after(patch, 3)
+        with pytest.raises(train_lib.Interrupted):
+            train_lib.train(frozen_config, tmp_path / "run")
+    path.unlink()
+    # As if the file of features had been lost too: they come from the checkpoint's weights.
+    features_file = tmp_path / "run" / "features" / "train.npy"
+    before = np.load(features_file)
+    features_file.unlink()
+    train_lib.train(frozen_config, tmp_path / "run")
+    np.testing.assert_array_equal(np.load(features_file), before)
+
+    with checkpoint.open_checkpoints(tmp_path / "run", "val_loss") as checkpoints:
+        params = checkpoint.restore_variables(checkpoints, 4)["params"]
+    kernel = published.get_layer("conv_pw_3").get_weights()[0]
+    assert any(leaf.shape == kernel.shape and (leaf == kernel).all() for leaf in jax.tree.leaves(params["cnn"]))
+    frozen_config.model.pretrained = str(path)
+    with pytest.raises(ValueError, match="mobilenet.weights.h5'; allowed: 'imagenet', or the path of a file"):
+        train_lib.train(frozen_config, tmp_path / "another")
 
 
 def test_cached_features_are_computed_once_and_classify_as_the_whole_model_does(frozen_config, data_dir, tmp_path):

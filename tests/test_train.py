@@ -1,7 +1,5 @@
 import dataclasses
 import json
-import os
-import signal
 
 import jax
 import numpy as np
@@ -14,6 +12,7 @@ from jaxvid import train as train_lib
 from jaxvid.data.clips import open_split
 from jaxvid.logbook import read_rows
 from jaxvid.step_figures import NonFiniteError, StepFigures
+from tests.conftest import interrupt_after
 
 
 def final_variables(workdir, config):
@@ -22,24 +21,12 @@ def final_variables(workdir, config):
         return step, checkpoint.restore_variables(checkpoints, step)
 
 
-def signal_after(monkeypatch, step_of_signal):
-    """Sends this process a SIGTERM while the step of that number is under way."""
-    add = StepFigures.add
-
-    def add_and_signal(self, step, figures):
-        add(self, step, figures)
-        if step == step_of_signal:
-            os.kill(os.getpid(), signal.SIGTERM)
-
-    monkeypatch.setattr(StepFigures, "add", add_and_signal)
-
-
 def test_an_interrupted_run_ends_bit_for_bit_as_an_uninterrupted_one(config, tmp_path, monkeypatch):
     config.clip.sampling = "random_segment"
     config.augment.flip = True
     train_lib.train(config, tmp_path / "whole")
     with monkeypatch.context() as patch:
-        signal_after(patch, 3)
+        interrupt_after(patch, 3)
         with pytest.raises(train_lib.Interrupted, match="saved step 3 of 4"):
             train_lib.train(config, tmp_path / "resumed")
     assert final_variables(tmp_path / "resumed", config)[0] == 3
@@ -138,7 +125,7 @@ def test_a_resumed_run_changes_the_same_activations(config, tmp_path, monkeypatc
     adaptive(config, scope="per_site")
     train_lib.train(config, tmp_path / "whole")
     with monkeypatch.context() as patch:
-        signal_after(patch, step_of_signal)
+        interrupt_after(patch, step_of_signal)
         with pytest.raises(train_lib.Interrupted):
             train_lib.train(config, tmp_path / "resumed")
     train_lib.train(config, tmp_path / "resumed")
