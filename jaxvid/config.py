@@ -166,6 +166,8 @@ def base_config() -> ConfigDict:
             },
             "eval": {
                 "batch_size": 16,  # views, of all devices of a process together
+                "clips": 0,  # views over time whose probabilities are averaged; 0: one, or all windows
+                "crops": 1,  # of each of them, side by side; of clip.crop 'center'
                 "every_epochs": 1,
                 "monitor": "val_loss",
                 "num_resamples": 1000,  # of the bootstrap

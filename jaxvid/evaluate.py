@@ -1,7 +1,7 @@
 """Evaluates a checkpoint: metrics.json, predictions.csv and a report with pictures.
 
 python -m jaxvid.evaluate --workdir=DIR [--split=NAME] [--dataset=NAME | --videos=DIR]
-[--checkpoint=best|last|STEP] [--output=DIR]
+[--clips=N] [--crops=N] [--checkpoint=best|last|STEP] [--output=DIR]
 """
 
 from collections.abc import Sequence
@@ -18,6 +18,8 @@ _DATASET = flags.DEFINE_string("dataset", None, "another TFDS data set of the sa
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "where prepared data sets lie; by default as in training")
 _MANUAL_DIR = flags.DEFINE_string("manual_dir", None, "where raw videos lie; by default as in training")
 _VIDEOS = flags.DEFINE_string("videos", None, "folder of videos, <class>/<video>; needs no data set")
+_CLIPS = flags.DEFINE_integer("clips", None, "views over time to average; by default config.eval.clips")
+_CROPS = flags.DEFINE_integer("crops", None, "crops of each view to average; by default config.eval.crops")
 _CHECKPOINT = flags.DEFINE_string("checkpoint", "best", "best, last, or the number of a step")
 _OUTPUT = flags.DEFINE_string("output", None, "directory to write to; by default the workdir")
 
@@ -35,6 +37,8 @@ def main(argv: Sequence[str]) -> None:
         data_dir=_DATA_DIR.value,
         manual_dir=_MANUAL_DIR.value,
         videos=Path(_VIDEOS.value) if _VIDEOS.value else None,
+        clips=_CLIPS.value,
+        crops=_CROPS.value,
         which=_CHECKPOINT.value,
         output=Path(_OUTPUT.value) if _OUTPUT.value else None,
     )

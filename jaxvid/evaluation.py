@@ -24,7 +24,15 @@ from jaxvid.data.clips import Clip, open_split, shared_sources
 from jaxvid.data.pipeline import clip_views, evaluation_batches
 from jaxvid.data.prepare import prepare
 from jaxvid.data.videos import EncodedClip, InvalidVideo, decode_clips, find_videos
-from jaxvid.inference import Predicted, Probabilities, compile_probabilities, predict_split, predict_views, with_views
+from jaxvid.inference import (
+    Predicted,
+    Probabilities,
+    check_views,
+    compile_probabilities,
+    predict_split,
+    predict_views,
+    with_views,
+)
 from jaxvid.logbook import Row, read_rows
 from jaxvid.metrics import classification_figures, format_figures
 from jaxvid.models import create_model
@@ -58,6 +66,8 @@ def evaluate(
     data_dir: str | None = None,
     manual_dir: str | None = None,
     videos: Path | None = None,
+    clips: int | None = None,
+    crops: int | None = None,
     which: str = "best",
     output: Path | None = None,
 ) -> dict[str, Any]:
@@ -73,11 +83,13 @@ def evaluate(
     config.dataset.update(
         {key: value for key, value in {"data_dir": data_dir, "manual_dir": manual_dir}.items() if value is not None}
     )
+    config.eval.update({key: value for key, value in {"clips": clips, "crops": crops}.items() if value is not None})
+    check_views(config)
     with contextlib.closing(checkpoint.open_checkpoints(workdir, config.eval.monitor)) as checkpoints:
         step = checkpoint.resolve_step(checkpoints, which)
         variables = checkpoint.restore_variables(checkpoints, step)
     model = create_model(config.model)
-    probabilities = compile_probabilities(model, config.clip)
+    probabilities = compile_probabilities(model, config.clip, config.eval.crops)
     if videos is not None:
         evaluated = evaluate_videos(probabilities, variables, videos, config)
     else:
@@ -91,6 +103,7 @@ def evaluate(
         **evaluated.facts,
         "Model": f"{config.model.name}, {sum(leaf.size for leaf in jax.tree.leaves(variables['params'])):,} parameters",
         "Input": f"{config.clip.num_frames} frames of {config.clip.height}x{config.clip.width}, {config.clip.sampling}",
+        "Views of a clip": f"{config.eval.clips or 'as sampled'} over time, {config.eval.crops} over space",
         "Device": f"{jax.device_count()} x {jax.devices()[0].device_kind}",
         "Date": datetime.date.today().isoformat(),
     }
@@ -148,7 +161,7 @@ def evaluate_videos(probabilities: Probabilities, variables: Any, directory: Pat
                 invalid.append(decoded)
                 continue
             clips.append(decoded.path)
-            yield len(clips) - 1, clip_views(_as_clip(decoded, labels[decoded.path]), config.clip)
+            yield len(clips) - 1, clip_views(_as_clip(decoded, labels[decoded.path]), config.clip, config.eval.clips)
 
     batches = evaluation_batches(views(), parallel.local_multiple(config.eval.batch_size))
     clip_index, outputs = predict_views(probabilities, variables, batches)

@@ -30,12 +30,30 @@ class Predicted(NamedTuple):
     views: Predictions | None
 
 
-def compile_probabilities(model: nn.Module, clip: ConfigDict) -> Probabilities:
-    """`(variables, frames)` -> probabilities on the devices of this process; compiles at the first call."""
+def check_views(config: ConfigDict) -> None:
+    """Checks the views of evaluation, `eval.clips` over time and `eval.crops` over space.
+
+    Raises:
+      ValueError: naming the key, its value and what is allowed.
+    """
+    if config.eval.clips < 0:
+        raise ValueError(f"config.eval.clips is {config.eval.clips}; allowed: 0 (as clip.sampling has it) or more")
+    most = 10 if config.clip.crop == "center" else 1
+    if not 1 <= config.eval.crops <= most:
+        raise ValueError(
+            f"config.eval.crops is {config.eval.crops}; allowed with clip.crop {config.clip.crop!r}: 1 to {most}"
+        )
+
+
+def compile_probabilities(model: nn.Module, clip: ConfigDict, num_crops: int = 1) -> Probabilities:
+    """`(variables, frames)` -> probabilities on the devices of this process; compiles at the first call.
+
+    They are means over `num_crops` crops of each view (`jaxvid.steps.eval_step`).
+    """
 
     # A function, as pmap compiles anew for every new partial.
     def step(variables, frames):
-        return eval_step(variables, frames, model=model, clip=clip)
+        return eval_step(variables, frames, model=model, clip=clip, num_crops=num_crops)
 
     return parallel.over_local_devices(step)
 
@@ -55,7 +73,13 @@ def predict_views(
 def predict_split(probabilities: Probabilities, variables: PyTree, split: ClipSplit, config: ConfigDict) -> Predicted:
     """Probabilities of every clip of `split` and of its views, with the clips shared out over all processes."""
     first, count = parallel.process_shard()
-    views = evaluation_views(split, config.clip, num_threads=config.pipeline.num_threads, shard=(first, count))
+    views = evaluation_views(
+        split,
+        config.clip,
+        num_threads=config.pipeline.num_threads,
+        num_views=config.eval.clips,
+        shard=(first, count),
+    )
     total = len(range(first, len(split), count))
     progress = tqdm(views, f"Evaluating {split.name}", total, unit="clip", leave=False)
     batches = evaluation_batches(iter(progress), parallel.local_multiple(config.eval.batch_size))

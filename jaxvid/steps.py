@@ -134,10 +134,12 @@ def eval_step(
     *,
     model: nn.Module,
     clip: ConfigDict,
+    num_crops: int = 1,
 ) -> Float[Array, "batch classes"]:
-    """Class probabilities of every view."""
-    logits = model.apply(variables, preprocess(frames, clip), train=False)
-    return jax.nn.softmax(jnp.asarray(logits))
+    """Class probabilities of every view: means over its crops, evenly placed along the side that has more to spare."""
+    places = [0.5] if num_crops == 1 else [i / (num_crops - 1) for i in range(num_crops)]
+    logits = [jnp.asarray(model.apply(variables, preprocess(frames, clip, place), train=False)) for place in places]
+    return jax.nn.softmax(jnp.stack(logits)).mean(axis=0)
 
 
 def _sum_of_squared_kernels(params: PyTree) -> Float[Array, ""]:

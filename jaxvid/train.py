@@ -41,7 +41,7 @@ from jaxvid.data.pipeline import training_batches
 from jaxvid.data.prepare import prepare
 from jaxvid.data.sampling import check_sampling, windows_per_clip
 from jaxvid.finetune import check_trainable, parameter_labels
-from jaxvid.inference import Predicted, compile_probabilities, predict_split, split_predictions
+from jaxvid.inference import Predicted, check_views, compile_probabilities, predict_split, split_predictions
 from jaxvid.logbook import Logbook
 from jaxvid.metrics import point_values
 from jaxvid.models import create_model
@@ -139,6 +139,7 @@ def check_config(config: ConfigDict) -> None:
     for key in ("num_epochs", "log_every_steps"):
         if config.train[key] < 1:
             raise ValueError(f"config.train.{key} is {config.train[key]}; allowed: 1 or more")
+    check_views(config)
     if config.eval.every_epochs < 1:
         raise ValueError(f"config.eval.every_epochs is {config.eval.every_epochs}; allowed: 1 or more")
     parallel.require_shareable("train.batch_size", config.train.batch_size)
@@ -200,7 +201,7 @@ def set_up(config: ConfigDict, *, resumes: bool = False) -> Run:
         train_split=train_split,
         val_split=val_split,
         step=parallel.over_devices(step),
-        validate=partial(_validate, compile_probabilities(model, config.clip), val_split, config),
+        validate=partial(_validate, compile_probabilities(model, config.clip, config.eval.crops), val_split, config),
         sites=sites,
     )
 

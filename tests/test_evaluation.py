@@ -62,6 +62,17 @@ def test_windows_of_a_clip_are_averaged(run, tmp_path):
     assert "Single windows" in (windows / "report" / "index.html").read_text()
 
 
+def test_views_over_time_and_space_are_averaged(run, tmp_path):
+    figures = evaluate(run, clips=3, output=tmp_path)
+    assert figures["views"]["num_clips"] == 3 * 8
+    facts = json.loads((tmp_path / "metrics.json").read_text())["evaluated"]
+    assert facts["Views of a clip"] == "3 over time, 1 over space"
+    with pytest.raises(ValueError, match="eval.crops is 3; allowed with clip.crop 'resize': 1 to 1"):
+        evaluate(run, crops=3, output=tmp_path)
+    with pytest.raises(ValueError, match="eval.clips is -1; allowed: 0"):
+        evaluate(run, clips=-1, output=tmp_path)
+
+
 def write_tree(root, data_dir, folders):
     """The test clips of the tiny set as video files, one folder a class."""
     split = open_split(tfds.builder("synthetic_fight/tiny", data_dir=data_dir), "test")

@@ -1,3 +1,4 @@
+import functools
 import json
 import os
 import subprocess
@@ -77,6 +78,27 @@ def by_hand(targets, weights):
     weights = np.asarray(weights) / np.sum(weights)
     gradient = FEATURES.T @ (weights[:, None] * (probabilities - targets))
     return (weights * losses).sum(), KERNEL - gradient, gradient
+
+
+class CornerModel(nn.Module):
+    """Logits 0 and the red of the top left pixel, in steps of 1 for 255."""
+
+    def __call__(self, clips, *, train):
+        return jnp.stack([jnp.zeros(len(clips)), clips[:, 0, 0, 0, 0]], axis=-1)
+
+
+@pytest.mark.parametrize("upright", [False, True])
+def test_crops_lie_along_the_longer_side_and_their_probabilities_are_averaged(upright):
+    # Columns of red 0, 51, ..., 255; crops of 2x2 begin at columns 0, 2 and 4.
+    frames = np.zeros((1, 1, 2, 6, 3), np.uint8)
+    frames[..., 0] = np.arange(6) * 51
+    frames = frames.swapaxes(2, 3) if upright else frames
+    config = small_config()
+    config.clip.crop = "center"
+    step = functools.partial(eval_step, {}, jnp.asarray(frames), model=CornerModel(), clip=config.clip)
+    sigmoid = lambda x: 1 / (1 + np.exp(-x))  # noqa: E731
+    np.testing.assert_allclose(step()[0, 1], sigmoid(0.4), rtol=1e-6)
+    np.testing.assert_allclose(step(num_crops=3)[0, 1], np.mean(sigmoid(np.asarray([0, 0.4, 0.8]))), rtol=1e-6)
 
 
 def test_a_step_by_hand():

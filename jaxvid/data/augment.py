@@ -55,9 +55,15 @@ def check_preprocessing(clip: ConfigDict, augment: ConfigDict) -> None:
 
 
 def preprocess(
-    frames: UInt8[Array, "batch time height width 3"], clip: ConfigDict
+    frames: UInt8[Array, "batch time height width 3"], clip: ConfigDict, place: float = 0.5
 ) -> Float[Array, "batch time out_height out_width 3"]:
     """Pictures as the network takes them, without any randomness: resized or cut to size, normalised.
+
+    Args:
+      frames: the pictures.
+      clip: that section of the config.
+      place: of a crop "center", along the side of the pictures that has more to spare: 0 at its beginning, 1 at its
+        end. Along the other side it is in the middle.
 
     Raises:
       ValueError: if a centre crop is larger than the pictures.
@@ -70,7 +76,8 @@ def preprocess(
                 f"config.clip asks for a centre crop of {clip.height}x{clip.width} of pictures of {height}x{width}; "
                 "choose a data set of a larger size, or config.clip.crop='resize'"
             )
-        top, left = (height - clip.height) // 2, (width - clip.width) // 2
+        spare = height - clip.height, width - clip.width
+        top, left = (round(place * room) if room == max(spare) else room // 2 for room in spare)
         pictures = pictures[:, :, top : top + clip.height, left : left + clip.width]
     elif (height, width) != (clip.height, clip.width):
         pictures = jax.image.resize(pictures, (*frames.shape[:2], clip.height, clip.width, 3), "linear")

@@ -96,12 +96,12 @@ def _load(
 
 
 def evaluation_views(
-    split: ClipSplit, clip: ConfigDict, *, num_threads: int, shard: tuple[int, int] = (0, 1)
+    split: ClipSplit, clip: ConfigDict, *, num_threads: int, num_views: int = 0, shard: tuple[int, int] = (0, 1)
 ) -> Iterator[tuple[int, UInt8[np.ndarray, "view time height width 3"]]]:
-    """Every clip of the shard once: its position in the split and its views."""
+    """Every clip of the shard once: its position in the split and its views (see `evaluation_frames`)."""
 
     def load(position: int) -> tuple[int, np.ndarray]:
-        return position, clip_views(split[position], clip)
+        return position, clip_views(split[position], clip, num_views)
 
     dataset = grain.MapDataset.range(len(split))[shard[0] :: shard[1]].map(load)
     return iter(
@@ -109,9 +109,9 @@ def evaluation_views(
     )
 
 
-def clip_views(stored: Clip, clip: ConfigDict) -> UInt8[np.ndarray, "view time height width 3"]:
+def clip_views(stored: Clip, clip: ConfigDict, num_views: int = 0) -> UInt8[np.ndarray, "view time height width 3"]:
     """The views of one clip in evaluation; a frame that several of them show is decoded once."""
-    frames = evaluation_frames(len(stored.frames), stored.fps, clip)
+    frames = evaluation_frames(len(stored.frames), stored.fps, clip, num_views)
     pictures = decode_frames(stored.frames, frames.reshape(-1))
     return pictures.reshape(*frames.shape, *pictures.shape[1:])
 

@@ -17,8 +17,8 @@ def _require_positive(**values: int | float) -> None:
             raise ValueError(f"{name} must be positive, not {value}")
 
 
-def uniform(num_frames: int, length: int) -> Int[np.ndarray, "time"]:
-    """`length` frames evenly spaced over the clip: the middles of equal segments.
+def uniform(num_frames: int, length: int, place: float = 0.5) -> Int[np.ndarray, "time"]:
+    """`length` frames evenly spaced over the clip: those at a `place` in [0, 1) of equal segments, the middles.
 
     Raises:
       ValueError: if num_frames or length is not positive.
@@ -26,7 +26,7 @@ def uniform(num_frames: int, length: int) -> Int[np.ndarray, "time"]:
     _require_positive(num_frames=num_frames, length=length)
     if num_frames <= length:
         return np.minimum(np.arange(length), num_frames - 1)
-    return ((np.arange(length) + 0.5) * num_frames / length).astype(int)
+    return ((np.arange(length) + place) * num_frames / length).astype(int)
 
 
 def random_segment(num_frames: int, length: int, rng: np.random.Generator) -> Int[np.ndarray, "time"]:
@@ -127,15 +127,29 @@ def training_frames(num_frames: int, fps: float, clip: ConfigDict, rng: np.rando
     return frames[window(len(frames), clip.num_frames, clip.frame_interval, start)]
 
 
-def evaluation_frames(num_frames: int, fps: float, clip: ConfigDict) -> Int[np.ndarray, "view time"]:
+def evaluation_frames(
+    num_frames: int, fps: float, clip: ConfigDict, num_views: int = 0
+) -> Int[np.ndarray, "view time"]:
     """The frames of every view of a clip in evaluation, the same at each call.
 
-    One view for `uniform` and `random_segment` (the middles of the segments), all windows for the others.
+    Args:
+      num_frames: of the clip.
+      fps: of the clip, frames a second.
+      clip: that section of the config.
+      num_views: how many views. For `uniform` and `random_segment` they are frames at other places of the same
+        segments, for the others windows evenly spaced over the clip. 0 stands for the middles of the segments, and for
+        all windows `clip.window_stride` apart.
     """
     if clip.sampling in ("uniform", "random_segment"):
-        return uniform(num_frames, clip.num_frames)[None]
+        places = (np.arange(num_views or 1) + 0.5) / (num_views or 1)
+        return np.stack([uniform(num_frames, clip.num_frames, place) for place in places.tolist()])
     frames = _timeline(num_frames, fps, clip)
-    return frames[sliding_windows(len(frames), clip.num_frames, clip.frame_interval, clip.window_stride)]
+    if not num_views:
+        return frames[sliding_windows(len(frames), clip.num_frames, clip.frame_interval, clip.window_stride)]
+    last = max(0, len(frames) - 1 - clip.frame_interval * (clip.num_frames - 1))
+    starts = np.rint(np.linspace(0, last, num_views)) if num_views > 1 else np.asarray([last // 2])
+    windows = [window(len(frames), clip.num_frames, clip.frame_interval, int(start)) for start in starts]
+    return frames[np.stack(windows)]
 
 
 def _timeline(num_frames: int, fps: float, clip: ConfigDict) -> Int[np.ndarray, "frame"]:

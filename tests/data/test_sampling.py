@@ -84,6 +84,20 @@ def test_evaluation_of_random_segments_takes_their_middles_each_time():
 
 
 @pytest.mark.parametrize(
+    ("sampling_name", "num_views", "expected"),
+    [
+        ("uniform", 1, [[2, 6, 10, 14]]),
+        ("uniform", 2, [[1, 5, 9, 13], [3, 7, 11, 15]]),
+        ("consecutive", 1, [[6, 7, 8, 9]]),
+        ("consecutive", 3, [[0, 1, 2, 3], [6, 7, 8, 9], [12, 13, 14, 15]]),
+    ],
+)
+def test_a_number_of_views_is_spread_over_the_clip(sampling_name, num_views, expected):
+    clip = clip_config(sampling=sampling_name)
+    np.testing.assert_array_equal(sampling.evaluation_frames(16, 25.0, clip, num_views), expected)
+
+
+@pytest.mark.parametrize(
     ("values", "message"),
     [
         ({"sampling": "unifrom"}, "'unifrom'; allowed: uniform, random_segment, consecutive, sliding_window, fps"),
