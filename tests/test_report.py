@@ -10,6 +10,7 @@ from jaxvid.metrics import classification_figures
 from jaxvid.predictions import Predictions
 from jaxvid.report import write_report
 from jaxvid.report.adaptation import Adaptation
+from jaxvid.report.elements import Picture
 from jaxvid.report.figures import (
     DARK,
     LIGHT,
@@ -20,7 +21,7 @@ from jaxvid.report.figures import (
     training_curves_figure,
 )
 from jaxvid.report.mistakes import worst_mistakes
-from jaxvid.report.page import Picture, render_page
+from jaxvid.report.page import render_page
 
 ALL_FILES = ["confusion_matrix.png", "index.html", "mistakes.png", "roc_curve.png", "training_curves.png"]
 HISTORY = [

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from jaxvid.predictions import Predictions
 from jaxvid.report.adaptation import Adaptation
+from jaxvid.report.elements import Picture
 from jaxvid.report.figures import (
     DARK,
     LIGHT,
@@ -22,7 +23,7 @@ from jaxvid.report.figures import (
     training_curves_figure,
 )
 from jaxvid.report.mistakes import worst_mistakes
-from jaxvid.report.page import Picture, render_page
+from jaxvid.report.page import render_page
 
 _PAGE = "index.html"
 _MISTAKES = "mistakes.png"
