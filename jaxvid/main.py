@@ -2,10 +2,14 @@
 
     python -m jaxvid.main --config=configs/NAME.py[:key=value,...] --workdir=DIR [--config.SECTION.KEY=VALUE ...]
 
+--sweep=KEY=v1,v2,... runs it for each of several values of one of the config's arguments, of one of its keys (seed,
+model.arch), or of fold (0/5,1/5,... over source videos), each in a directory of the workdir, and compares them.
+
 Several processes, one a host: --coordinator=HOST:PORT --num_processes=N --process_id=I, or --distributed on a TPU pod
 or a cluster that JAX can ask.
 """
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,6 +22,7 @@ _CONFIG = config_flags.DEFINE_config_file("config", None, "config file, with its
 _WORKDIR = flags.DEFINE_string(
     "workdir", None, "directory of the run; one that holds a run is gone on with", required=True
 )
+_SWEEP = flags.DEFINE_string("sweep", None, "KEY=v1,v2,...: one run for each value, and a comparison")
 _COORDINATOR = flags.DEFINE_string("coordinator", None, "address of the first process, HOST:PORT")
 _NUM_PROCESSES = flags.DEFINE_integer("num_processes", None, "number of processes")
 _PROCESS_ID = flags.DEFINE_integer("process_id", None, "number of this process, from 0")
@@ -31,6 +36,8 @@ def main(argv: Sequence[str]) -> int:
     """The command."""
     if len(argv) > 1:
         raise ValueError(f"unexpected argument {argv[1]!r}; options begin with --")
+    if _SWEEP.value is not None:
+        return _sweep(_SWEEP.value, Path(_WORKDIR.value))
     commands.keep_compiled_programs()
     if _DISTRIBUTED.value or _COORDINATOR.value:
         parallel.start_processes(_COORDINATOR.value, _NUM_PROCESSES.value, _PROCESS_ID.value)
@@ -46,6 +53,18 @@ def main(argv: Sequence[str]) -> int:
         return _EXIT_INTERRUPTED
     evaluate(workdir)
     return 0
+
+
+def _sweep(sweep: str, workdir: Path) -> int:
+    from jaxvid.comparison import compare
+    from jaxvid.sweep import plan_sweep, run_sweep
+
+    runs = plan_sweep(_CONFIG.value, sys.argv[1:], sweep)
+    status = run_sweep(runs)
+    if not status:
+        print(compare([run.workdir for run in runs], workdir))
+        print(f"Page: {workdir / 'comparison.html'}")
+    return status
 
 
 if __name__ == "__main__":

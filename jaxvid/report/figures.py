@@ -75,8 +75,8 @@ def confusion_matrix_figure(
     num_classes = len(class_names)
     numbered = num_classes <= _MAX_NUMBERED_CLASSES
     side = min(10.0, 3.6 + 0.42 * num_classes)
-    figure = _new_figure((side + 0.4, side), theme)
-    axes = _new_axes(figure, theme, "Confusion matrix")
+    figure = new_figure((side + 0.4, side), theme)
+    axes = new_axes(figure, theme, "Confusion matrix")
     shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
     colours = LinearSegmentedColormap.from_list("share", [theme.paper, theme.series[0]])
     # Among many classes the interesting cells hold small shares: the square root brings them out.
@@ -84,7 +84,7 @@ def confusion_matrix_figure(
 
     step = math.ceil(num_classes / _MAX_NAMED_CLASSES)
     ticks = list(range(0, num_classes, step))
-    labels = [_drawable(class_names[index], _MAX_LABEL) for index in ticks]
+    labels = [drawable(class_names[index], _MAX_LABEL) for index in ticks]
     turned = num_classes > 3 or max(map(len, labels)) > 16
     size = 9 if numbered else 6.5
     axes.set_xticks(ticks, labels, rotation=90 if turned else 0, fontsize=size, parse_math=False)
@@ -150,14 +150,14 @@ def roc_curve_figure(predictions: Predictions, figures: Mapping[str, Any], theme
     drawn.sort(key=lambda index: areas[names[index]]["value"])
     coloured = drawn if len(drawn) <= _MAX_ROC_COLOURS else drawn[:_NUM_LOWEST]
 
-    figure = _new_figure((6.4, 6.0), theme)
-    axes = _new_axes(figure, theme, "ROC curve" if len(names) == 2 else "ROC curves, one class against the rest")
+    figure = new_figure((6.4, 6.0), theme)
+    axes = new_axes(figure, theme, "ROC curve" if len(names) == 2 else "ROC curves, one class against the rest")
     axes.plot([0, 1], [0, 1], linestyle="--", color=theme.muted, linewidth=1, label="guessing: 50 %")
     for index in drawn:
         if index not in coloured:
             _plot_roc(axes, predictions, index, color=theme.muted, linewidth=0.6, alpha=0.5)
     for colour, index in zip(theme.series, coloured, strict=False):
-        label = f"{_drawable(names[index], _MAX_LABEL)}: {format_percent(areas[names[index]])}"
+        label = f"{drawable(names[index], _MAX_LABEL)}: {format_percent(areas[names[index]])}"
         _plot_roc(axes, predictions, index, color=colour, linewidth=2, label=label)
     if len(names) == 2:
         _mark_decision(axes, predictions, theme)
@@ -166,7 +166,7 @@ def roc_curve_figure(predictions: Predictions, figures: Mapping[str, Any], theme
     axes.set_ylabel("true positive rate (recall)")
     axes.grid(color=theme.grid, linewidth=0.8)
     title = "area under the curve" if len(coloured) == len(drawn) else f"{_NUM_LOWEST} smallest areas of {len(drawn)}"
-    _add_legend(axes, theme, loc="lower right", title=title)
+    add_legend(axes, theme, loc="lower right", title=title)
     return figure
 
 
@@ -208,14 +208,14 @@ def training_curves_figure(
     curves = {title: lines for title, lines in curves.items() if any(len(line) for line in lines.values())}
     if not curves:
         return None
-    figure = _new_figure((4.2 * len(curves) + 0.4, 3.6), theme)
+    figure = new_figure((4.2 * len(curves) + 0.4, 3.6), theme)
     for position, (title, lines) in enumerate(curves.items(), start=1):
-        axes = _new_axes(figure, theme, title, (1, len(curves), position))
+        axes = new_axes(figure, theme, title, (1, len(curves), position))
         _plot_curves(axes, lines, theme)
         if len(lines) > 1:
             _mark_changes(axes, changes, unit, theme)
             # Above the curves, which can be in any corner.
-            _add_legend(axes, theme, loc="lower right", bbox_to_anchor=(1, 1), ncols=2, frameon=False)
+            add_legend(axes, theme, loc="lower right", bbox_to_anchor=(1, 1), ncols=2, frameon=False)
         axes.ticklabel_format(axis="y", scilimits=(-2, 3))
         axes.yaxis.get_offset_text().set_color(theme.ink)
         axes.set_xlabel(unit)
@@ -248,7 +248,7 @@ def _mark_changes(axes: Axes, changes: Sequence[Mapping[str, Any]], unit: str, t
     # Names of many changes would lie on one another; the table beside the picture has them all.
     for change in changes[:_MAX_NAMED_CHANGES]:
         axes.annotate(
-            _drawable(change["to"], _MAX_LABEL),
+            drawable(change["to"], _MAX_LABEL),
             (change[unit], 0.02),
             xycoords=("data", "axes fraction"),
             xytext=(2, 0),
@@ -270,25 +270,27 @@ def mistakes_figure(mistakes: Sequence[Mistake], theme: Theme = LIGHT) -> Figure
     width, caption_height = 10.0, 0.55
     widest = max(mistake.strip.shape[1] for mistake in mistakes)
     heights = [width * mistake.strip.shape[0] / widest + caption_height for mistake in mistakes]
-    figure = _new_figure((width, sum(heights)), theme)
+    figure = new_figure((width, sum(heights)), theme)
     grid = figure.add_gridspec(len(mistakes), 1, height_ratios=heights)
     for row, mistake in enumerate(mistakes):
         axes = figure.add_subplot(grid[row])
         axes.imshow(mistake.strip, interpolation="antialiased")
         axes.set_xlim(-0.5, widest - 0.5)
         axes.set_axis_off()
-        label, predicted = _drawable(mistake.label, _MAX_LABEL), _drawable(mistake.predicted, _MAX_LABEL)
+        label, predicted = drawable(mistake.label, _MAX_LABEL), drawable(mistake.predicted, _MAX_LABEL)
         words = f"is {label}, called {predicted} with probability {100 * mistake.probability:.1f} %"
-        title = f"{_drawable(mistake.clip, _MAX_CAPTION)}\n{words}"
+        title = f"{drawable(mistake.clip, _MAX_CAPTION)}\n{words}"
         axes.set_title(title, loc="left", fontsize=9, color=theme.ink, parse_math=False)
     return figure
 
 
-def _new_figure(size: tuple[float, float], theme: Theme) -> Figure:
+def new_figure(size: tuple[float, float], theme: Theme) -> Figure:
+    """An empty figure of that width and height, in inches, on the theme's paper."""
     return Figure(figsize=size, facecolor=theme.paper, layout="constrained")
 
 
-def _new_axes(figure: Figure, theme: Theme, title: str, position: tuple[int, int, int] = (1, 1, 1)) -> Axes:
+def new_axes(figure: Figure, theme: Theme, title: str, position: tuple[int, int, int] = (1, 1, 1)) -> Axes:
+    """Axes with a title, in the theme's colours; `position` as matplotlib's (rows, columns, number)."""
     axes = figure.add_subplot(*position, facecolor=theme.paper)
     axes.set_title(title, loc="left", color=theme.ink, fontsize=11, fontweight="bold")
     axes.tick_params(colors=theme.muted, labelsize=9, labelcolor=theme.ink)
@@ -299,7 +301,8 @@ def _new_axes(figure: Figure, theme: Theme, title: str, position: tuple[int, int
     return axes
 
 
-def _add_legend(axes: Axes, theme: Theme, **options: Any) -> None:
+def add_legend(axes: Axes, theme: Theme, **options: Any) -> None:
+    """A legend in the theme's colours; `options` as matplotlib's."""
     legend = axes.legend(fontsize=8.5, title_fontsize=8.5, labelcolor=theme.ink, facecolor=theme.paper, **options)
     legend.get_frame().set_edgecolor(theme.grid)
     legend.get_title().set_color(theme.muted)
@@ -307,7 +310,7 @@ def _add_legend(axes: Axes, theme: Theme, **options: Any) -> None:
         text.set_parse_math(False)
 
 
-def _drawable(text: str, length: int) -> str:
+def drawable(text: str, length: int) -> str:
     """The end of `text`, where names of clips differ, with a mark for every character that the font lacks.
 
     matplotlib warns about such characters and draws boxes; the page beside the figures has the names in full.

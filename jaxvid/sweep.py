@@ -1,0 +1,146 @@
+"""A config over several values: one run after another, each a command of its own, and a comparison of them all.
+
+A key is one of the config's arguments (`backbone`), a dotted key of the config (`model.arch`, `seed`), or `fold`, whose
+values are i/k: fold i of k folds over all source videos is tested on, the next one validates, the others train.
+"""
+
+import contextlib
+import re
+import runpy
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from absl import logging
+
+from jaxvid.types import ConfigDict
+
+_REPLACED = ("config", "workdir", "sweep")
+
+
+class SweepRun(NamedTuple):
+    """One run of a sweep: where it goes, and the arguments of its command."""
+
+    workdir: Path
+    arguments: list[str]
+
+
+def parse_sweep(sweep: str) -> tuple[str, list[str]]:
+    """The key and the values of "KEY=v1,v2,...".
+
+    Raises:
+      ValueError: if it is not of that form, or names a value twice.
+    """
+    key, equals, listed = sweep.partition("=")
+    values = listed.split(",")
+    if not (key and equals and all(values)) or len(set(values)) < len(values):
+        raise ValueError(f"--sweep={sweep!r} is not of the form KEY=v1,v2,... with different values")
+    return key, values
+
+
+def plan_sweep(config: ConfigDict, arguments: Sequence[str], sweep: str) -> list[SweepRun]:
+    """The runs of a sweep, checked as far as their configs can be.
+
+    Args:
+      config: as the command's arguments have it.
+      arguments: of the command, without the program's name: --config, --workdir, --sweep and others.
+      sweep: KEY=v1,v2,...
+
+    Raises:
+      ValueError: if the key is none of the config's, or a value is not allowed.
+    """
+    key, values = parse_sweep(sweep)
+    given, others = _split_arguments(arguments)
+    path, _, config_argument = given["config"].partition(":")
+    runs = []
+    for value in values:
+        workdir = Path(given["workdir"]) / re.sub(r"[^\w.=+-]", "-", f"{key}={value}")
+        argument, overrides = config_argument, []
+        if key == "fold":
+            overrides = [f"--config.{name}={split}" for name, split in _fold_splits(config, value).items()]
+        elif _is_key(config, key):
+            overrides = [f"--config.{key}={value}"]
+        else:
+            argument = ",".join(filter(None, [config_argument, f"{key}={value}"]))
+            # Reads it once, so that a bad value stops the sweep before its first run and not before its last.
+            runpy.run_path(path)["get_config"](argument)
+        joined = f"{path}:{argument}" if argument else path
+        runs.append(SweepRun(workdir, [f"--config={joined}", f"--workdir={workdir}", *others, *overrides]))
+    return runs
+
+
+def _split_arguments(arguments: Sequence[str]) -> tuple[dict[str, str], list[str]]:
+    """The values of the flags that differ from run to run, and all other arguments."""
+    given: dict[str, str] = {}
+    others: list[str] = []
+    rest = iter(arguments)
+    for argument in rest:
+        name, equals, value = argument.lstrip("-").partition("=")
+        if name in _REPLACED:
+            given[name] = value if equals else next(rest)
+        else:
+            others.append(argument)
+    return given, others
+
+
+def _is_key(config: ConfigDict, key: str) -> bool:
+    value: Any = config
+    for part in key.split("."):
+        if part not in value:
+            return False
+        value = value[part]
+        if not hasattr(value, "keys"):
+            return part == key.split(".")[-1]
+    return False
+
+
+def _fold_splits(config: ConfigDict, value: str) -> dict[str, str]:
+    """The splits of fold i of k, over all splits that the config names.
+
+    Raises:
+      ValueError: if `value` is not i/k with i below k, and k at least 3.
+    """
+    match = re.fullmatch(r"(\d+)/(\d+)", value)
+    fold, count = map(int, match.groups()) if match else (0, 0)
+    if not 0 <= fold < count or count < 3:
+        raise ValueError(f"--sweep has fold={value!r}; allowed: i/k with k at least 3 and i from 0 to k-1, such as 0/5")
+    names = [config.dataset[name].split("@")[0] for name in ("train_split", "val_split", "test_split")]
+    everything = "+".join(dict.fromkeys("+".join(names).split("+")))
+    following = (fold + 1) % count
+    return {
+        "dataset.train_split": f"{everything}@!{fold}+{following}/{count}",
+        "dataset.val_split": f"{everything}@{following}/{count}",
+        "dataset.test_split": f"{everything}@{fold}/{count}",
+    }
+
+
+def run_sweep(runs: Sequence[SweepRun]) -> int:
+    """Runs one command after another; each goes on where it was. Returns the exit status of the first that fails, or 0.
+
+    A process each, so that no run sees what another has left in memory.
+    """
+    for number, run in enumerate(runs, start=1):
+        logging.info("Run %d of %d: %s", number, len(runs), run.workdir)
+        with subprocess.Popen([sys.executable, "-m", "jaxvid.main", *run.arguments]) as process, _passing_on(process):
+            status = process.wait()
+        if status:
+            logging.error("%s ended with status %d; the same command goes on with it", run.workdir, status)
+            return status
+    return 0
+
+
+@contextlib.contextmanager
+def _passing_on(process: subprocess.Popen) -> Iterator[None]:
+    """SIGTERM to this process goes to that one, which saves and ends; Ctrl-C reaches both by itself."""
+    previous = {
+        signal.SIGTERM: signal.signal(signal.SIGTERM, lambda number, _: process.send_signal(number)),
+        signal.SIGINT: signal.signal(signal.SIGINT, lambda *_: None),
+    }
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
