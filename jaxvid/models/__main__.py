@@ -18,7 +18,7 @@ from jaxvid.models.activations import activation_sites
 
 _MARKDOWN = flags.DEFINE_bool("markdown", False, "print a Markdown table")
 
-_SITES = flags.DEFINE_string("sites", None, "a model of the table, whose activation sites to list")
+_SITES = flags.DEFINE_string("sites", "", "a model of the table, whose activation sites to list")
 
 _HEADER = ("model", "input", "parameters (trainable)", "GFLOPs", "checked against")
 _RIGHT_ALIGNED = (False, False, True, True, False)
@@ -66,7 +66,7 @@ def _sites(label: str) -> dict[str, str]:
 def main(argv: Sequence[str]) -> None:
     """The command."""
     del argv
-    if _SITES.value is not None:
+    if _SITES.value:
         print("\n".join(f"{site}  {function}" for site, function in _sites(_SITES.value).items()))
         return
     rows = [row(entry) for entry in tqdm(list(zoo.entries()), "Tracing", unit="model", leave=False)]

@@ -95,7 +95,7 @@ def test_flops_of_the_video_resnets_are_torchvisions(entries, label, multiplicat
 )
 def test_the_command_prints_a_table(entries, monkeypatch, capsys, markdown, expected):
     monkeypatch.setattr(zoo, "entries", lambda: [entries["video_resnet mc3_18"]])
-    with flagsaver.as_parsed(markdown=markdown):
+    with flagsaver.as_parsed(markdown=markdown, sites=""):
         __main__.main([])
     lines = capsys.readouterr().out.splitlines()
     assert "parameters (trainable)" in lines[0]

@@ -1,0 +1,132 @@
+"""A checkpoint for use without the code of the model: StableHLO in one file, or TensorFlow's SavedModel.
+
+The file is a ZIP archive of two members: `model.stablehlo`, which `jax.export.deserialize` reads, from uint8 frames
+(batch, time, height, width, 3) of any batch size to float32 probabilities (batch, classes), preprocessing inside, for
+CPU and CUDA; and `model.json`, with the classes, the size of the frames, and how they are sampled from a video. A
+SavedModel is a directory with the same function as its default signature, and `model.json` beside it.
+"""
+
+import contextlib
+import json
+import os
+import tempfile
+import zipfile
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import export as jax_export
+from jaxtyping import Array
+
+from jaxvid import checkpoint
+from jaxvid.config import load_config
+from jaxvid.models import create_model
+from jaxvid.steps import eval_step
+from jaxvid.types import ConfigDict
+
+PROGRAM = "model.stablehlo"
+FACTS = "model.json"
+PLATFORMS = ("cpu", "cuda")
+FORMAT = 1
+KINDS = ("stablehlo", "savedmodel")
+
+
+def export(workdir: Path, output: Path, *, which: str = "best", kind: str = "stablehlo") -> dict[str, Any]:
+    """Writes the checkpoint called `which` of the run in `workdir` to `output`; returns its facts.
+
+    Args:
+      workdir: of the run.
+      output: a file, which is replaced, or for a SavedModel a directory, which must not be there.
+      which: "best", "last", or the number of a step.
+      kind: one of KINDS.
+
+    Raises:
+      ValueError: if the workdir, the checkpoint or the kind does not exist, or the directory does.
+    """
+    if kind not in KINDS:
+        raise ValueError(f"--format={kind!r}; allowed: {', '.join(KINDS)}")
+    if kind == "savedmodel" and output.exists():
+        raise ValueError(f"{output} exists; give another directory for the SavedModel")
+    config = load_config(workdir)
+    with contextlib.closing(checkpoint.open_checkpoints(workdir, config.eval.monitor)) as checkpoints:
+        step = checkpoint.resolve_step(checkpoints, which)
+        variables = checkpoint.restore_variables(checkpoints, step)
+    facts = {**_facts(config), "step": step}
+    probabilities = partial(
+        eval_step, variables, model=create_model(config.model), clip=config.clip, num_crops=config.eval.crops
+    )
+    shape = f"batch, {config.clip.num_frames}, {config.dataset.frame_size[0]}, {config.dataset.frame_size[1]}, 3"
+    output.parent.mkdir(parents=True, exist_ok=True)
+    if kind == "savedmodel":
+        _save_as_tensorflow(probabilities, shape, facts, output)
+    else:
+        program = exported_program(probabilities, shape)
+        _write(output, {PROGRAM: bytes(program.serialize()), FACTS: _json(facts)})
+    return facts
+
+
+def exported_program(probabilities: Callable[[Array], Array], shape: str) -> jax_export.Exported:
+    """The program from uint8 frames of `shape`, whose batch has a name, to probabilities, its weights inside."""
+    frames = jax.ShapeDtypeStruct(jax_export.symbolic_shape(shape), jnp.uint8)
+    return jax_export.export(jax.jit(probabilities), platforms=PLATFORMS)(frames)
+
+
+def _save_as_tensorflow(
+    probabilities: Callable[[Array], Array], shape: str, facts: dict[str, Any], output: Path
+) -> None:
+    try:
+        import tensorflow as tf
+    except ImportError as error:
+        raise ValueError('a SavedModel is written with TensorFlow: pip install -e ".[build]"') from error
+    from jax.experimental import jax2tf
+
+    converted = jax2tf.convert(
+        probabilities, polymorphic_shapes=[f"({shape})"], native_serialization_platforms=PLATFORMS
+    )
+    signature = tf.TensorSpec([None, *facts["input"]["shape"][1:]], tf.uint8, "frames")
+    module: Any = tf.Module()
+    module.probabilities = tf.function(converted, input_signature=[signature], autograph=False)
+    with tempfile.TemporaryDirectory(prefix=f".{output.name}-", dir=output.parent) as scratch:
+        unfinished = Path(scratch) / "model"
+        tf.saved_model.save(module, str(unfinished), signatures=module.probabilities)
+        (unfinished / FACTS).write_bytes(_json(facts))
+        unfinished.rename(output)
+
+
+def _facts(config: ConfigDict) -> dict[str, Any]:
+    """What somebody needs to know who has only the file."""
+    clip = config.clip
+    return {
+        "format": FORMAT,
+        "class_names": list(config.dataset.class_names),
+        "input": {
+            "type": "uint8 RGB",
+            "shape": ["batch", clip.num_frames, *config.dataset.frame_size, 3],
+            "sampling": clip.sampling,
+            "frame_interval": clip.frame_interval,
+            "fps": clip.fps if clip.sampling == "fps" else config.dataset.fps,
+            "clip_seconds": config.dataset.clip_seconds,
+        },
+        "output": {"type": "float32 probabilities", "shape": ["batch", len(config.dataset.class_names)]},
+        "model": {key: value for key, value in config.model.items() if key != "pretrained"},
+        "trained_on": config.dataset.name,
+    }
+
+
+def _json(facts: dict[str, Any]) -> bytes:
+    return json.dumps(facts, indent=2).encode()
+
+
+def _write(output: Path, members: dict[str, bytes]) -> None:
+    unfinished = output.with_name(f".{output.name}.tmp")
+    try:
+        # Weights hardly compress; the program does, but is small.
+        with zipfile.ZipFile(unfinished, "w") as archive:
+            for name, content in members.items():
+                archive.writestr(name, content)
+        os.replace(unfinished, output)
+    finally:
+        unfinished.unlink(missing_ok=True)
