@@ -1,0 +1,189 @@
+"""Videos in; timelines, events, pictures and annotated videos out."""
+
+import dataclasses
+import os
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from tqdm import tqdm
+
+from jaxvid.data.streams import open_video
+from jaxvid.data.videos import InvalidVideoError, find_videos
+from jaxvid.events import (
+    Event,
+    Thresholds,
+    Timeline,
+    event_classes,
+    find_events,
+    write_events,
+    write_timeline,
+)
+from jaxvid.predictor import Predictor
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """How videos are predicted.
+
+    Attributes:
+      thresholds: of events.
+      classes: that are events; the positive one of two, or all of more, where none is given.
+      window_seconds: another length of the windows.
+      stride_seconds: between windows.
+      annotate: whether to write annotated videos.
+    """
+
+    thresholds: Thresholds = dataclasses.field(default_factory=Thresholds)
+    classes: tuple[str, ...] = ()
+    window_seconds: float | None = None
+    stride_seconds: float | None = None
+    annotate: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What became of one video.
+
+    Attributes:
+      path: of the video.
+      output: directory of what was written.
+      timeline: None where the video could not be read.
+      events: in it.
+      reason: why it could not be read; "" where it could.
+      speed: seconds of video to a second of work.
+    """
+
+    path: Path
+    output: Path
+    timeline: Timeline | None
+    events: list[Event]
+    reason: str = ""
+    speed: float = 0.0
+
+
+def named_videos(arguments: Sequence[Path]) -> dict[Path, Path]:
+    """Every video named, or under a folder named, with the path, relative to the output, of what is written of it.
+
+    Raises:
+      ValueError: if a file or folder does not exist, a folder holds no video, or there is none at all.
+    """
+    found: dict[Path, Path] = {}
+    for argument in arguments:
+        if argument.is_dir():
+            videos = find_videos(argument)
+            if not videos:
+                raise ValueError(f"{argument} holds no video")
+            found = {video: argument.resolve().name / video.relative_to(argument) for video in videos} | found
+        elif argument.is_file():
+            found.setdefault(argument, Path(argument.name))
+        else:
+            raise ValueError(f"{argument} does not exist")
+    if not found:
+        raise ValueError("name the videos, or folders of them, to predict")
+    return _without_collisions(found)
+
+
+def _without_collisions(found: dict[Path, Path]) -> dict[Path, Path]:
+    """Videos of one name in different folders get a number."""
+    taken: set[Path] = set()
+    outputs = {}
+    for video, wanted in found.items():
+        output, number = wanted, 1
+        while output in taken:
+            number += 1
+            output = wanted.with_name(f"{wanted.name}-{number}")
+        taken.add(output)
+        outputs[video] = output
+    return outputs
+
+
+def predict_videos(predictor: Predictor, videos: dict[Path, Path], output: Path, options: Options) -> list[Outcome]:
+    """Predicts every video and writes what was found; a video that cannot be read does not stop the others.
+
+    Raises:
+      ValueError: if an option does not fit the network.
+    """
+    classes = event_classes(predictor.class_names, options.classes)
+    predictor.plan(window_seconds=options.window_seconds, stride_seconds=options.stride_seconds)
+    return [_predict_one(predictor, video, output / relative, classes, options) for video, relative in videos.items()]
+
+
+def _predict_one(predictor: Predictor, video: Path, output: Path, classes: Sequence[str], options: Options) -> Outcome:
+    began = time.perf_counter()
+    try:
+        with tqdm(total=1.0, desc=_shortened(video.name), unit="s", bar_format=_BAR) as bar:
+            timeline = predictor.predict_video(
+                video,
+                window_seconds=options.window_seconds,
+                stride_seconds=options.stride_seconds,
+                progress=_shown_in(bar, began),
+            )
+        speed = float(timeline.ends[-1]) / (time.perf_counter() - began)
+        events = find_events(timeline, classes, options.thresholds)
+        _write(video, output, timeline, events, options)
+    except InvalidVideoError as error:
+        return Outcome(video, output, None, [], error.reason)
+    return Outcome(video, output, timeline, events, speed=speed)
+
+
+# The speed, as a multiple of real time, is in the postfix.
+_BAR = "{desc}: {percentage:3.0f}%|{bar}| {n:.0f}/{total:.0f} s {postfix}"
+
+
+def _shown_in(bar: tqdm, began: float) -> Callable[[float, float | None], None]:
+    def progress(seconds: float, total: float | None) -> None:
+        bar.total = max(total or 0.0, seconds)
+        bar.set_postfix_str(f"{seconds / (time.perf_counter() - began):.1f} x real time", refresh=False)
+        bar.update(seconds - bar.n)
+
+    return progress
+
+
+def _write(video: Path, output: Path, timeline: Timeline, events: list[Event], options: Options) -> None:
+    # Not at the top: matplotlib takes a second to import, which a folder of broken files need not wait for.
+    from jaxvid.report.timeline import timeline_picture
+
+    output.mkdir(parents=True, exist_ok=True)
+    write_timeline(timeline, output / "timeline.csv")
+    write_events(events, output / "events.json")
+    picture = timeline_picture(timeline, events, options.thresholds, video.name)
+    unfinished = output / ".timeline.png.tmp"
+    unfinished.write_bytes(picture)
+    os.replace(unfinished, output / "timeline.png")
+    if options.annotate:
+        from jaxvid.annotation import annotate
+
+        with open_video(video) as container:
+            annotate(container, video, timeline, output / "annotated.mp4")
+
+
+def summary(outcomes: Sequence[Outcome]) -> str:
+    """A table for the terminal: a line for each video with its length, mean probability, events and speed."""
+    rows = [("video", "seconds", "mean", "events", "highest", "speed", "written to")]
+    for outcome in outcomes:
+        if outcome.timeline is None:
+            rows.append((str(outcome.path), "-", "-", "-", "-", "-", f"NOT READ: {outcome.reason}"))
+            continue
+        timeline = outcome.timeline
+        best = int(timeline.mean().argmax())
+        highest = max(outcome.events, key=lambda event: event.probability, default=None)
+        rows.append(
+            (
+                str(outcome.path),
+                f"{timeline.ends[-1]:.1f}",
+                f"{timeline.class_names[best]} {100 * timeline.mean()[best]:.0f} %",
+                str(len(outcome.events)),
+                "-" if highest is None else f"{100 * highest.probability:.0f} % at {highest.peak:.1f} s",
+                f"{outcome.speed:.1f} x",
+                str(outcome.output),
+            )
+        )
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
+    # A name whose bytes are no UTF-8 would stop the print.
+    return "\n".join(lines).encode(errors="replace").decode()
+
+
+def _shortened(name: str) -> str:
+    return (name if len(name) <= 30 else f"{name[:14]}…{name[-15:]}").encode(errors="replace").decode()

@@ -1,0 +1,208 @@
+"""A trained network as something to ask: about pictures in memory, video files and streams."""
+
+import contextlib
+import dataclasses
+from collections.abc import Callable, Generator, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, PyTree, UInt8
+
+from jaxvid import checkpoint, parallel
+from jaxvid.config import load_config
+from jaxvid.data.streams import (
+    TimedFrame,
+    Window,
+    WindowPlan,
+    ahead,
+    decode_stream,
+    open_video,
+    plan_windows,
+    video_seconds,
+    windows,
+)
+from jaxvid.events import Timeline
+from jaxvid.models import create_model
+from jaxvid.steps import eval_step
+from jaxvid.types import ConfigDict
+
+# Windows that go through the network together.
+_BATCH_SIZE = 4
+
+
+def load(workdir: Path | str, which: str = "best", *, batch_size: int = _BATCH_SIZE) -> "Predictor":
+    """The network of a training run.
+
+    Args:
+      workdir: of the run.
+      which: "best", "last", or the number of a step.
+      batch_size: windows that go through the network together.
+
+    Raises:
+      ValueError: if the workdir is of no run, of another version, or has no such checkpoint.
+    """
+    workdir = Path(workdir)
+    config = load_config(workdir)
+    with contextlib.closing(checkpoint.open_checkpoints(workdir, config.eval.monitor)) as checkpoints:
+        variables = checkpoint.restore_variables(checkpoints, checkpoint.resolve_step(checkpoints, which))
+    return Predictor(config, variables, parallel.local_multiple(batch_size), _compile(config))
+
+
+def _compile(config: ConfigDict) -> Callable[..., Any]:
+    model = create_model(config.model)
+
+    def step(variables, frames):
+        return eval_step(variables, frames, model=model, clip=config.clip, num_crops=config.eval.crops)
+
+    return parallel.over_local_devices(step)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Predictor:
+    """A trained network with its classes.
+
+    Attributes:
+      config: of the training run.
+      variables: of the network.
+      batch_size: windows that go through the network together.
+      probabilities: `(variables, frames)` -> class probabilities, compiled at the first call.
+    """
+
+    config: ConfigDict
+    variables: PyTree
+    batch_size: int
+    probabilities: Callable[..., Any]
+
+    @property
+    def class_names(self) -> list[str]:
+        """The classes, in the order of the probabilities; of two, the second is the positive one."""
+        return list(self.config.dataset.class_names)
+
+    @property
+    def frame_size(self) -> tuple[int, int]:
+        """Height and width of the frames that `classify` takes."""
+        height, width = self.config.dataset.frame_size
+        return height, width
+
+    def classify(self, clips: UInt8[np.ndarray, "batch time height width 3"]) -> Float[np.ndarray, "batch classes"]:
+        """Class probabilities of clips that have the network's number of frames and `frame_size` already.
+
+        Raises:
+          ValueError: if they have another shape.
+        """
+        expected = (self.config.clip.num_frames, *self.frame_size, 3)
+        if clips.shape[1:] != expected:
+            raise ValueError(
+                f"clips have the shape {clips.shape}; expected is (batch, {', '.join(map(str, expected))})"
+            )
+        outputs = [self._classify_batch(clips[i : i + self.batch_size]) for i in range(0, len(clips), self.batch_size)]
+        return np.concatenate([np.zeros((0, len(self.class_names)), np.float32), *outputs])
+
+    def _classify_batch(self, clips: np.ndarray) -> np.ndarray:
+        # One size, so that there is one program.
+        padded = np.zeros((self.batch_size, *clips.shape[1:]), np.uint8)
+        padded[: len(clips)] = clips
+        outputs = np.asarray(self.probabilities(self.variables, parallel.split_over_devices(padded)))
+        return outputs.reshape(self.batch_size, -1)[: len(clips)]
+
+    def plan(self, *, window_seconds: float | None = None, stride_seconds: float | None = None) -> WindowPlan:
+        """The windows of this network (`plan_windows`)."""
+        return plan_windows(self.config, window_seconds, stride_seconds)
+
+    def follow(
+        self,
+        frames: Iterable[TimedFrame],
+        plan: WindowPlan,
+        *,
+        batch_size: int | None = None,
+        more_waiting: Callable[[], bool] | None = None,
+    ) -> Generator[tuple[Window, Float[np.ndarray, "classes"]], None, None]:
+        """Every window of a stream of frames of `frame_size`, with its probabilities, as they become known.
+
+        With a `batch_size` of 1 each at once; `more_waiting` as in `windows`.
+        """
+        size = batch_size or self.batch_size
+        batch: list[Window] = []
+        for window in windows(frames, plan, more_waiting=more_waiting):
+            batch.append(window)
+            if len(batch) == size:
+                yield from self._classified(batch)
+                batch = []
+        yield from self._classified(batch)
+
+    def _classified(self, batch: list[Window]) -> Iterable[tuple[Window, np.ndarray]]:
+        if not batch:
+            return []
+        return zip(batch, self.classify(np.stack([window.frames for window in batch])), strict=True)
+
+    def predict_frames(
+        self,
+        frames: UInt8[np.ndarray, "time height width 3"],
+        fps: float,
+        *,
+        window_seconds: float | None = None,
+        stride_seconds: float | None = None,
+    ) -> Timeline:
+        """What the network says along a video in memory, RGB frames of any size.
+
+        Raises:
+          ValueError: if there are no frames, or a number is not positive.
+        """
+        if not len(frames) or fps <= 0:
+            raise ValueError(f"{len(frames)} frames at {fps:g} a second; allowed: at least one, and above 0")
+        plan = self.plan(window_seconds=window_seconds, stride_seconds=stride_seconds)
+        timed = (TimedFrame(i / fps, _resize(frame, self.frame_size)) for i, frame in enumerate(frames))
+        return self._timeline(self.follow(timed, plan))
+
+    def predict_video(
+        self,
+        path: Path | str,
+        *,
+        window_seconds: float | None = None,
+        stride_seconds: float | None = None,
+        progress: Callable[[float, float | None], None] = lambda seconds, total: None,
+    ) -> Timeline:
+        """What the network says along a video file of any length; decoding goes on while the network works.
+
+        Args:
+          path: of the file.
+          window_seconds: another length of the windows (`plan_windows`).
+          stride_seconds: between windows.
+          progress: told how far into the video the windows are, and how long it is, where known, in seconds.
+
+        Raises:
+          InvalidVideoError: if the file is no video, has no frames, or breaks off.
+          ValueError: if a number is not positive.
+        """
+        plan = self.plan(window_seconds=window_seconds, stride_seconds=stride_seconds)
+        with open_video(path) as container:
+            total = video_seconds(container)
+            with contextlib.closing(ahead(decode_stream(container, Path(path), self.frame_size))) as frames:
+                return self._timeline(_told(self.follow(frames, plan), total, progress))
+
+    def _timeline(self, followed: Iterable[tuple[Window, np.ndarray]]) -> Timeline:
+        rows = [(window.start, window.end, probabilities) for window, probabilities in followed]
+        starts, ends, outputs = zip(*rows, strict=True)
+        return Timeline(np.asarray(starts), np.asarray(ends), np.stack(outputs), self.class_names)
+
+
+def _told(
+    followed: Iterable[tuple[Window, np.ndarray]],
+    total: float | None,
+    progress: Callable[[float, float | None], None],
+) -> Generator[tuple[Window, np.ndarray], None, None]:
+    for window, probabilities in followed:
+        progress(window.end, total)
+        yield window, probabilities
+
+
+def _resize(
+    frame: UInt8[np.ndarray, "height width 3"], size: tuple[int, int]
+) -> UInt8[np.ndarray, "new_height new_width 3"]:
+    # Not at the top: a video file needs no OpenCV.
+    import cv2
+
+    if frame.shape[:2] == size:
+        return frame
+    return np.asarray(cv2.resize(frame, size[::-1], interpolation=cv2.INTER_AREA), np.uint8)

@@ -1,0 +1,43 @@
+"""The picture of a video's timeline."""
+
+from collections.abc import Sequence
+
+from jaxvid.events import Event, Thresholds, Timeline
+from jaxvid.report.figures import LIGHT, add_legend, drawable, new_axes, new_figure, png
+
+_MAX_TITLE = 80
+_MAX_LABEL = 24
+_MAX_EVENTS_NAMED = 12
+
+
+def timeline_picture(timeline: Timeline, events: Sequence[Event], thresholds: Thresholds, title: str) -> bytes:
+    """A PNG file: the probability of the classes of events over time, the events shaded, the thresholds as lines."""
+    figure = new_figure((10.0, 3.4), LIGHT)
+    axes = new_axes(figure, LIGHT, "")
+    axes.set_title(drawable(title, _MAX_TITLE), loc="left", color=LIGHT.ink, fontsize=10, parse_math=False)
+    # Of two classes one curve says it all.
+    names = timeline.class_names[1:] if len(timeline.class_names) == 2 else timeline.class_names
+    colours = {name: LIGHT.series[i % len(LIGHT.series)] for i, name in enumerate(names)}
+    for name in names:
+        values = timeline.probabilities[:, timeline.class_names.index(name)]
+        axes.stairs(
+            values, timeline.edges, color=colours[name], linewidth=1.8, baseline=None, label=drawable(name, _MAX_LABEL)
+        )
+    for event in events:
+        end = timeline.ends[-1] if event.offset is None else event.offset
+        axes.axvspan(event.onset, end, color=colours.get(event.class_name, LIGHT.muted), alpha=0.15, linewidth=0)
+    for event in events[:_MAX_EVENTS_NAMED]:
+        axes.annotate(
+            f"{event.onset:.1f} s",
+            (event.onset, 1.0),
+            fontsize=7.5,
+            color=LIGHT.muted,
+            xytext=(1, 2),
+            textcoords="offset points",
+        )
+    for value, style in ((thresholds.on, "--"), (thresholds.off, ":")):
+        axes.axhline(value, color=LIGHT.muted, linestyle=style, linewidth=1)
+    axes.set(xlim=(timeline.starts[0], timeline.ends[-1]), ylim=(0, 1.08), xlabel="seconds", ylabel="probability")
+    axes.grid(color=LIGHT.grid, linewidth=0.8)
+    add_legend(axes, LIGHT, loc="lower right", bbox_to_anchor=(1, 1), ncols=4, frameon=False)
+    return png(figure)
