@@ -112,6 +112,8 @@ def read_camera(address: str, size: tuple[int, int], began: float) -> Generator[
 
 
 def _open(address: str) -> Any:
+    # Its errors alone: what OpenCV warns of when there is no camera, we say ourselves.
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
     return cv2.VideoCapture(int(address)) if address.isdigit() else cv2.VideoCapture(address, cv2.CAP_FFMPEG)
 
 
@@ -144,16 +146,16 @@ def follow_camera(predictor: Predictor, address: str, options: Options) -> None:
     began = time.monotonic()
     frames = Newest(read_camera(address, predictor.frame_size, began))
     latencies: list[float] = []
-    end = 0.0
+    end = seen = 0.0
     with contextlib.closing(frames), contextlib.suppress(KeyboardInterrupt):
         for window, probabilities in predictor.follow(frames, plan, batch_size=1, more_waiting=frames.has_waiting):
             latencies.append(time.monotonic() - began - float(plan.offsets[-1]) - window.start)
-            begin, end = end, (window.start + window.end + plan.stride) / 2
+            begin, end, seen = end, (window.start + window.end + plan.stride) / 2, window.end
             for name, tracker in trackers.items():
                 probability = float(probabilities[predictor.class_names.index(name)])
                 _print(tracker.update(begin, end, probability), latencies[-1])
     for tracker in trackers.values():
-        _print(tracker.finish(end), latencies[-1] if latencies else 0.0)
+        _print(tracker.finish(seen), latencies[-1] if latencies else 0.0)
     if latencies:
         logging.info(
             "%d windows, from their last frame to the answer: median %.0f ms, longest %.0f ms; %d of %d frames dropped",

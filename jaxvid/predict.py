@@ -1,6 +1,6 @@
 """Finds events in videos of any length: a timeline, events and a picture for each; or follows a camera.
 
-python -m jaxvid.predict --workdir=DIR VIDEO_OR_FOLDER... [--output=DIR] [--annotate]
+python -m jaxvid.predict --workdir=DIR VIDEO_OR_FOLDER... [--output=DIR] [--annotate] [--explain]
 python -m jaxvid.predict --workdir=DIR --camera=0|ADDRESS
 """
 
@@ -15,6 +15,7 @@ _WORKDIR = flags.DEFINE_string("workdir", None, "directory of the training run",
 _CHECKPOINT = flags.DEFINE_string("checkpoint", "best", "best, last, or the number of a step")
 _OUTPUT = flags.DEFINE_string("output", None, "directory to write to; by default predictions/ in the workdir")
 _ANNOTATE = flags.DEFINE_bool("annotate", False, "write videos with the probabilities drawn in, too")
+_EXPLAIN = flags.DEFINE_bool("explain", False, "draw what the network looks at in the highest window, too (Grad-CAM)")
 _ON = flags.DEFINE_float("on_threshold", 0.6, "an event begins where the probability reaches this")
 _OFF = flags.DEFINE_float("off_threshold", 0.4, "and ends where it falls below this")
 _MIN_SECONDS = flags.DEFINE_float("min_seconds", 0.0, "what is shorter is no event")
@@ -36,7 +37,7 @@ def main(argv: Sequence[str]) -> int:
     from jaxvid.prediction import Options, named_videos, predict_videos, summary
     from jaxvid.predictor import load
 
-    options = Options(thresholds, tuple(_CLASSES.value), _WINDOW.value, _STRIDE.value, _ANNOTATE.value)
+    options = Options(thresholds, tuple(_CLASSES.value), _WINDOW.value, _STRIDE.value, _ANNOTATE.value, _EXPLAIN.value)
     workdir = Path(_WORKDIR.value)
     if _CAMERA.value is not None:
         from jaxvid.live import follow_camera

@@ -3,12 +3,13 @@
 import dataclasses
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 from tqdm import tqdm
 
-from jaxvid.data.streams import open_video
+from jaxvid.data.streams import Window, open_video
 from jaxvid.data.videos import InvalidVideoError, find_videos
 from jaxvid.events import (
     Event,
@@ -19,7 +20,7 @@ from jaxvid.events import (
     write_events,
     write_timeline,
 )
-from jaxvid.predictor import Predictor
+from jaxvid.predictor import Predictor, Watcher
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,6 +33,7 @@ class Options:
       window_seconds: another length of the windows.
       stride_seconds: between windows.
       annotate: whether to write annotated videos.
+      explain: whether to draw what the network looks at in the window of the highest probability of an event's class.
     """
 
     thresholds: Thresholds = dataclasses.field(default_factory=Thresholds)
@@ -39,6 +41,7 @@ class Options:
     window_seconds: float | None = None
     stride_seconds: float | None = None
     annotate: bool = False
+    explain: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,17 +114,20 @@ def predict_videos(predictor: Predictor, videos: dict[Path, Path], output: Path,
 
 def _predict_one(predictor: Predictor, video: Path, output: Path, classes: Sequence[str], options: Options) -> Outcome:
     began = time.perf_counter()
+    highest = Highest([predictor.class_names.index(name) for name in classes])
     try:
         with tqdm(total=1.0, desc=_shortened(video.name), unit="s", bar_format=_BAR) as bar:
             timeline = predictor.predict_video(
                 video,
                 window_seconds=options.window_seconds,
                 stride_seconds=options.stride_seconds,
-                progress=_shown_in(bar, began),
+                watch=_watcher(bar, began, highest if options.explain else None),
             )
         speed = float(timeline.ends[-1]) / (time.perf_counter() - began)
         events = find_events(timeline, classes, options.thresholds)
         _write(video, output, timeline, events, options)
+        if options.explain:
+            _write_explanation(predictor, highest, output)
     except InvalidVideoError as error:
         return Outcome(video, output, None, [], error.reason)
     return Outcome(video, output, timeline, events, speed=speed)
@@ -131,13 +137,62 @@ def _predict_one(predictor: Predictor, video: Path, output: Path, classes: Seque
 _BAR = "{desc}: {percentage:3.0f}%|{bar}| {n:.0f}/{total:.0f} s {postfix}"
 
 
-def _shown_in(bar: tqdm, began: float) -> Callable[[float, float | None], None]:
-    def progress(seconds: float, total: float | None) -> None:
-        bar.total = max(total or 0.0, seconds)
-        bar.set_postfix_str(f"{seconds / (time.perf_counter() - began):.1f} x real time", refresh=False)
-        bar.update(seconds - bar.n)
+class Highest:
+    """Keeps the window of the highest probability of some classes.
 
-    return progress
+    Attributes:
+      window: so far; None before the first.
+      label: the class.
+      probability: of that class in it.
+    """
+
+    def __init__(self, labels: Sequence[int]):
+        """Nothing has been seen yet."""
+        self._labels = list(labels)
+        self.window: Window | None = None
+        self.label, self.probability = self._labels[0], -1.0
+
+    def see(self, window: Window, probabilities: np.ndarray) -> None:
+        """Keeps the window if it is the highest so far."""
+        label = max(self._labels, key=lambda label: probabilities[label])
+        if probabilities[label] > self.probability:
+            self.window, self.label, self.probability = window, label, float(probabilities[label])
+
+
+def _watcher(bar: tqdm, began: float, highest: Highest | None) -> Watcher:
+    """Shows the speed as a multiple of real time, and passes windows on to `highest`."""
+
+    def watch(window: Window, probabilities: np.ndarray, total: float | None) -> None:
+        bar.total = max(total or 0.0, window.end)
+        bar.set_postfix_str(f"{window.end / (time.perf_counter() - began):.1f} x real time", refresh=False)
+        bar.update(window.end - bar.n)
+        if highest is not None:
+            highest.see(window, probabilities)
+
+    return watch
+
+
+def _write_explanation(predictor: Predictor, highest: Highest, output: Path) -> None:
+    # Not at the top: it needs the code of all models.
+    import cv2
+
+    from jaxvid.explanation import explain
+
+    assert highest.window is not None
+    strip = explain(predictor, highest.window.frames, highest.label)
+    name = predictor.class_names[highest.label]
+    title = f"{name} {100 * highest.probability:.0f} %, {highest.window.start:.1f} to {highest.window.end:.1f} s"
+    caption = np.full((28, strip.shape[1], 3), 255, np.uint8)
+    shown = title.encode("ascii", errors="replace").decode()
+    cv2.putText(caption, shown, (6, 20), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (30, 30, 30), 1, cv2.LINE_AA)
+    _, encoded = cv2.imencode(".png", cv2.cvtColor(np.vstack([caption, strip]), cv2.COLOR_RGB2BGR))
+    _replace(output / "explanation.png", encoded.tobytes())
+
+
+def _replace(path: Path, content: bytes) -> None:
+    unfinished = path.with_name(f".{path.name}.tmp")
+    unfinished.write_bytes(content)
+    os.replace(unfinished, path)
 
 
 def _write(video: Path, output: Path, timeline: Timeline, events: list[Event], options: Options) -> None:
@@ -148,9 +203,7 @@ def _write(video: Path, output: Path, timeline: Timeline, events: list[Event], o
     write_timeline(timeline, output / "timeline.csv")
     write_events(events, output / "events.json")
     picture = timeline_picture(timeline, events, options.thresholds, video.name)
-    unfinished = output / ".timeline.png.tmp"
-    unfinished.write_bytes(picture)
-    os.replace(unfinished, output / "timeline.png")
+    _replace(output / "timeline.png", picture)
     if options.annotate:
         from jaxvid.annotation import annotate
 

@@ -30,6 +30,8 @@ from jaxvid.types import ConfigDict
 # Windows that go through the network together.
 _BATCH_SIZE = 4
 
+Watcher = Callable[[Window, np.ndarray, float | None], None]
+
 
 def load(workdir: Path | str, which: str = "best", *, batch_size: int = _BATCH_SIZE) -> "Predictor":
     """The network of a training run.
@@ -161,7 +163,7 @@ class Predictor:
         *,
         window_seconds: float | None = None,
         stride_seconds: float | None = None,
-        progress: Callable[[float, float | None], None] = lambda seconds, total: None,
+        watch: Watcher = lambda window, probabilities, total: None,
     ) -> Timeline:
         """What the network says along a video file of any length; decoding goes on while the network works.
 
@@ -169,7 +171,7 @@ class Predictor:
           path: of the file.
           window_seconds: another length of the windows (`plan_windows`).
           stride_seconds: between windows.
-          progress: told how far into the video the windows are, and how long it is, where known, in seconds.
+          watch: shown every window with its probabilities, and told how long the video is in seconds, where known.
 
         Raises:
           InvalidVideoError: if the file is no video, has no frames, or breaks off.
@@ -179,7 +181,7 @@ class Predictor:
         with open_video(path) as container:
             total = video_seconds(container)
             with contextlib.closing(ahead(decode_stream(container, Path(path), self.frame_size))) as frames:
-                return self._timeline(_told(self.follow(frames, plan), total, progress))
+                return self._timeline(_shown(self.follow(frames, plan), total, watch))
 
     def _timeline(self, followed: Iterable[tuple[Window, np.ndarray]]) -> Timeline:
         rows = [(window.start, window.end, probabilities) for window, probabilities in followed]
@@ -187,13 +189,11 @@ class Predictor:
         return Timeline(np.asarray(starts), np.asarray(ends), np.stack(outputs), self.class_names)
 
 
-def _told(
-    followed: Iterable[tuple[Window, np.ndarray]],
-    total: float | None,
-    progress: Callable[[float, float | None], None],
+def _shown(
+    followed: Iterable[tuple[Window, np.ndarray]], total: float | None, watch: Watcher
 ) -> Generator[tuple[Window, np.ndarray], None, None]:
     for window, probabilities in followed:
-        progress(window.end, total)
+        watch(window, probabilities, total)
         yield window, probabilities
 
 

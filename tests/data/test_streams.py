@@ -106,7 +106,7 @@ def test_a_live_stream_skips_windows_that_were_overtaken():
     frames = numbered([0, 1, 2, 3, 4])
     found = list(windows(frames, plan(stride=1.0), more_waiting=lambda: next(waiting)))
     # When the frame of 4 s is seen, the window from 3 s is the newest one whose frames have all come.
-    assert [window.start for window in found][0] == 3.0
+    assert found[0].start == 3.0
 
 
 def test_what_is_made_ahead_is_bounded_and_ends_when_closed():
