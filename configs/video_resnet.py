@@ -11,10 +11,12 @@ The weights of 18 layers are torchvision's, downloaded once; --config.model.pret
 --config.model.pretrained= trains from scratch, as 10 and 34 layers do, which torchvision does not have.
 
 The paper's best accuracy on the validation split of rwf2000, with ReLU: 84.25 % of 4 frames, 85.5 of 8, 87.75 of 12
-(Table 2); ours: not measured yet, nor the time. Like the paper, no frame is skipped within a window; here the windows
-of evaluation are half a window apart, and a video's prediction is that of all its windows. The paper gives neither
-optimizer, learning rate, batch size nor augmentation. It chooses the epoch on the clips it reports; here held-out
-sources of the training split do.
+(Table 2); ours: not measurable, as the data set is no longer distributed. Ours on surveillance_fight from nothing, 8
+frames of 64x64, 3 epochs: 49.0 % [18.4, 77.8] (49 clips; 5 minutes on two CPU cores, 2026-11-21).
+
+Like the paper, no frame is skipped within a window; here the windows of evaluation are half a window apart, and a
+video's prediction is that of all its windows. The paper gives neither optimizer, learning rate, batch size nor
+augmentation. It chooses the epoch on the clips it reports; here held-out sources of the training split do.
 """
 
 import ml_collections

@@ -74,7 +74,10 @@ def networks():
     return run
 
 
-@pytest.mark.parametrize("name", FAMILY)
+# Single sites are compared for all of the family above.
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name in ("relu", "celu") else pytest.mark.slow) for name in FAMILY]
+)
 def test_an_adaptive_network_is_the_fixed_one_in_outputs_and_gradients(networks, name):
     fixed, adaptive = networks(name, adaptive=False), networks(name, adaptive=True)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), fixed, adaptive)
