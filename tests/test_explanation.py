@@ -40,14 +40,15 @@ def test_grad_cam_by_hand():
     np.testing.assert_allclose(grad_cam(Weighted(), {}, jnp.asarray(clips), 1), green, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "shape"),
     [
         (CNNLSTM(2, "C4R1D2"), (4, 32, 32, 3)),
-        pytest.param(LRCN(2), (4, 64, 64, 3), marks=pytest.mark.slow),
-        pytest.param(ConvLSTM(2), (2, 48, 48, 3), marks=pytest.mark.slow),
-        pytest.param(VideoResNet(2, "r2plus1d_10"), (4, 32, 32, 3), marks=pytest.mark.slow),
-        pytest.param(BackboneLSTM(2, "mobilenet"), (2, 64, 64, 3), marks=pytest.mark.slow),
+        (LRCN(2), (4, 64, 64, 3)),
+        (ConvLSTM(2), (2, 48, 48, 3)),
+        (VideoResNet(2, "r2plus1d_10"), (4, 32, 32, 3)),
+        (BackboneLSTM(2, "mobilenet"), (2, 64, 64, 3)),
     ],
 )
 def test_every_architecture_has_a_stage_to_look_at(model, shape):

@@ -33,6 +33,7 @@ def frozen_config(config):
     return config
 
 
+@pytest.mark.slow
 def test_training_on_cached_features_is_training_on_frames(frozen_config, tmp_path, monkeypatch):
     train_lib.train(frozen_config, tmp_path / "cached")
     assert {path.name for path in (tmp_path / "cached" / "features").iterdir()} == {"train.npy", "val.npy"}

@@ -76,7 +76,7 @@ def networks():
 
 # Single sites are compared for all of the family above.
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=() if name in ("relu", "celu") else pytest.mark.slow) for name in FAMILY]
+    "name", [pytest.param(name, marks=() if name == "relu" else pytest.mark.slow) for name in FAMILY]
 )
 def test_an_adaptive_network_is_the_fixed_one_in_outputs_and_gradients(networks, name):
     fixed, adaptive = networks(name, adaptive=False), networks(name, adaptive=True)

@@ -76,7 +76,7 @@ def test_cached_features_give_the_logits_of_the_clips():
     )
 
 
-@pytest.mark.parametrize("frozen", [True, False])
+@pytest.mark.parametrize("frozen", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_a_frozen_backbone_has_no_gradient_and_keeps_its_statistics(frozen):
     model = small(freeze_backbone=frozen)
     variables = random_variables(model, clips())
