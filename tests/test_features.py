@@ -46,6 +46,7 @@ def test_training_on_cached_features_is_training_on_frames(frozen_config, tmp_pa
     assert evaluate(tmp_path / "cached")["num_clips"] == 8
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 def test_foreign_weights_are_where_training_begins_and_a_resumed_run_does_without_them(
     frozen_config, tmp_path, monkeypatch
