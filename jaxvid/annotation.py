@@ -11,8 +11,10 @@ import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from jaxvid.data.streams import begin_of
 from jaxvid.data.videos import InvalidVideoError
 from jaxvid.events import Timeline
+from jaxvid.files import replacing
 
 # What an MP4 file holds as it is; other sound is encoded anew.
 _KEPT_SOUND = ("aac", "mp3", "ac3")
@@ -27,15 +29,11 @@ def annotate(container: Any, path: Path, timeline: Timeline, output: Path) -> No
     Raises:
       InvalidVideoError: if the video cannot be decoded.
     """
-    unfinished = output.with_name(f".{output.name}.tmp.mp4")
     try:
-        with av.open(str(unfinished), "w") as written:
+        with replacing(output) as unfinished, av.open(str(unfinished), "w") as written:
             _write(container, timeline, written)
-        unfinished.replace(output)
     except av.error.FFmpegError as error:
         raise InvalidVideoError(path, f"it cannot be annotated: {error.strerror}") from error
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def _write(container: Any, timeline: Timeline, written: Any) -> None:
@@ -50,7 +48,7 @@ def _write(container: Any, timeline: Timeline, written: Any) -> None:
     audio = None
     if sound is not None:
         audio = written.add_stream_from_template(sound) if kept else written.add_stream("aac", rate=sound.rate)
-    first = None
+    first, number = 0.0, 0
     for packet in container.demux([stream for stream in (picture, sound) if stream is not None]):
         if packet.stream is sound and kept:
             if packet.dts is not None:
@@ -61,8 +59,9 @@ def _write(container: Any, timeline: Timeline, written: Any) -> None:
             if audio is not None and packet.stream is sound:
                 written.mux(audio.encode(frame))
                 continue
-            first = frame.time if first is None else first
-            drawn = draw(frame.to_ndarray(format="rgb24")[:height, :width], timeline, frame.time - first)
+            seconds = begin_of(frame, number, picture)
+            first, number = first if number else seconds, number + 1
+            drawn = draw(frame.to_ndarray(format="rgb24")[:height, :width], timeline, seconds - first)
             new = av.VideoFrame.from_ndarray(drawn, "rgb24")
             new.pts, new.time_base = frame.pts, frame.time_base
             written.mux(video.encode(new))

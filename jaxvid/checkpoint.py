@@ -4,6 +4,7 @@ A checkpoint holds the training state, the position of the data iterator and the
 the monitored metric and the last are kept.
 """
 
+import contextlib
 import os
 from pathlib import Path
 from typing import Any
@@ -112,6 +113,17 @@ def restore_variables(checkpoints: ocp.CheckpointManager, step: int) -> dict[str
     items = ocp.args.Composite(state=_restore_as(wanted, partial_restore=True))
     restored = checkpoints.restore(step, args=items)["state"]
     return {"params": restored["params"], **restored["model_state"]}
+
+
+def load_variables(workdir: Path, monitor: str, which: str) -> tuple[int, dict[str, PyTree]]:
+    """The step of the checkpoint called `which` of the run in `workdir`, and its variables, for `model.apply`.
+
+    Raises:
+      ValueError: if there is no such checkpoint, naming those that are there.
+    """
+    with contextlib.closing(open_checkpoints(workdir, monitor)) as checkpoints:
+        step = resolve_step(checkpoints, which)
+        return step, restore_variables(checkpoints, step)
 
 
 def _restore_as(like: PyTree, **options: Any) -> ocp.args.PyTreeRestore:

@@ -3,7 +3,6 @@
 import dataclasses
 import itertools
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,10 +10,11 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from jaxvid.config import load_config
+from jaxvid.config import dotted, load_config
+from jaxvid.files import replacing
 from jaxvid.metrics import format_percent
 from jaxvid.predictions import Predictions, read_csv
-from jaxvid.types import ConfigDict
+from jaxvid.tables import in_markdown
 
 FIGURES = ("accuracy", "precision", "recall", "f1", "roc_auc")
 # Runs that differ in these alone are one system, run again.
@@ -97,7 +97,7 @@ def read_run(workdir: Path) -> EvaluatedRun:
     path = workdir / "metrics.json"
     if not path.exists():
         raise ValueError(f"{workdir} has not been evaluated; run: python -m jaxvid.evaluate --workdir={workdir}")
-    return EvaluatedRun(workdir, _dotted(config), json.loads(path.read_text()), read_csv(workdir / "predictions.csv"))
+    return EvaluatedRun(workdir, dotted(config), json.loads(path.read_text()), read_csv(workdir / "predictions.csv"))
 
 
 def group_runs(runs: Sequence[EvaluatedRun]) -> list[Repeated]:
@@ -201,12 +201,6 @@ def differences_table(differences: Sequence[Difference]) -> list[list[str]]:
     ]
 
 
-def markdown_table(table: Sequence[Sequence[str]]) -> str:
-    """A table in Markdown, its header first."""
-    header, *rows = ([cell.replace("|", "\\|") for cell in row] for row in table)
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in (header, ["---"] * len(header), *rows))
-
-
 def compare(workdirs: Sequence[Path], output: Path) -> str:
     """Compares the runs in `workdirs`; writes comparison.md, .html and .png into `output` and returns the Markdown.
 
@@ -221,23 +215,14 @@ def compare(workdirs: Sequence[Path], output: Path) -> str:
     runs = [read_run(workdir) for workdir in workdirs]
     groups, differences = group_runs(runs), compare_pairs(runs)
     tables = [systems_table(groups), runs_table(runs), differences_table(differences)]
-    markdown = "\n\n".join(markdown_table(table) for table in tables if len(table) > 1) + "\n"
+    markdown = "\n\n".join("\n".join(in_markdown(table)) for table in tables if len(table) > 1) + "\n"
     output.mkdir(parents=True, exist_ok=True)
-    _write(output / "comparison.md", markdown.encode())
-    _write(output / "comparison.png", chart(groups).light)
-    _write(output / "comparison.html", page(groups, tables).encode())
-    return markdown
-
-
-def _write(path: Path, content: bytes) -> None:
-    unfinished = path.with_name(f".{path.name}.tmp")
-    unfinished.write_bytes(content)
-    os.replace(unfinished, path)
-
-
-def _dotted(config: ConfigDict) -> dict[str, Any]:
-    return {
-        f"{section}.{key}" if isinstance(values, dict) else section: value
-        for section, values in config.to_dict().items()
-        for key, value in (values.items() if isinstance(values, dict) else [("", values)])
+    written = {
+        "comparison.md": markdown.encode(),
+        "comparison.png": chart(groups).light,
+        "comparison.html": page(groups, tables).encode(),
     }
+    for name, content in written.items():
+        with replacing(output / name) as unfinished:
+            unfinished.write_bytes(content)
+    return markdown

@@ -1,13 +1,13 @@
 """Configs: the sections all of them share, the strict string argument, and the copy kept in a workdir."""
 
 import json
-import os
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import ml_collections
 
+from jaxvid.files import replacing
 from jaxvid.types import ConfigDict
 
 FILE_NAME = "config.json"
@@ -180,7 +180,7 @@ def base_config() -> ConfigDict:
 
 def differences(old: ConfigDict, new: ConfigDict) -> list[str]:
     """The dotted keys at which two configs differ, with both values."""
-    old_values, new_values = _flat(old), _flat(new)
+    old_values, new_values = dotted(old), dotted(new)
     keys = sorted(set(old_values) | set(new_values))
     return [
         f"{key}: {old_values.get(key)!r} -> {new_values.get(key)!r}"
@@ -202,9 +202,8 @@ def save_config(config: ConfigDict, workdir: Path) -> None:
             raise ValueError(
                 f"{path} is of another run; choose another --workdir, or undo these changes:\n  " + "\n  ".join(changed)
             )
-    unfinished = path.with_suffix(".tmp")
-    unfinished.write_text(json.dumps({"format": FORMAT, "config": config.to_dict()}, indent=2) + "\n")
-    os.replace(unfinished, path)
+    with replacing(path) as unfinished:
+        unfinished.write_text(json.dumps({"format": FORMAT, "config": config.to_dict()}, indent=2) + "\n")
 
 
 def load_config(workdir: Path) -> ConfigDict:
@@ -233,9 +232,10 @@ def _tuples(value: Any) -> Any:
     return tuple(map(_tuples, value)) if isinstance(value, list) else value
 
 
-def _flat(config: ConfigDict, prefix: str = "") -> dict[str, Any]:
+def dotted(config: ConfigDict, prefix: str = "") -> dict[str, Any]:
+    """The values of a config by their dotted keys, such as "train.batch_size"."""
     flat = {}
     for key, value in config.items():
         nested = isinstance(value, ml_collections.ConfigDict)
-        flat |= _flat(value, f"{prefix}{key}.") if nested else {prefix + key: value}
+        flat |= dotted(value, f"{prefix}{key}.") if nested else {prefix + key: value}
     return flat

@@ -1,10 +1,8 @@
 """A checkpoint and data in; metrics.json, predictions.csv and a report with pictures out."""
 
-import contextlib
 import dataclasses
 import datetime
 import json
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,11 +22,10 @@ from jaxvid.data.clips import Clip, open_split, shared_sources
 from jaxvid.data.pipeline import clip_views, evaluation_batches
 from jaxvid.data.prepare import prepare
 from jaxvid.data.videos import EncodedClip, InvalidVideo, decode_clips, find_videos
+from jaxvid.files import replacing
 from jaxvid.inference import (
     Predicted,
-    Probabilities,
     check_views,
-    compile_probabilities,
     predict_split,
     predict_views,
     with_views,
@@ -38,6 +35,7 @@ from jaxvid.metrics import classification_figures, format_figures
 from jaxvid.models import create_model
 from jaxvid.models.activations import activation_sites
 from jaxvid.predictions import Predictions, average_views, write_csv
+from jaxvid.probabilities import Probabilities, compile_probabilities
 from jaxvid.report import write_report
 from jaxvid.report.adaptation import Adaptation, format_adaptation
 from jaxvid.types import ConfigDict
@@ -85,9 +83,7 @@ def evaluate(
     )
     config.eval.update({key: value for key, value in {"clips": clips, "crops": crops}.items() if value is not None})
     check_views(config)
-    with contextlib.closing(checkpoint.open_checkpoints(workdir, config.eval.monitor)) as checkpoints:
-        step = checkpoint.resolve_step(checkpoints, which)
-        variables = checkpoint.restore_variables(checkpoints, step)
+    step, variables = checkpoint.load_variables(workdir, config.eval.monitor, which)
     model = create_model(config.model)
     probabilities = compile_probabilities(model, config.clip, config.eval.crops)
     if videos is not None:
@@ -235,9 +231,8 @@ def _write(
     adaptation: Adaptation | None,
 ) -> None:
     output.mkdir(parents=True, exist_ok=True)
-    unfinished = output / "metrics.json.tmp"
-    unfinished.write_text(json.dumps(metrics, indent=2) + "\n")
-    os.replace(unfinished, output / "metrics.json")
+    with replacing(output / "metrics.json") as unfinished:
+        unfinished.write_text(json.dumps(metrics, indent=2) + "\n")
     clips, views = evaluated.predicted
     write_csv(clips, output / "predictions.csv")
     if views is not None:

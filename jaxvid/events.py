@@ -6,13 +6,15 @@ the first window from the beginning, those of the last one to the end.
 
 import csv
 import dataclasses
+import functools
 import json
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
+
+from jaxvid.files import replacing
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -31,7 +33,7 @@ class Timeline:
     probabilities: Float[np.ndarray, "window class"]
     class_names: list[str]
 
-    @property
+    @functools.cached_property
     def edges(self) -> Float[np.ndarray, "edge"]:
         """The times between which the probabilities of one window stand; one more than there are windows."""
         middles = (self.starts + self.ends) / 2
@@ -159,7 +161,7 @@ def find_events(timeline: Timeline, classes: Sequence[str], thresholds: Threshol
 
 def write_timeline(timeline: Timeline, path: Path) -> None:
     """Writes start and end of every window in seconds, and the probability of every class, as CSV."""
-    with _replacing(path) as unfinished, unfinished.open("w", newline="", encoding="utf-8") as file:
+    with replacing(path) as unfinished, unfinished.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["start", "end", *(f"probability_{name}" for name in timeline.class_names)])
         for start, end, row in zip(timeline.starts, timeline.ends, timeline.probabilities.tolist(), strict=True):
@@ -168,20 +170,5 @@ def write_timeline(timeline: Timeline, path: Path) -> None:
 
 def write_events(events: Sequence[Event], path: Path) -> None:
     """Writes the events as a list of JSON objects."""
-    with _replacing(path) as unfinished:
+    with replacing(path) as unfinished:
         unfinished.write_text(json.dumps([dataclasses.asdict(event) for event in events], indent=2) + "\n")
-
-
-class _replacing:  # noqa: N801 (used like a function)
-    """A file beside `path` that takes its place once it is whole."""
-
-    def __init__(self, path: Path):
-        self._path, self._unfinished = path, path.with_name(f".{path.name}.tmp")
-
-    def __enter__(self) -> Path:
-        return self._unfinished
-
-    def __exit__(self, error: object, *_: object) -> None:
-        if error is None:
-            os.replace(self._unfinished, self._path)
-        self._unfinished.unlink(missing_ok=True)

@@ -6,9 +6,7 @@ CPU and CUDA; and `model.json`, with the classes, the size of the frames, and ho
 SavedModel is a directory with the same function as its default signature, and `model.json` beside it.
 """
 
-import contextlib
 import json
-import os
 import tempfile
 import zipfile
 from collections.abc import Callable
@@ -23,6 +21,7 @@ from jaxtyping import Array
 
 from jaxvid import checkpoint
 from jaxvid.config import load_config
+from jaxvid.files import replacing
 from jaxvid.models import create_model
 from jaxvid.steps import eval_step
 from jaxvid.types import ConfigDict
@@ -51,9 +50,7 @@ def export(workdir: Path, output: Path, *, which: str = "best", kind: str = "sta
     if kind == "savedmodel" and output.exists():
         raise ValueError(f"{output} exists; give another directory for the SavedModel")
     config = load_config(workdir)
-    with contextlib.closing(checkpoint.open_checkpoints(workdir, config.eval.monitor)) as checkpoints:
-        step = checkpoint.resolve_step(checkpoints, which)
-        variables = checkpoint.restore_variables(checkpoints, step)
+    step, variables = checkpoint.load_variables(workdir, config.eval.monitor, which)
     facts = {**_facts(config), "step": step}
     probabilities = partial(
         eval_step, variables, model=create_model(config.model), clip=config.clip, num_crops=config.eval.crops
@@ -121,12 +118,7 @@ def _json(facts: dict[str, Any]) -> bytes:
 
 
 def _write(output: Path, members: dict[str, bytes]) -> None:
-    unfinished = output.with_name(f".{output.name}.tmp")
-    try:
-        # Weights hardly compress; the program does, but is small.
-        with zipfile.ZipFile(unfinished, "w") as archive:
-            for name, content in members.items():
-                archive.writestr(name, content)
-        os.replace(unfinished, output)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    # Weights hardly compress; the program does, but is small.
+    with replacing(output) as unfinished, zipfile.ZipFile(unfinished, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)

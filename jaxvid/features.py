@@ -1,7 +1,5 @@
 """A frozen backbone's features, computed once for every clip, so that an epoch of head training takes seconds."""
 
-import os
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,7 @@ from jaxvid import parallel
 from jaxvid.data.augment import preprocess
 from jaxvid.data.clips import ClipSplit
 from jaxvid.data.pipeline import ENDLESS, evaluation_batches, evaluation_views
+from jaxvid.files import replacing
 from jaxvid.types import ConfigDict
 
 _DIRECTORY = "features"
@@ -27,7 +26,7 @@ def are_constant(config: ConfigDict) -> bool:
     """Whether a clip gives the backbone the same input at every step, and the backbone the same features."""
     augment = config.augment
     changes = augment.flip or augment.min_scale < 1 or augment.brightness or augment.contrast or augment.erasing
-    if config.activations.policy != "fixed":
+    if config.activations.policy != "fixed" or config.eval.clips > 1:
         return False
     same_input = config.clip.sampling == "uniform" and config.clip.crop == "resize" and not changes
     frozen = config.model.name == "backbone_lstm" and config.model.trainable == "head"
@@ -44,9 +43,8 @@ def cached_features(
     path = workdir / _DIRECTORY / f"{split.name.replace('/', '-')}.npy"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_suffix(".tmp")
-        _extract(unfinished, model, variables, split, config)
-        os.replace(unfinished, path)
+        with replacing(path) as unfinished:
+            _extract(unfinished, model, variables, split, config)
     return np.load(path, mmap_mode="r")
 
 
@@ -99,15 +97,4 @@ def classify(
 ) -> Float[np.ndarray, "clip classes"]:
     """Class probabilities of every clip, in batches padded to one size."""
     size = parallel.local_multiple(batch_size)
-    return np.concatenate(list(map(partial(_classify_batch, classifier, variables, size), _slices(features, size))))
-
-
-def _slices(features: np.ndarray, size: int) -> Iterator[np.ndarray]:
-    return (features[first : first + size] for first in range(0, len(features), size))
-
-
-def _classify_batch(classifier: Any, variables: dict[str, PyTree], size: int, rows: np.ndarray) -> np.ndarray:
-    padded = np.zeros((size, *rows.shape[1:]), rows.dtype)
-    padded[: len(rows)] = rows
-    outputs = np.asarray(classifier(variables, parallel.split_over_devices(padded)))
-    return outputs.reshape(size, -1)[: len(rows)]
+    return np.concatenate(list(parallel.in_batches(partial(classifier, variables), features, size)))

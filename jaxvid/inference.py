@@ -1,10 +1,9 @@
 """Class probabilities of every clip of a split."""
 
-from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
-from flax import linen as nn
 from jaxtyping import Float, Int, PyTree
 from tqdm import tqdm
 
@@ -12,10 +11,8 @@ from jaxvid import parallel
 from jaxvid.data.clips import ClipSplit
 from jaxvid.data.pipeline import EvaluationBatch, evaluation_batches, evaluation_views
 from jaxvid.predictions import Predictions, average_views, by_view
-from jaxvid.steps import eval_step
+from jaxvid.probabilities import Probabilities
 from jaxvid.types import ConfigDict
-
-Probabilities = Callable[[PyTree, Any], Any]
 
 
 class Predicted(NamedTuple):
@@ -43,19 +40,6 @@ def check_views(config: ConfigDict) -> None:
         raise ValueError(
             f"config.eval.crops is {config.eval.crops}; allowed with clip.crop {config.clip.crop!r}: 1 to {most}"
         )
-
-
-def compile_probabilities(model: nn.Module, clip: ConfigDict, num_crops: int = 1) -> Probabilities:
-    """`(variables, frames)` -> probabilities on the devices of this process; compiles at the first call.
-
-    They are means over `num_crops` crops of each view (`jaxvid.steps.eval_step`).
-    """
-
-    # A function, as pmap compiles anew for every new partial.
-    def step(variables, frames):
-        return eval_step(variables, frames, model=model, clip=clip, num_crops=num_crops)
-
-    return parallel.over_local_devices(step)
 
 
 def predict_views(

@@ -1,12 +1,13 @@
 """What a run writes down while it trains: `metrics.jsonl` and TensorBoard."""
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from tensorboardX import SummaryWriter
+
+from jaxvid.files import replacing
 
 FILE_NAME = "metrics.jsonl"
 CHANGES_FILE_NAME = "activation_changes.jsonl"
@@ -65,9 +66,8 @@ class Logbook:
 
 def _replace(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     """Writes rows as a file of JSON lines, whole or not at all."""
-    unfinished = path.with_suffix(".tmp")
-    unfinished.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    os.replace(unfinished, path)
+    with replacing(path) as unfinished:
+        unfinished.write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
 def read_rows(workdir: Path) -> list[Row]:

@@ -1,6 +1,6 @@
 """Many devices and many processes: the pmap wrapper, per-device batches, start and agreement of processes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -40,6 +40,25 @@ def split_over_devices(batch: PyTree[Shaped[np.ndarray, "batch ..."]]) -> PyTree
     return jax.tree.map(lambda values: values.reshape(num_devices, -1, *values.shape[1:]), batch)
 
 
+def in_batches(
+    on_devices: Callable[..., Any], rows: Shaped[np.ndarray, "row ..."], batch_size: int
+) -> Iterator[Shaped[np.ndarray, "result ..."]]:
+    """What a function over local devices makes of rows, `batch_size` at a time; the last batch is padded to that size.
+
+    Args:
+      on_devices: of a batch split over devices; gives a row for each, device by device.
+      rows: any number.
+      batch_size: a multiple of the devices of this process (`local_multiple`).
+    """
+    for first in range(0, len(rows), batch_size):
+        batch = rows[first : first + batch_size]
+        # One size, so that there is one program.
+        padded = np.zeros((batch_size, *batch.shape[1:]), batch.dtype)
+        padded[: len(batch)] = batch
+        outputs = np.asarray(on_devices(split_over_devices(padded)))
+        yield outputs.reshape(batch_size, *outputs.shape[2:])[: len(batch)]
+
+
 def require_shareable(key: str, batch_size: int) -> None:
     """Checks that all devices can share a batch evenly.
 
@@ -52,17 +71,19 @@ def require_shareable(key: str, batch_size: int) -> None:
 
 def replicate(state: PyTree) -> PyTree:
     """A state on the devices of this process as `over_devices` gives it back: the first call then compiles for all."""
-    mesh = Mesh(np.asarray(jax.local_devices()), (AXIS_NAME,), axis_types=(AxisType.Auto,))
-    return jax.device_put(state, NamedSharding(mesh, PartitionSpec()))
+    return jax.device_put(state, _replicated_over(jax.local_devices()))
 
 
 def replicate_globally(state: PyTree) -> PyTree:
     """A pmapped state as arrays over the devices of all processes, the only ones that Orbax saves."""
     if jax.process_count() == 1:
         return state
-    mesh = Mesh(np.asarray(jax.devices()), (AXIS_NAME,), axis_types=(AxisType.Auto,))
-    sharding = NamedSharding(mesh, PartitionSpec())
+    sharding = _replicated_over(jax.devices())
     return jax.tree.map(lambda x: jax.make_array_from_process_local_data(sharding, np.asarray(x)), state)
+
+
+def _replicated_over(devices: list[Any]) -> NamedSharding:
+    return NamedSharding(Mesh(np.asarray(devices), (AXIS_NAME,), axis_types=(AxisType.Auto,)), PartitionSpec())
 
 
 def gather_rows(rows: Shaped[np.ndarray, "row ..."]) -> Shaped[np.ndarray, "all ..."]:

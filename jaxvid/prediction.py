@@ -1,7 +1,6 @@
 """Videos in; timelines, events, pictures and annotated videos out."""
 
 import dataclasses
-import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,7 +19,9 @@ from jaxvid.events import (
     write_events,
     write_timeline,
 )
+from jaxvid.files import replacing
 from jaxvid.predictor import Predictor, Watcher
+from jaxvid.tables import aligned
 
 
 @dataclasses.dataclass(frozen=True)
@@ -186,13 +187,8 @@ def _write_explanation(predictor: Predictor, highest: Highest, output: Path) -> 
     shown = title.encode("ascii", errors="replace").decode()
     cv2.putText(caption, shown, (6, 20), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (30, 30, 30), 1, cv2.LINE_AA)
     _, encoded = cv2.imencode(".png", cv2.cvtColor(np.vstack([caption, strip]), cv2.COLOR_RGB2BGR))
-    _replace(output / "explanation.png", encoded.tobytes())
-
-
-def _replace(path: Path, content: bytes) -> None:
-    unfinished = path.with_name(f".{path.name}.tmp")
-    unfinished.write_bytes(content)
-    os.replace(unfinished, path)
+    with replacing(output / "explanation.png") as unfinished:
+        unfinished.write_bytes(encoded.tobytes())
 
 
 def _write(video: Path, output: Path, timeline: Timeline, events: list[Event], options: Options) -> None:
@@ -203,7 +199,8 @@ def _write(video: Path, output: Path, timeline: Timeline, events: list[Event], o
     write_timeline(timeline, output / "timeline.csv")
     write_events(events, output / "events.json")
     picture = timeline_picture(timeline, events, options.thresholds, video.name)
-    _replace(output / "timeline.png", picture)
+    with replacing(output / "timeline.png") as unfinished:
+        unfinished.write_bytes(picture)
     if options.annotate:
         from jaxvid.annotation import annotate
 
@@ -232,10 +229,8 @@ def summary(outcomes: Sequence[Outcome]) -> str:
                 str(outcome.output),
             )
         )
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
     # A name whose bytes are no UTF-8 would stop the print.
-    return "\n".join(lines).encode(errors="replace").decode()
+    return "\n".join(aligned(rows)).encode(errors="replace").decode()
 
 
 def _shortened(name: str) -> str:

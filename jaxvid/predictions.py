@@ -5,9 +5,12 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
+
+from jaxvid.files import replacing
 
 _FIRST_COLUMNS = ["clip", "source", "label", "predicted"]
 _PROBABILITY = "probability_"
@@ -132,17 +135,12 @@ def write_csv(predictions: Predictions, path: str | os.PathLike[str]) -> None:
     Labels are class names, and probabilities have all their digits: `read_csv` gives the same values back.
     An existing file is replaced once the new one is complete.
     """
-    path = Path(path)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        # File names on disk need not be UTF-8; surrogateescape carries such bytes through.
-        with unfinished.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
-            writer = csv.writer(file)
-            writer.writerow(_FIRST_COLUMNS + [_PROBABILITY + name for name in predictions.class_names])
-            writer.writerows(_rows(predictions))
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    # File names on disk need not be UTF-8; surrogateescape carries such bytes through.
+    encoding: dict[str, Any] = {"newline": "", "encoding": "utf-8", "errors": "surrogateescape"}
+    with replacing(Path(path)) as unfinished, unfinished.open("w", **encoding) as file:
+        writer = csv.writer(file)
+        writer.writerow(_FIRST_COLUMNS + [_PROBABILITY + name for name in predictions.class_names])
+        writer.writerows(_rows(predictions))
 
 
 def _rows(predictions: Predictions):

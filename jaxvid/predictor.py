@@ -3,8 +3,8 @@
 import contextlib
 import dataclasses
 from collections.abc import Callable, Generator, Iterable
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float, PyTree, UInt8
@@ -24,7 +24,7 @@ from jaxvid.data.streams import (
 )
 from jaxvid.events import Timeline
 from jaxvid.models import create_model
-from jaxvid.steps import eval_step
+from jaxvid.probabilities import Probabilities, compile_probabilities
 from jaxvid.types import ConfigDict
 
 # Windows that go through the network together.
@@ -46,18 +46,9 @@ def load(workdir: Path | str, which: str = "best", *, batch_size: int = _BATCH_S
     """
     workdir = Path(workdir)
     config = load_config(workdir)
-    with contextlib.closing(checkpoint.open_checkpoints(workdir, config.eval.monitor)) as checkpoints:
-        variables = checkpoint.restore_variables(checkpoints, checkpoint.resolve_step(checkpoints, which))
-    return Predictor(config, variables, parallel.local_multiple(batch_size), _compile(config))
-
-
-def _compile(config: ConfigDict) -> Callable[..., Any]:
-    model = create_model(config.model)
-
-    def step(variables, frames):
-        return eval_step(variables, frames, model=model, clip=config.clip, num_crops=config.eval.crops)
-
-    return parallel.over_local_devices(step)
+    _, variables = checkpoint.load_variables(workdir, config.eval.monitor, which)
+    probabilities = compile_probabilities(create_model(config.model), config.clip, config.eval.crops)
+    return Predictor(config, variables, parallel.local_multiple(batch_size), probabilities)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -74,7 +65,7 @@ class Predictor:
     config: ConfigDict
     variables: PyTree
     batch_size: int
-    probabilities: Callable[..., Any]
+    probabilities: Probabilities
 
     @property
     def class_names(self) -> list[str]:
@@ -98,15 +89,8 @@ class Predictor:
             raise ValueError(
                 f"clips have the shape {clips.shape}; expected is (batch, {', '.join(map(str, expected))})"
             )
-        outputs = [self._classify_batch(clips[i : i + self.batch_size]) for i in range(0, len(clips), self.batch_size)]
+        outputs = parallel.in_batches(partial(self.probabilities, self.variables), clips, self.batch_size)
         return np.concatenate([np.zeros((0, len(self.class_names)), np.float32), *outputs])
-
-    def _classify_batch(self, clips: np.ndarray) -> np.ndarray:
-        # One size, so that there is one program.
-        padded = np.zeros((self.batch_size, *clips.shape[1:]), np.uint8)
-        padded[: len(clips)] = clips
-        outputs = np.asarray(self.probabilities(self.variables, parallel.split_over_devices(padded)))
-        return outputs.reshape(self.batch_size, -1)[: len(clips)]
 
     def plan(self, *, window_seconds: float | None = None, stride_seconds: float | None = None) -> WindowPlan:
         """The windows of this network (`plan_windows`)."""

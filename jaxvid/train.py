@@ -41,13 +41,14 @@ from jaxvid.data.pipeline import training_batches
 from jaxvid.data.prepare import prepare
 from jaxvid.data.sampling import check_sampling, windows_per_clip
 from jaxvid.finetune import check_trainable, parameter_labels
-from jaxvid.inference import Predicted, check_views, compile_probabilities, predict_split, split_predictions
+from jaxvid.inference import Predicted, check_views, predict_split, split_predictions
 from jaxvid.logbook import Logbook
 from jaxvid.metrics import point_values
 from jaxvid.models import create_model
 from jaxvid.models.activations import activation_sites, with_functions
 from jaxvid.optimizers import check_optimizer, create_optimizer, create_schedule
 from jaxvid.pretrained.load import check_pretrained, load_pretrained
+from jaxvid.probabilities import compile_probabilities
 from jaxvid.step_figures import StepFigures
 from jaxvid.steps import TrainState, create_state, initial_variables, train_step
 from jaxvid.types import ConfigDict

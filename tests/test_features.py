@@ -8,9 +8,10 @@ from jaxvid import checkpoint, features
 from jaxvid import train as train_lib
 from jaxvid.data.clips import open_split
 from jaxvid.evaluation import evaluate
-from jaxvid.inference import compile_probabilities, predict_split
+from jaxvid.inference import predict_split
 from jaxvid.logbook import read_rows
 from jaxvid.models import create_model
+from jaxvid.probabilities import compile_probabilities
 from tests.conftest import interrupt_after
 
 
@@ -104,6 +105,7 @@ def test_cached_features_are_computed_once_and_classify_as_the_whole_model_does(
         ("clip", "crop", "center"),
         ("model", "trainable", "all"),
         ("activations", "policy", "random"),
+        ("eval", "clips", 3),
     ],
 )
 def test_features_that_change_from_step_to_step_are_not_cached(frozen_config, section, key, value):

@@ -126,6 +126,11 @@ def video_seconds(container: Any) -> float | None:
     return container.duration / av.time_base if container.duration else None
 
 
+def begin_of(frame: Any, number: int, stream: Any) -> float:
+    """The time in seconds at which a frame begins to show; by its number where the container has no times."""
+    return frame.time if frame.time is not None else number / float(stream.average_rate or 25)
+
+
 def decode_stream(container: Any, path: Path, size: tuple[int, int]) -> Generator[TimedFrame, None, None]:
     """The frames of an open video, one after another, resized to height and width without keeping the aspect ratio.
 
@@ -138,7 +143,7 @@ def decode_stream(container: Any, path: Path, size: tuple[int, int]) -> Generato
     number, first = -1, 0.0
     try:
         for number, frame in enumerate(container.decode(stream)):
-            seconds = frame.time if frame.time is not None else number / float(stream.average_rate or 25)
+            seconds = begin_of(frame, number, stream)
             first = first if number else seconds
             # Bicubic, as the decoder of the builders scales.
             scaled = frame.reformat(width=width, height=height, format="rgb24", interpolation="BICUBIC")

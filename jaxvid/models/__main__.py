@@ -7,7 +7,7 @@ addition. `--sites` lists the activation sites of a model instead, with the func
 that `config.activations.sites` takes.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from absl import flags
 from tqdm import tqdm
@@ -15,6 +15,7 @@ from tqdm import tqdm
 from jaxvid import commands
 from jaxvid.models import zoo
 from jaxvid.models.activations import activation_sites
+from jaxvid.tables import aligned, in_markdown
 
 _MARKDOWN = flags.DEFINE_bool("markdown", False, "print a Markdown table")
 
@@ -39,23 +40,6 @@ def row(entry: zoo.Entry) -> Row:
     )
 
 
-def plain_table(rows: Sequence[Row]) -> Iterator[str]:
-    """Lines with columns under one another."""
-    widths = [max(map(len, column)) for column in zip(_HEADER, *rows, strict=True)]
-    for cells in (_HEADER, *rows):
-        aligned = [
-            cell.rjust(width) if right else cell.ljust(width)
-            for cell, width, right in zip(cells, widths, _RIGHT_ALIGNED, strict=True)
-        ]
-        yield "  ".join(aligned).rstrip()
-
-
-def markdown_table(rows: Sequence[Row]) -> Iterator[str]:
-    """Lines of a Markdown table."""
-    for cells in (_HEADER, tuple("---:" if right else "---" for right in _RIGHT_ALIGNED), *rows):
-        yield f"| {' | '.join(cells)} |"
-
-
 def _sites(label: str) -> dict[str, str]:
     entries = {entry.label: entry for entry in zoo.entries()}
     if label not in entries:
@@ -70,8 +54,8 @@ def main(argv: Sequence[str]) -> None:
         print("\n".join(f"{site}  {function}" for site, function in _sites(_SITES.value).items()))
         return
     rows = [row(entry) for entry in tqdm(list(zoo.entries()), "Tracing", unit="model", leave=False)]
-    table = markdown_table if _MARKDOWN.value else plain_table
-    print("\n".join(table(rows)))
+    lines = in_markdown if _MARKDOWN.value else aligned
+    print("\n".join(lines([_HEADER, *rows], _RIGHT_ALIGNED)))
 
 
 if __name__ == "__main__":

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from jaxvid.tables import aligned
+
 
 class Adaptation(NamedTuple):
     """What a run's policy did.
@@ -54,13 +56,10 @@ def format_adaptation(adaptation: Adaptation) -> str:
         changes = "The activations did not change."
     else:
         cells = [change_cells(change) for change in adaptation.changes]
-        changes = "Changes of activations (validation figures):\n" + _aligned([CHANGES_HEADER, *cells])
-    best = _aligned([BEST_HEADER, *map(best_cells, adaptation.best)])
+        changes = "Changes of activations (validation figures):\n" + _indented([CHANGES_HEADER, *cells])
+    best = _indented([BEST_HEADER, *map(best_cells, adaptation.best)])
     return f"{changes}\nBest with each activation (validation figures):\n{best}"
 
 
-def _aligned(rows: Sequence[Sequence[str]]) -> str:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join(
-        "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
-    )
+def _indented(rows: Sequence[Sequence[str]]) -> str:
+    return "\n".join(f"  {line}" for line in aligned(rows))
