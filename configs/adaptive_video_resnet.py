@@ -3,11 +3,11 @@
     python -m jaxvid.main --config=configs/adaptive_video_resnet.py:frames=12,policy=random \
         --workdir=runs/adaptive --config.dataset.manual_dir=/data
 
-Arguments: `dataset` (rwf2000, shv, hockey_fight, movies_fight, ucf50, surveillance_fight, video_folder,
-synthetic_fight), `frames` of a sliding window (12, 4, 6, 8, 10), `policy` (sequence: CELU, Leaky ReLU, ReLU, ReLU6, as
-in Table 1; random: draws from those; fixed: ReLU), `scope` (global: all sites at once; per_site), `depth` (18, and
-from nothing 10 and 34). The section `activations` of the config has the rest: trigger, patience, cool-down, return to
-the best weights, rejection, convergence.
+Arguments: `dataset` (rwf2000, shv, hockey_fight, movies_fight, ucf50, ucf101_split1/2/3, surveillance_fight,
+video_folder, synthetic_fight), `frames` of a sliding window (12, 4, 6, 8, 10), `policy` (sequence: CELU, Leaky ReLU,
+ReLU, ReLU6, as in Table 1; random: draws from those; fixed: ReLU), `scope` (global: all sites at once; per_site),
+`depth` (18, and from nothing 10 and 34). The section `activations` of the config has the rest: trigger, patience,
+cool-down, return to the best weights, rejection, convergence.
 
 The paper's best validation accuracy on rwf2000, CELU / Leaky ReLU / ReLU / ReLU6 (Table 2): 4 frames 76.75 / 81 / 84.25
 / 82.25 %, 8 frames 80.25 / 83.75 / 85.5 / 84.75 %, 12 frames 82.5 / 85.5 / 87.75 / 86.25 %; ours: not measurable, as

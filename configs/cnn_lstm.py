@@ -3,9 +3,9 @@
     python -m jaxvid.main --config=configs/cnn_lstm.py:backbone=xception,dataset=movies_fight \
         --workdir=runs/xception_movies --config.dataset.manual_dir=/data
 
-Arguments: `dataset` (shv, hockey_fight, movies_fight, rwf2000, ucf50, surveillance_fight, video_folder,
-synthetic_fight), `backbone` (vgg16, vgg19, inception_v3, xception, resnet50, mobilenet, inception_resnet_v2). SHDN's
-own network is in shdn.py.
+Arguments: `dataset` (shv, hockey_fight, movies_fight, rwf2000, ucf50, ucf101_split1/2/3, surveillance_fight,
+video_folder, synthetic_fight), `backbone` (vgg16, vgg19, inception_v3, xception, resnet50, mobilenet,
+inception_resnet_v2). SHDN's own network is in shdn.py.
 
 The weights are those of keras.applications, downloaded once; --config.model.pretrained=FILE takes a file, and
 --config.model.pretrained= trains from scratch. --config.model.trainable=head, or head_and_last_stage, leaves the

@@ -3,8 +3,8 @@
     python -m jaxvid.main --config=configs/lrcn.py:classes=tutorial --workdir=runs/lrcn \
         --config.dataset.manual_dir=/data
 
-Arguments: `dataset` (ucf50, shv, hockey_fight, movies_fight, rwf2000, surveillance_fight, video_folder,
-synthetic_fight), `classes` (of ucf50: all, or tutorial: HorseRace, Swing, TaiChi, WalkingWithDog).
+Arguments: `dataset` (ucf50, ucf101_split1/2/3, shv, hockey_fight, movies_fight, rwf2000, surveillance_fight,
+video_folder, synthetic_fight), `classes` (of ucf50: all, or tutorial: HorseRace, Swing, TaiChi, WalkingWithDog).
 
 The paper's accuracy: 92 %, without saying on how many classes or clips; ours there: not measured yet. Ours on
 surveillance_fight, whose split keeps source videos apart: 61.2, 49.0, 53.1 % with seeds 0, 1, 2 (49 clips; 3 to 7

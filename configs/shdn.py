@@ -2,9 +2,9 @@
 
     python -m jaxvid.main --config=configs/shdn.py:dataset=movies_fight --workdir=runs/shdn_movies_fight
 
-Arguments: `dataset` (shv, hockey_fight, movies_fight, rwf2000, ucf50, surveillance_fight, video_folder,
-synthetic_fight), `arch` (Table II: C4R1D2 to C10R1D3), `normalize` (Table III: pictures in [0, 1], or in [0, 255]).
-Videos that cannot be downloaded: --config.dataset.manual_dir=DIR.
+Arguments: `dataset` (shv, hockey_fight, movies_fight, rwf2000, ucf50, ucf101_split1/2/3, surveillance_fight,
+video_folder, synthetic_fight), `arch` (Table II: C4R1D2 to C10R1D3), `normalize` (Table III: pictures in [0, 1], or in
+[0, 255]). Videos that cannot be downloaded: --config.dataset.manual_dir=DIR.
 
 The paper's accuracy: shv 89 %, hockey_fight 98 %, movies_fight 99.9 % (Figure 4). It trains with Adam at 1e-4 for 200
 epochs in one place of its text, at 1e-5 for 50 in another; here the first, stopped early on held-out clips. The paper

@@ -3,9 +3,9 @@
     python -m jaxvid.main --config=configs/video_resnet.py:frames=12 --workdir=runs/video_resnet \
         --config.dataset.manual_dir=/data
 
-Arguments: `dataset` (rwf2000, shv, hockey_fight, movies_fight, ucf50, surveillance_fight, video_folder,
-synthetic_fight), `block` (r2plus1d, r3d, mc3), `depth` (18, and of r2plus1d 10 and 34), `frames` (consecutive ones:
-4, 6, 8, 10, 12, 16, 32).
+Arguments: `dataset` (rwf2000, shv, hockey_fight, movies_fight, ucf50, ucf101_split1/2/3, surveillance_fight,
+video_folder, synthetic_fight), `block` (r2plus1d, r3d, mc3), `depth` (18, and of r2plus1d 10 and 34), `frames`
+(consecutive ones: 4, 6, 8, 10, 12, 16, 32).
 
 The weights of 18 layers are torchvision's, downloaded once; --config.model.pretrained=FILE takes a file, and
 --config.model.pretrained= trains from scratch, as 10 and 34 layers do, which torchvision does not have.

@@ -29,6 +29,20 @@ RESUMABLE = (
 # Where a data set has no validation split of its own, one source video in ten of the training split makes it.
 _HELD_OUT = {"train_split": "train@!0/10", "val_split": "train@0/10"}
 _OF_ITS_OWN = {"train_split": "train", "val_split": "val", "test_split": "test"}
+
+
+def _official_split(number: int) -> dict[str, str]:
+    """One of the three of UCF101, whose builder stores the parts that they are made of."""
+    others = "+".join(f"test{other}" for other in (1, 2, 3) if other != number)
+    training = f"{others}+always_train"
+    return {
+        "builder": "ucf101_by_group",
+        "train_split": f"{training}@!0/10",
+        "val_split": f"{training}@0/10",
+        "test_split": f"test{number}",
+    }
+
+
 DATASETS: MappingProxyType[str, dict[str, str]] = MappingProxyType(
     {
         "shv": {**_HELD_OUT, "test_split": "test"},
@@ -36,6 +50,9 @@ DATASETS: MappingProxyType[str, dict[str, str]] = MappingProxyType(
         "movies_fight": {**_HELD_OUT, "test_split": "test"},
         "rwf2000": {**_HELD_OUT, "test_split": "val"},
         "ucf50": {**_HELD_OUT, "test_split": "test"},
+        "ucf101_split1": _official_split(1),
+        "ucf101_split2": _official_split(2),
+        "ucf101_split3": _official_split(3),
         "surveillance_fight": _OF_ITS_OWN,
         "video_folder": _OF_ITS_OWN,
         "synthetic_fight": _OF_ITS_OWN,
@@ -50,7 +67,8 @@ def datasets(default: str) -> tuple[str, ...]:
 
 def dataset_section(name: str, size: str) -> dict[str, str]:
     """What a config's section `dataset` says of a data set at a size, such as "128x171": its TFDS name and splits."""
-    return {"name": f"{name}/{size}", **DATASETS[name]}
+    splits = dict(DATASETS[name])
+    return {"name": f"{splits.pop('builder', name)}/{size}", **splits}
 
 
 def parse_arg(arg: str | None, **defaults: Any) -> ConfigDict:

@@ -110,10 +110,19 @@ def test_every_argument_gives_a_valid_config(name, arg):
     check_config(config)
     config.model.num_classes = 2
     create_model(config.model)
-    if arg.startswith("dataset="):
-        assert config.dataset.name.split("/")[0] == arg.removeprefix("dataset=")
+    builder = config.dataset.name.split("/")[0]
+    dataset = arg.removeprefix("dataset=") if arg.startswith("dataset=") else builder
+    assert builder == ("ucf101_by_group" if dataset.startswith("ucf101_split") else dataset)
     if name != "quickstart":
-        assert config.dataset.train_split == DATASETS[config.dataset.name.split("/")[0]]["train_split"]
+        assert config.dataset.train_split == DATASETS[dataset]["train_split"]
+
+
+def test_the_splits_of_ucf101_are_the_official_ones():
+    config = get_config("lrcn", "dataset=ucf101_split2")
+    assert config.dataset.name == "ucf101_by_group/64x64"
+    assert config.dataset.test_split == "test2"
+    assert config.dataset.train_split == "test1+test3+always_train@!0/10"
+    assert config.dataset.val_split == "test1+test3+always_train@0/10"
 
 
 @pytest.mark.parametrize("name", NAMES)

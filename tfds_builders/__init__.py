@@ -11,6 +11,7 @@ from tfds_builders.shv.shv import Shv
 from tfds_builders.surveillance_fight.surveillance_fight import SurveillanceFight
 from tfds_builders.synthetic_fight.synthetic_fight import SyntheticFight
 from tfds_builders.ucf50.ucf50 import Ucf50
+from tfds_builders.ucf101_by_group.ucf101_by_group import Ucf101ByGroup
 from tfds_builders.video_folder.video_folder import VideoFolder
 
 __all__ = [
@@ -21,5 +22,6 @@ __all__ = [
     "SurveillanceFight",
     "SyntheticFight",
     "Ucf50",
+    "Ucf101ByGroup",
     "VideoFolder",
 ]

@@ -4,11 +4,13 @@ A dataset's own file says where its clips are (`find_clips`), and their label, s
 """
 
 import abc
+import collections
 import contextlib
 import dataclasses
 import fcntl
 import itertools
 import json
+import re
 import shutil
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -24,24 +26,51 @@ from tqdm import tqdm
 from tfds_builders.clips import Clip, count_differences
 from tfds_builders.splits import in_mixed_order
 
-SIZES = ((64, 64), (112, 112), (128, 128), (128, 171), (224, 224), (299, 299))
+SIZES = ((64, 64), (112, 112), (128, 128), (128, 171), (224, 224), (225, 225), (299, 299))
 
 # Keys and examples.
 Examples = Generator[tuple[str, dict[str, Any]], None, None]
 
 INVALID_VIDEOS_FILENAME = "invalid_videos.json"
+STATISTICS_FILENAME = "statistics.json"
+
+# What may follow a config's name, in this order: each a field of VideoConfig.
+_OPTIONS = re.compile(r"(?:_(?P<fps>\d+(?:\.\d+)?)fps)?(?:_(?P<num_frames>\d+)frames)?(?:_(?P<audio>\d+)hz)?")
 
 
 @dataclasses.dataclass(eq=False)
 class VideoConfig(tfds.core.BuilderConfig):
-    """The size of the frames in pixels; `128x171` is height 128, width 171."""
+    """How videos are stored; `128x171_4fps_40frames_16000hz` names all of it.
+
+    Attributes:
+      height: of the frames in pixels.
+      width: likewise.
+      fps: frames a second; 0 for all there are.
+      sequence_frames: of the sequences that videos are cut into, each an example; 0 for whole videos.
+      audio: sample rate, in hertz, of the sound that is stored beside the frames; 0 for none.
+    """
 
     height: int = 128
     width: int = 128
+    fps: float = 0.0
+    sequence_frames: int = 0
+    audio: int = 0
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether examples are whole videos with all their frames and no sound."""
+        return not (self.fps or self.sequence_frames or self.audio)
 
 
 class VideoDataset(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     """Videos decoded once, when the dataset is built, into JPEG frames of a fixed size.
+
+    A config is a size, such as `128x128`. Behind it may stand a frame rate, a number of frames and a sample rate, such
+    as `128x128_4fps_40frames_16000hz`: examples are then sequences of 40 frames, 4 a second, with their 10 seconds of
+    sound at 16 kHz. The last sequence of a video may be shorter; all of them have its source and so its split, and are
+    named `<video>#0`, `<video>#1`, ... A video without sound has an empty one; `statistics.json` beside the records
+    counts the videos and names those without sound. The frames stand for equal intervals of time, whatever the frame
+    rate of the video: each is the one that shows in the middle of its interval.
 
     The default file format is ArrayRecord, for `tfds.data_source`; `tfds.load` and tf.data read TFRecord, which
     `file_format="tfrecord"` prepares, in a `data_dir` of its own.
@@ -50,7 +79,7 @@ class VideoDataset(tfds.core.GeneratorBasedBuilder, skip_registration=True):
       on_invalid: what to do with a video that cannot be decoded or is cut short: "error" stops the build and names the
         file, "skip" leaves the video out and lists it, with the reason, in `invalid_videos.json` beside the records.
       num_workers: processes to decode in; by default one a core.
-      timeout_seconds: how long decoding one video may take.
+      timeout_seconds: how long decoding one video, or one sequence of it, may take.
       file_format: "array_record" or "tfrecord"; by default what is prepared, or else ArrayRecord.
       **kwargs: as for any `tfds.core.DatasetBuilder`: `data_dir`, `config`, `version`.
     """
@@ -77,16 +106,40 @@ class VideoDataset(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         num_workers: int | None = None,
         timeout_seconds: float = 60.0,
         file_format: str | None = None,
+        config: str | VideoConfig | None = None,
         **kwargs: Any,
     ):
         if on_invalid not in ("error", "skip"):
             raise ValueError(f'on_invalid must be "error" or "skip", got {on_invalid!r}')
-        super().__init__(**kwargs)
+        super().__init__(config=self.named_config(config), **kwargs)
         self._on_invalid = on_invalid
         self._num_workers = num_workers
         self._timeout_seconds = timeout_seconds
         self._invalid_videos: list[dict[str, str]] = []
+        self._statistics: dict[str, _Statistics] = {}
         self._select_file_format(file_format)
+
+    @classmethod
+    def named_config(cls, config: str | VideoConfig | None) -> VideoConfig:
+        """The config of a name, which may end in options (see `VideoConfig`); a config itself is given back.
+
+        Raises:
+          ValueError: if there is no such config.
+        """
+        if isinstance(config, VideoConfig):
+            return config
+        named = {known.name: known for known in cls.BUILDER_CONFIGS}
+        name = config or cls.DEFAULT_BUILDER_CONFIG_NAME
+        if name in named:
+            return named[name]
+        for known in named.values():
+            options = _OPTIONS.fullmatch(name.removeprefix(known.name)) if name.startswith(known.name) else None
+            if options:
+                return _with_options(known, name, options.groupdict(default="0"))
+        raise ValueError(
+            f"{cls.name} has no config {name!r}; it has {', '.join(named)}, each followed by any of _<N>fps, "
+            "_<N>frames and _<N>hz, in this order"
+        )
 
     @abc.abstractmethod
     def find_clips(self, dl_manager: tfds.download.DownloadManager) -> list[Clip]:
@@ -134,18 +187,22 @@ class VideoDataset(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         config = self.builder_config
         assert config is not None
         image = tfds.features.Image(shape=(config.height, config.width, 3), encoding_format="jpeg")
+        features = {
+            "video": tfds.features.Sequence(image),
+            "label": tfds.features.ClassLabel(names=self.CLASSES),
+            "fps": tfds.features.Scalar(np.float32),
+            "source": tfds.features.Text(),
+            "filename": tfds.features.Text(),
+        }
+        if config.sequence_frames:
+            features["begin"] = tfds.features.Scalar(np.float32)
+        if config.audio:
+            # As bytes: protocol buffers take ten for a small negative number. Their order is little-endian.
+            features["audio"] = tfds.features.Tensor(shape=(None,), dtype=np.int16, encoding="bytes")
         return tfds.core.DatasetInfo(
             builder=self,
             description=type(self).__doc__ or "",
-            features=tfds.features.FeaturesDict(
-                {
-                    "video": tfds.features.Sequence(image),
-                    "label": tfds.features.ClassLabel(names=self.CLASSES),
-                    "fps": tfds.features.Scalar(np.float32),
-                    "source": tfds.features.Text(),
-                    "filename": tfds.features.Text(),
-                }
-            ),
+            features=tfds.features.FeaturesDict(features),
             homepage=self.HOMEPAGE,
             citation=self.CITATION,
         )
@@ -163,26 +220,56 @@ class VideoDataset(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
     def _generate_examples(self, clips: Sequence[Clip]) -> Examples:
         # Not at the top: reading a prepared dataset needs neither decord nor OpenCV.
-        from jaxvid.data.videos import InvalidVideo, InvalidVideoError, decode_clips
+        from jaxvid.data.workers import InvalidVideo, InvalidVideoError
 
         clips = in_mixed_order(clips)
-        config = self.builder_config
-        assert config is not None
-        decoding = decode_clips(
-            [clip.path for clip in clips],
-            (config.height, config.width),
-            num_workers=self._num_workers,
-            timeout_seconds=self._timeout_seconds,
-        )
-        with contextlib.closing(decoding), tqdm(total=len(clips), desc=f"{self.name} {clips[0].split}") as progress:
-            for clip, result in zip(clips, decoding, strict=True):
-                progress.update()
+        statistics = self._statistics[clips[0].split] = _Statistics()
+        with (
+            contextlib.closing(self._decode([clip.path for clip in clips])) as decoding,
+            tqdm(total=len(clips), desc=f"{self.name} {clips[0].split}", unit="video") as progress,
+        ):
+            for position, result in decoding:
+                progress.update(position + 1 - progress.n)
+                clip = clips[position]
                 if not isinstance(result, InvalidVideo):
-                    yield clip.filename, _example(clip, result.frames, result.fps)
+                    number = statistics.add(clip.filename, result.audio)
+                    yield f"{clip.filename}#{number}", self._example(clip, number, result)
                     continue
                 if self._on_invalid == "error":
                     raise InvalidVideoError(result.path, f'{result.reason} (on_invalid="skip" leaves such videos out)')
                 self._invalid_videos.append({"filename": clip.filename, "split": clip.split, "reason": result.reason})
+
+    def _decode(self, paths: Sequence[Path]) -> Generator[tuple[int, Any], None, None]:
+        config = self.builder_config
+        assert isinstance(config, VideoConfig)
+        size = (config.height, config.width)
+        options: dict[str, Any] = {"num_workers": self._num_workers, "timeout_seconds": self._timeout_seconds}
+        if config.is_plain:
+            from jaxvid.data.videos import decode_clips
+
+            yield from enumerate(decode_clips(paths, size, **options))
+            return
+        from jaxvid.data.sequences import SequenceForm, decode_sequences
+
+        yield from decode_sequences(
+            paths, SequenceForm(size, config.fps, config.sequence_frames, config.audio), **options
+        )
+
+    def _example(self, clip: Clip, number: int, decoded: Any) -> dict[str, Any]:
+        config = self.builder_config
+        assert isinstance(config, VideoConfig)
+        example = {
+            "video": decoded.frames,
+            "label": clip.label,
+            "fps": np.float32(decoded.fps),
+            "source": clip.source,
+            "filename": f"{clip.filename}#{number}" if config.sequence_frames else clip.filename,
+        }
+        if config.sequence_frames:
+            example["begin"] = np.float32(decoded.begin)
+        if config.audio:
+            example["audio"] = decoded.audio
+        return example
 
     def _generate_splits(self, dl_manager: Any, download_config: Any) -> Sequence[SplitInfo]:
         # Instead of TFDS' own writer, which sorts the records: it holds up to 1 GB in memory, then goes through a
@@ -213,11 +300,23 @@ class VideoDataset(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         )
 
     def _download_and_prepare(self, dl_manager: Any, download_config: Any) -> None:
-        self._invalid_videos = []
+        self._invalid_videos, self._statistics = [], {}
         super()._download_and_prepare(dl_manager, download_config)
         if self._on_invalid == "skip":
             listing = json.dumps(self._invalid_videos, indent=2, ensure_ascii=False)
             (Path(self.data_dir) / INVALID_VIDEOS_FILENAME).write_text(listing + "\n")
+        config = self.builder_config
+        assert isinstance(config, VideoConfig)
+        if not config.is_plain:
+            self._write_statistics(with_sound=bool(config.audio))
+
+    def _write_statistics(self, *, with_sound: bool) -> None:
+        summaries = {split: of_split.summary(with_sound=with_sound) for split, of_split in self._statistics.items()}
+        listing = json.dumps(summaries, indent=2, ensure_ascii=False)
+        (Path(self.data_dir) / STATISTICS_FILENAME).write_text(listing + "\n")
+        for split, counts in summaries.items():
+            silent = f", {len(counts['videos_without_sound'])} without sound" if with_sound else ""
+            logging.info("%s: %d examples of %d videos%s", split, counts["examples"], counts["videos"], silent)
 
     def _select_file_format(self, file_format: Any) -> None:
         """Sets the format to write; once the dataset is there, checks that it is in this format."""
@@ -297,14 +396,35 @@ def _split_position(split: str) -> tuple[int, str]:
     return (usual.index(split) if split in usual else len(usual)), split
 
 
-def _example(clip: Clip, frames: list[bytes], fps: float) -> dict[str, Any]:
-    return {
-        "video": frames,
-        "label": clip.label,
-        "fps": np.float32(fps),
-        "source": clip.source,
-        "filename": clip.filename,
-    }
+class _Statistics:
+    """Counts what a split is made of."""
+
+    def __init__(self):
+        self._examples: collections.Counter[str] = collections.Counter()
+        self._samples: collections.Counter[str] = collections.Counter()
+
+    def add(self, filename: str, audio: np.ndarray | None) -> int:
+        """One more example of a video; returns its number among them."""
+        self._examples[filename] += 1
+        self._samples[filename] += 0 if audio is None else len(audio)
+        return self._examples[filename] - 1
+
+    def summary(self, *, with_sound: bool) -> dict[str, Any]:
+        """Ready for JSON."""
+        counts: dict[str, Any] = {"videos": len(self._examples), "examples": self._examples.total()}
+        if with_sound:
+            counts["videos_without_sound"] = [name for name, samples in self._samples.items() if not samples]
+        return counts
+
+
+def _with_options(known: VideoConfig, name: str, options: Mapping[str, str]) -> VideoConfig:
+    fps, num_frames, audio = float(options["fps"]), int(options["num_frames"]), int(options["audio"])
+    parts = [f"{fps:g} frames a second" * bool(fps), f"sequences of {num_frames}" * bool(num_frames)]
+    parts.append(f"sound at {audio} Hz" * bool(audio))
+    description = f"{(known.description or '').rstrip('.')}, {', '.join(filter(None, parts))}."
+    return dataclasses.replace(
+        known, name=name, description=description, fps=fps, sequence_frames=num_frames, audio=audio
+    )
 
 
 @contextlib.contextmanager

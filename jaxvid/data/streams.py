@@ -17,13 +17,13 @@ import av.error
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from jaxvid.data.videos import InvalidVideoError
+from jaxvid.data.workers import InvalidVideoError
 from jaxvid.types import ConfigDict
 
 # Frames that may be decoded ahead of the network.
 _AHEAD = 64
 # How long the only frame of a video shows, in seconds.
-_ONE_FRAME = 0.04
+ONE_FRAME = 0.04
 # Times of frames are rounded to the container's time base.
 _EPSILON = 1e-6
 
@@ -131,27 +131,41 @@ def begin_of(frame: Any, number: int, stream: Any) -> float:
     return frame.time if frame.time is not None else number / float(stream.average_rate or 25)
 
 
-def decode_stream(container: Any, path: Path, size: tuple[int, int]) -> Generator[TimedFrame, None, None]:
-    """The frames of an open video, one after another, resized to height and width without keeping the aspect ratio.
+def raw_frames(container: Any, path: Path) -> Generator[tuple[float, Any], None, None]:
+    """The frames of an open video as PyAV's, each with the second since the first one at which it begins to show.
 
     Raises:
       InvalidVideoError: when iterating, if there is no frame, or one cannot be decoded.
     """
     stream = container.streams.video[0]
-    stream.thread_type = "AUTO"
-    height, width = size
     number, first = -1, 0.0
     try:
         for number, frame in enumerate(container.decode(stream)):
             seconds = begin_of(frame, number, stream)
             first = first if number else seconds
-            # Bicubic, as the decoder of the builders scales.
-            scaled = frame.reformat(width=width, height=height, format="rgb24", interpolation="BICUBIC")
-            yield TimedFrame(seconds - first, scaled.to_ndarray())
+            yield seconds - first, frame
     except av.error.FFmpegError as error:
         raise InvalidVideoError(path, f"it breaks off after {number + 1} frames: {_reason(error)}") from error
     if number < 0:
         raise InvalidVideoError(path, "it holds no frames")
+
+
+def scaled(frame: Any, size: tuple[int, int]) -> UInt8[np.ndarray, "height width 3"]:
+    """A PyAV frame as a picture of that height and width; its aspect ratio is not kept."""
+    height, width = size
+    # Bicubic, as the decoder of the builders scales.
+    return frame.reformat(width=width, height=height, format="rgb24", interpolation="BICUBIC").to_ndarray()
+
+
+def decode_stream(container: Any, path: Path, size: tuple[int, int]) -> Generator[TimedFrame, None, None]:
+    """The frames of an open video, one after another, scaled to height and width, by several threads.
+
+    Raises:
+      InvalidVideoError: when iterating, if there is no frame, or one cannot be decoded.
+    """
+    container.streams.video[0].thread_type = "AUTO"
+    for seconds, frame in raw_frames(container, path):
+        yield TimedFrame(seconds, scaled(frame, size))
 
 
 def ahead(items: Iterable[T], capacity: int = _AHEAD) -> Generator[T, None, None]:
@@ -225,7 +239,7 @@ def windows(
                 kept.popleft()
     if not kept:
         return
-    end = kept[-1].seconds + (kept[-1].seconds - kept[-2].seconds if len(kept) > 1 else _ONE_FRAME)
+    end = kept[-1].seconds + (kept[-1].seconds - kept[-2].seconds if len(kept) > 1 else ONE_FRAME)
     if last_start is None or end > last_start + plan.seconds + _EPSILON:
         start = max(0.0, end - plan.seconds)
         yield _window(kept, start, end, plan.instants(start, end - start))

@@ -16,10 +16,11 @@ NAMES = [
     "shv",
     "surveillance_fight",
     "synthetic_fight",
+    "ucf101_by_group",
     "ucf50",
     "video_folder",
 ]
-SIZES = ["64x64", "112x112", "128x128", "128x171", "224x224", "299x299"]
+SIZES = ["64x64", "112x112", "128x128", "128x171", "224x224", "225x225", "299x299"]
 
 
 def counts(clips):
@@ -42,7 +43,7 @@ def test_what_is_missing_is_told_with_the_instructions(find_clips, tmp_path):
     with pytest.raises(ValueError, match=r"Manual directory .* does not exist or is empty[\s\S]*HockeyFights\.zip"):
         find_clips("hockey_fight")
     touch(tmp_path / "manual", ["unrelated/file.txt"])
-    for name in ("hockey_fight", "movies_fight", "rwf2000", "shv", "ucf50"):
+    for name in ("hockey_fight", "movies_fight", "rwf2000", "shv", "ucf50", "ucf101_by_group"):
         with pytest.raises(ValueError, match="the dataset is not in the manual directory"):
             find_clips(name)
 
@@ -169,6 +170,54 @@ def test_ucf50_of_the_tutorial_names_the_classes_that_are_missing(find_clips, tm
     touch_ucf50(tmp_path / "manual", ["TaiChi", "Biking"])
     with pytest.raises(ValueError, match="no clips of HorseRace, Swing, WalkingWithDog, .* it holds: Biking, TaiChi"):
         find_clips("ucf50/64x64_tutorial")
+
+
+def touch_ucf101(root):
+    for folder in ("TaiChi", "HandstandPushups"):
+        # The files of one class are spelt otherwise than its folder.
+        name = folder.replace("stand", "Stand")
+        touch(root, [f"{folder}/v_{name}_g{group:02d}_c01.avi" for group in range(1, 26)])
+
+
+@pytest.mark.parametrize("inside", ["", "UCF-101"])
+def test_ucf101_holds_the_parts_of_the_official_splits(find_clips, tmp_path, inside):
+    touch_ucf101(tmp_path / "manual" / inside)
+    clips = find_clips("ucf101_by_group")
+    groups = {
+        split: sorted({int(clip.source[-2:]) for clip in clips if clip.split == split}) for split, _ in counts(clips)
+    }
+    assert groups == {
+        "test1": list(range(1, 8)),
+        "test2": list(range(8, 15)),
+        "test3": list(range(15, 22)),
+        "always_train": [22, 23, 24, 25],
+    }
+    assert {clip.label for clip in clips} == {"TaiChi", "HandstandPushups"}
+    assert {clip.source for clip in clips} >= {"TaiChi_g01", "HandstandPushups_g25"}
+
+
+def write_official_lists(root, groups_of_first_split):
+    root.mkdir()
+    for number, groups in ((1, groups_of_first_split), (2, range(8, 15)), (3, range(15, 22))):
+        # The first list names classes that are not there, too.
+        names = [f"{label}/v_{label}_g{group:02d}_c01.avi" for group in groups for label in ("TaiChi", "YoYo")]
+        names += [f"HandstandPushups/v_HandStandPushups_g{group:02d}_c01.avi" for group in groups]
+        (root / f"testlist{number:02d}.txt").write_text("\n".join(names) + "\n")
+
+
+def test_ucf101_is_compared_with_the_official_lists(find_clips, tmp_path):
+    touch_ucf101(tmp_path / "manual")
+    write_official_lists(tmp_path / "manual" / "ucfTrainTestlist", range(1, 8))
+    assert len(find_clips("ucf101_by_group")) == 50
+
+
+def test_ucf101_with_other_lists_is_an_error(find_clips, tmp_path):
+    touch_ucf101(tmp_path / "manual" / "UCF-101")
+    write_official_lists(tmp_path / "manual" / "ucfTrainTestlist", range(1, 7))
+    with pytest.raises(
+        ValueError, match=r"testlist01.txt and the groups do not agree on v_HandStandPushups_g07_c01.avi"
+    ):
+        find_clips("ucf101_by_group")
 
 
 LISTING = """https://www.youtube.com/watch?v=7q6K \r
@@ -310,7 +359,7 @@ def test_video_folders_that_are_none_are_refused(find_clips, tmp_path, files, me
 def test_video_folder_options_are_checked(tmp_path):
     with pytest.raises(ValueError, match="must be positive and sum to 1"):
         tfds.builder("video_folder", directory=tmp_path, data_dir=tmp_path, ratios={"train": 2.0})
-    with pytest.raises(ValueError, match="no config '1x1'; it has 64x64, 112x112"):
+    with pytest.raises(ValueError, match="no config '1x1'; it has 64x64, 112x112.*followed by any of _<N>fps"):
         tfds.builder("video_folder/1x1", directory=tmp_path, data_dir=tmp_path)
     with pytest.raises(ValueError, match="ratios can only be given together with directory"):
         tfds.builder("video_folder", data_dir=tmp_path, ratios={"train": 1.0})

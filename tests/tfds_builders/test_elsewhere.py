@@ -64,4 +64,8 @@ def test_tfrecord_is_built_by_path_and_read_with_tf_data(tmp_path):
     """
     # In one process: importing TensorFlow is most of what this test takes.
     output = run_python(TFDS_BUILD + textwrap.dedent(read), tmp_path, "--file_format=tfrecord")
-    assert output[-3:] == ["tensorflow 8 (64, 64, 3)", "True", "['jaxvid', 'jaxvid.data', 'jaxvid.data.videos']"]
+    assert output[-3:] == [
+        "tensorflow 8 (64, 64, 3)",
+        "True",
+        "['jaxvid', 'jaxvid.data', 'jaxvid.data.videos', 'jaxvid.data.workers']",
+    ]

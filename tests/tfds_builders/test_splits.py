@@ -79,5 +79,18 @@ def test_ratios_that_are_none_are_refused(ratios):
 
 
 def test_an_empty_split_is_an_error():
-    with pytest.raises(ValueError, match="3 clips of 3 sources are too few .* val, test would be empty"):
-        split_by_source(make_clips({"a": 3}), {"train": 0.8, "val": 0.1, "test": 0.1})
+    with pytest.raises(ValueError, match="2 clips of 2 sources are too few .* test would be empty"):
+        split_by_source(make_clips({"a": 2}), {"train": 0.8, "val": 0.1, "test": 0.1})
+
+
+def test_a_small_class_has_a_clip_in_every_split():
+    clips = split_by_source(make_clips({"large": 20, "small": 3}), {"train": 0.8, "val": 0.1, "test": 0.1})
+    assert sorted(clip.split for clip in clips if clip.label == "small") == ["test", "train", "val"]
+    assert Counter(clip.split for clip in clips if clip.label == "large") == {"train": 16, "val": 2, "test": 2}
+
+
+def test_a_class_with_one_video_is_refused_by_name():
+    with pytest.raises(
+        ValueError, match=r"class 'horror' has 1 source video\(s\), such as .*, for the splits train, val"
+    ):
+        split_by_source(make_clips({"action": 20, "horror": 1}), {"train": 0.8, "val": 0.1, "test": 0.1})

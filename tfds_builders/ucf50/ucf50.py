@@ -1,16 +1,14 @@
 """UCF50: fifty human activities, from YouTube."""
 
 import dataclasses
-import re
 from pathlib import Path
 from typing import ClassVar
 
 import tensorflow_datasets as tfds
 
-from tfds_builders.clips import Clip, folder_clips, folders_of, manual_root
+from tfds_builders.clips import Clip, folder_clips, manual_root
+from tfds_builders.groups import class_folders, group_of, group_source
 from tfds_builders.video_dataset import VideoConfig, VideoDataset
-
-_FILENAME = re.compile(r"v_\w+_g(\d+)_c\d+\.avi", re.IGNORECASE)
 
 # The groups that the first split of UCF101, which continues UCF50, holds out.
 _TEST_GROUPS = range(1, 8)
@@ -69,20 +67,20 @@ class Ucf50(VideoDataset):
         root = manual_root(
             dl_manager,
             self.MANUAL_DOWNLOAD_INSTRUCTIONS,
-            holds=lambda folder: bool(_class_folders(folder)),
+            holds=lambda folder: bool(class_folders(folder)),
             names=("UCF50",),
         )
         clips = [
             clip
             for folder in self._wanted_folders(root)
-            for clip in folder_clips(root, folder, folder, source=_group_source)
+            for clip in folder_clips(root, folder, folder, source=group_source)
         ]
         return [dataclasses.replace(clip, split=_split_of(clip)) for clip in clips]
 
     def _wanted_folders(self, root: Path) -> list[str]:
         config = self.builder_config
         assert isinstance(config, Ucf50Config)
-        folders = _class_folders(root)
+        folders = class_folders(root)
         missing = sorted(set(config.classes or ()) - set(folders))
         if missing:
             raise ValueError(
@@ -92,25 +90,5 @@ class Ucf50(VideoDataset):
         return [folder for folder in folders if config.classes is None or folder in config.classes]
 
 
-def _class_folders(root: Path) -> list[str]:
-    return [folder.name for folder in folders_of(root) if any(map(_FILENAME.fullmatch, _names(folder)))]
-
-
-def _names(folder: Path) -> list[str]:
-    return [path.name for path in folder.iterdir()]
-
-
-def _group_source(path: Path) -> str:
-    """`Biking_g01` for `Biking/v_Biking_g01_c02.avi`; groups of one number have nothing in common across classes."""
-    return f"{path.parent.name}_g{_group(path):02d}"
-
-
-def _group(path: Path) -> int:
-    match = _FILENAME.fullmatch(path.name)
-    if match is None:
-        raise ValueError(f"{path}: the clips of UCF50 are named v_<Class>_g<group>_c<clip>.avi")
-    return int(match[1])
-
-
 def _split_of(clip: Clip) -> str:
-    return "test" if _group(clip.path) in _TEST_GROUPS else "train"
+    return "test" if group_of(clip.path) in _TEST_GROUPS else "train"

@@ -58,11 +58,11 @@ class VideoFolder(VideoDataset):
         *,
         directory: str | Path | None = None,
         ratios: Mapping[str, float] | None = None,
-        config: str | VideoFolderConfig | None = None,
+        config: str | VideoConfig | None = None,
         **kwargs: Any,
     ):
         if directory is not None:
-            config = _config_of_folder(self._size_config(config), Path(directory).absolute(), ratios or DEFAULT_RATIOS)
+            config = _config_of_folder(self.named_config(config), Path(directory).absolute(), ratios or DEFAULT_RATIOS)
         elif ratios is not None:
             raise ValueError("ratios can only be given together with directory")
         super().__init__(config=config, **kwargs)
@@ -81,22 +81,16 @@ class VideoFolder(VideoDataset):
             return [clip for folder in folders for clip in _class_clips(root, folder)]
         return split_by_source(_class_clips(root, root), config.ratios)
 
-    def _size_config(self, config: str | VideoFolderConfig | None) -> VideoFolderConfig:
-        sizes: dict[str, VideoFolderConfig] = {size.name: size for size in VideoFolder.BUILDER_CONFIGS}
-        name = config.name if isinstance(config, VideoFolderConfig) else config or self.DEFAULT_BUILDER_CONFIG_NAME
-        if name not in sizes:
-            raise ValueError(f"video_folder has no config {name!r}; it has {', '.join(sizes)}")
-        return sizes[name]
 
-
-def _config_of_folder(size: VideoFolderConfig, directory: Path, ratios: Mapping[str, float]) -> VideoFolderConfig:
+def _config_of_folder(form: VideoConfig, directory: Path, ratios: Mapping[str, float]) -> VideoFolderConfig:
     check_ratios(ratios)
+    assert isinstance(form, VideoFolderConfig)
     digest = hashlib.sha256(repr((str(directory), sorted(ratios.items()))).encode()).hexdigest()[:8]
     folder_name = re.sub(r"\W+", "_", directory.name, flags=re.ASCII)
     return dataclasses.replace(
-        size,
-        name=f"{folder_name}-{digest}-{size.name}",
-        description=f"The videos in {directory}. {size.description}",
+        form,
+        name=f"{folder_name}-{digest}-{form.name}",
+        description=f"The videos in {directory}. {form.description}",
         directory=str(directory),
         ratios=dict(ratios),
     )

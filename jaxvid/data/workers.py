@@ -1,0 +1,245 @@
+"""Decoding in worker processes, each file against a deadline: decoders hang on broken files, or abort the process.
+
+The workers are fresh interpreters that import the decoder's module and nothing else of the program: unlike
+`multiprocessing`'s spawn, they never import the program's main module again, which may be a script without a
+`__main__` guard or a command that takes seconds to import. Nor are they forked, after which decord deadlocks.
+"""
+
+import collections
+import dataclasses
+import math
+import multiprocessing.connection
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Generator, Iterable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+# A fresh interpreter imports a decoder in about half a second; a machine under heavy load takes far longer.
+_WORKER_START_SECONDS = 120.0
+# How many results of one file may wait for the consumer; a worker that is further ahead of it stands still.
+_MAX_WAITING = 16
+
+# A function of a module, or a `functools.partial` of one, from a file to what it holds, piece by piece.
+Decoder = Callable[[Path], Iterable[Any]]
+
+
+class InvalidVideoError(ValueError):
+    """A video that cannot be decoded, or not as a whole."""
+
+    def __init__(self, path: Path, reason: str):
+        super().__init__(f"{path}: {reason}")
+        self.path = path
+        self.reason = reason
+
+
+@dataclasses.dataclass(frozen=True)
+class InvalidVideo:
+    """A video that could not be decoded, and why."""
+
+    path: Path
+    reason: str
+
+
+def decode_in_workers(
+    decoder: Decoder, paths: Sequence[Path], *, num_workers: int | None = None, timeout_seconds: float = 60.0
+) -> Generator[tuple[int, Any], None, None]:
+    """What `decoder` yields for every path, with the position of the path, in the order of the paths.
+
+    Where the decoder raises an InvalidVideoError, crashes or hangs, an InvalidVideo is the last that comes of the path.
+    Only a few results are held at any time, however many the paths and however long the files. The workers end when
+    the iterator is exhausted or closed, and when this process dies.
+
+    Args:
+      decoder: what to run in the workers.
+      paths: the files.
+      num_workers: processes to decode in; by default one a core that this process may use.
+      timeout_seconds: how long one result may take; a worker that takes longer is killed and replaced.
+
+    Raises:
+      ValueError: if an argument is out of range.
+      RuntimeError: when iterating, if workers cannot be started at all.
+    """
+    if num_workers is not None and num_workers <= 0:
+        raise ValueError(f"num_workers must be positive or None, got {num_workers}")
+    if timeout_seconds <= 0:
+        raise ValueError(f"timeout_seconds must be positive, got {timeout_seconds}")
+    num_workers = min(num_workers or _num_cores(), len(paths))
+    return _decode_in_order(decoder, [Path(path) for path in paths], num_workers, timeout_seconds)
+
+
+@dataclasses.dataclass
+class _Worker:
+    """One decoding process, the pipe to it, and the file that it is at, if any."""
+
+    process: subprocess.Popen[bytes]
+    connection: multiprocessing.connection.Connection
+    index: int = -1
+    timeout_seconds: float = math.inf
+    deadline: float = math.inf
+
+    @property
+    def is_busy(self) -> bool:
+        return self.index >= 0
+
+
+@dataclasses.dataclass
+class _Results:
+    """What has come of one file and not been given on, and whether it is all."""
+
+    waiting: collections.deque[Any] = dataclasses.field(default_factory=collections.deque)
+    complete: bool = False
+
+
+def _decode_in_order(
+    decoder: Decoder, paths: list[Path], num_workers: int, timeout_seconds: float
+) -> Generator[tuple[int, Any], None, None]:
+    workers = [_spawn_worker(decoder) for _ in range(num_workers)]
+    # How far the workers may run ahead of the consumer: it bounds the results in memory.
+    window = 2 * num_workers
+    queue = collections.deque(range(len(paths)))
+    results = collections.defaultdict(_Results)
+    try:
+        for worker in workers:
+            _await_start(worker)
+        for wanted in range(len(paths)):
+            while results[wanted].waiting or not results[wanted].complete:
+                # What came in while the consumer was busy frees workers, which go on before the consumer does.
+                _collect(workers, paths, results, wait=False)
+                _assign(workers, decoder, paths, queue, wanted + window, timeout_seconds)
+                if results[wanted].waiting:
+                    yield wanted, results[wanted].waiting.popleft()
+                elif not results[wanted].complete:
+                    _collect(workers, paths, results, wait=True)
+            del results[wanted]
+    finally:
+        for worker in workers:
+            _stop(worker)
+
+
+def _spawn_worker(decoder: Decoder) -> _Worker:
+    """Starts a decoding process. It sees the same modules as this one, but does not import this one's main module."""
+    connection, worker_connection = multiprocessing.Pipe()
+    descriptor = worker_connection.fileno()
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path),
+        # What FFmpeg has to say about a broken file comes back as the reason.
+        "OPENCV_FFMPEG_LOGLEVEL": "-8",
+        "OPENCV_LOG_LEVEL": "SILENT",
+    }
+    module = (decoder.func if isinstance(decoder, partial) else decoder).__module__
+    command = [sys.executable, "-P", "-c", f"import {module}; from {__name__} import _work; _work({descriptor})"]
+    with worker_connection:
+        # The end of its standard input tells the worker that this process has died.
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, pass_fds=[descriptor], env=environment)
+    return _Worker(process, connection)
+
+
+def _await_start(worker: _Worker) -> None:
+    try:
+        if worker.connection.poll(_WORKER_START_SECONDS):
+            worker.connection.recv()
+            return
+        reason = f"it gave no sign within {_WORKER_START_SECONDS:.0f} s"
+    except (EOFError, OSError):
+        reason = _exit_reason(worker.process)
+    raise RuntimeError(f"a video decoding process did not start: {reason}; its messages are on standard error")
+
+
+def _assign(
+    workers: list[_Worker],
+    decoder: Decoder,
+    paths: list[Path],
+    queue: collections.deque[int],
+    end: int,
+    timeout_seconds: float,
+) -> None:
+    """Gives every idle worker the next path of the queue, up to the path `end`; replaces workers that died."""
+    for position, worker in enumerate(workers):
+        if worker.is_busy or not queue or queue[0] >= end:
+            continue
+        if worker.process.poll() is not None:
+            _stop(worker)
+            workers[position] = worker = _spawn_worker(decoder)
+            _await_start(worker)
+        worker.index = queue.popleft()
+        worker.timeout_seconds = timeout_seconds
+        worker.deadline = time.monotonic() + timeout_seconds
+        worker.connection.send((decoder, paths[worker.index]))
+
+
+def _collect(workers: list[_Worker], paths: list[Path], results: dict[int, _Results], *, wait: bool) -> None:
+    """Takes one more result of every worker that has one; with `wait`, of at least one unless none is busy."""
+    # The others have done enough for now; their deadlines stand still.
+    awaited = [worker for worker in workers if worker.is_busy and len(results[worker.index].waiting) < _MAX_WAITING]
+    seconds = max(0.0, min((worker.deadline for worker in awaited), default=0.0) - time.monotonic()) if wait else 0.0
+    answered = multiprocessing.connection.wait([worker.connection for worker in awaited], seconds)
+    # The deadline counts only for workers that have not answered: the consumer may have been away for longer.
+    now = time.monotonic()
+    for worker in awaited:
+        if worker.connection in answered or now >= worker.deadline:
+            result, is_last = _receive(worker, paths[worker.index], worker.connection in answered)
+            if result is not None:
+                results[worker.index].waiting.append(result)
+            worker.deadline = now + worker.timeout_seconds
+            if is_last:
+                results[worker.index].complete = True
+                worker.index = -1
+
+
+def _receive(worker: _Worker, path: Path, answered: bool) -> tuple[Any, bool]:
+    """The next result of the worker's file, None at its end, and whether it is the last."""
+    if not answered:
+        worker.process.kill()
+        worker.process.wait()
+        return InvalidVideo(path, f"not decoded within {worker.timeout_seconds:g} s"), True
+    try:
+        result = worker.connection.recv()
+    except (EOFError, OSError):
+        result = InvalidVideo(path, f"the decoder crashed: {_exit_reason(worker.process)}")
+    return result, result is None or isinstance(result, InvalidVideo)
+
+
+def _exit_reason(process: subprocess.Popen[bytes]) -> str:
+    code = process.wait()
+    return f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+
+
+def _stop(worker: _Worker) -> None:
+    worker.process.kill()
+    worker.process.wait()
+    worker.connection.close()
+    assert worker.process.stdin is not None
+    worker.process.stdin.close()
+
+
+def _work(descriptor: int) -> None:
+    """What a decoding process does: answers requests until it is killed or its parent is gone."""
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
+    connection = multiprocessing.connection.Connection(descriptor)
+    connection.send("ready")
+    # From here on only decoders write to standard error, about files that are reported anyway.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
+    while True:
+        decoder, path = connection.recv()
+        try:
+            for result in decoder(path):
+                connection.send(result)
+            connection.send(None)
+        except InvalidVideoError as error:
+            connection.send(InvalidVideo(error.path, error.reason))
+
+
+def _exit_with_parent() -> None:
+    # Standard input ends when the parent does, however it died. The decoders release the GIL even where they hang.
+    os.read(0, 1)
+    os._exit(0)
+
+
+def _num_cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,1 @@
+"""UCF101, the groups of its three official splits as splits of their own."""
