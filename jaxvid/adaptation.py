@@ -86,10 +86,7 @@ def check_adaptation(config: ConfigDict) -> None:
     """
     # The module, as a config may leave out fields that have defaults.
     policy, model = config.activations, cast(Any, create_model(config.model))
-    if model.adaptive:
-        family_coefficients(model.activation)
-    else:
-        get_activation(model.activation)
+    (family_coefficients if model.adaptive else get_activation)(model.activation or "relu")
     for key, allowed in (("policy", POLICIES), ("scope", SCOPES), ("trigger", TRIGGERS)):
         if policy[key] not in allowed:
             raise ValueError(f"config.activations.{key} is {policy[key]!r}; allowed: {', '.join(allowed)}")

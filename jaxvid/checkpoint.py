@@ -1,7 +1,7 @@
 """Checkpoints: every Orbax call.
 
 A checkpoint holds the training state, the position of the data iterator and the progress of the loop. The best one by
-the monitored metric and the last are kept.
+the monitored metric and the last are kept, or all.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ def lower_is_better(monitor: str) -> bool:
     return monitor.endswith("loss")
 
 
-def open_checkpoints(workdir: Path, monitor: str) -> ocp.CheckpointManager:
+def open_checkpoints(workdir: Path, monitor: str, *, keep_all: bool = False) -> ocp.CheckpointManager:
     """The checkpoints of a run; saving goes on in the background until `close`."""
     best = checkpoint_managers.BestN(
         get_metric_fn=lambda metrics: metrics[monitor],
@@ -33,7 +33,7 @@ def open_checkpoints(workdir: Path, monitor: str) -> ocp.CheckpointManager:
         n=1,
         keep_checkpoints_without_metrics=False,
     )
-    policy = checkpoint_managers.AnyPreservationPolicy([checkpoint_managers.LatestN(n=1), best])
+    policy = checkpoint_managers.AnyPreservationPolicy([checkpoint_managers.LatestN(n=None if keep_all else 1), best])
     return ocp.CheckpointManager(
         os.path.abspath(workdir / DIRECTORY),
         options=ocp.CheckpointManagerOptions(

@@ -12,7 +12,7 @@ from jaxvid.types import ConfigDict
 
 FILE_NAME = "config.json"
 # Raised when a saved config can no longer be read by this code.
-FORMAT = 2
+FORMAT = 3
 # What may differ when a run is taken up again: none of it changes what the steps done so far have computed.
 RESUMABLE = (
     "checkpoint.",
@@ -23,6 +23,7 @@ RESUMABLE = (
     "pipeline.",
     "train.log_every_steps",
     "train.num_epochs",
+    "train.num_steps",
     "train.early_stopping_patience",
 )
 
@@ -56,6 +57,7 @@ DATASETS: MappingProxyType[str, dict[str, str]] = MappingProxyType(
         "surveillance_fight": _OF_ITS_OWN,
         "video_folder": _OF_ITS_OWN,
         "synthetic_fight": _OF_ITS_OWN,
+        "synthetic_genre": _OF_ITS_OWN,
     }
 )
 
@@ -138,6 +140,19 @@ def base_config() -> ConfigDict:
                 "crop": "resize",
                 "normalization": "unit",
             },
+            "audio": {  # the sound of a clip, for models that hear (jaxvid/data/spectrograms.py)
+                "sample_rate": 0,  # of the data set's, in hertz; 0: no sound
+                "seconds": 10.0,  # from the beginning of a clip on
+                "kind": "log_mel",  # or "mfcc"
+                "window": 400,  # samples, of the Hann windows
+                "hop": 160,  # samples, from one spectrum to the next
+                "fft_size": 512,  # samples
+                "num_mels": 64,
+                "num_mfcc": 20,
+                "min_hz": 0.0,
+                "max_hz": 0.0,  # 0: half the sample rate
+                "top_db": 80.0,  # decibels below the loudest, under which nothing counts
+            },
             "augment": {
                 "flip": False,
                 "min_scale": 1.0,  # smallest random crop, as a share of the largest one's sides
@@ -176,22 +191,36 @@ def base_config() -> ConfigDict:
             "train": {
                 "batch_size": 16,  # of all devices together
                 "num_epochs": 50,
+                "num_steps": 0,  # instead of epochs, if not 0
                 "l2": 0.0,  # weight of the sum of squared kernels in the loss
                 "label_smoothing": 0.0,
                 "class_weights": "none",  # or "balanced": inversely to the classes' numbers of clips
                 "early_stopping_patience": 0,  # evaluations without improvement; 0: train to the end
                 "log_every_steps": 10,
             },
+            "retrain": {  # a first stage, in which the CNN of genre_crnn sees single frames (jaxvid/retraining.py)
+                "num_steps": 0,  # 0: no such stage
+                "every_steps": 400,  # from one evaluation and checkpoint to the next; all are kept
+                "batch_size": 32,
+                "optimizer": "adam",
+                "learning_rate": 1e-4,
+                "trainable": "all",  # or "head", "head_and_last_stage"
+                "checkpoint": "last",  # that the second stage starts from: also "best", or a step such as "400"
+            },
             "eval": {
                 "batch_size": 16,  # views, of all devices of a process together
                 "clips": 0,  # views over time whose probabilities are averaged; 0: one, or all windows
                 "crops": 1,  # of each of them, side by side; of clip.crop 'center'
                 "every_epochs": 1,
+                "every_steps": 0,  # instead, if not 0
                 "monitor": "val_loss",
                 "num_resamples": 1000,  # of the bootstrap
             },
             "pipeline": {"num_threads": 4, "num_workers": 0},
-            "checkpoint": {"every_steps": 0},  # besides one at each evaluation; 0: no others
+            "checkpoint": {
+                "every_steps": 0,  # besides one at each evaluation; 0: no others
+                "keep_all": False,  # instead of the best and the last
+            },
         }
     )
 

@@ -3,7 +3,7 @@
 import dataclasses
 import datetime
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +19,11 @@ from jaxvid import checkpoint, parallel
 from jaxvid.adaptation import Evaluation, best_rows, change_rows, replay
 from jaxvid.config import load_config
 from jaxvid.data.clips import Clip, open_split, shared_sources
-from jaxvid.data.pipeline import clip_views, evaluation_batches
+from jaxvid.data.pipeline import clip_inputs, clip_views, evaluation_batches, require_fitting_clips
 from jaxvid.data.prepare import prepare
-from jaxvid.data.videos import EncodedClip, InvalidVideo, decode_clips, find_videos
+from jaxvid.data.sequences import SequenceForm, decode_sequences
+from jaxvid.data.videos import EncodedClip, decode_clips, find_videos
+from jaxvid.data.workers import InvalidVideo
 from jaxvid.files import replacing
 from jaxvid.inference import (
     Predicted,
@@ -31,7 +33,7 @@ from jaxvid.inference import (
     with_views,
 )
 from jaxvid.logbook import Row, read_rows
-from jaxvid.metrics import classification_figures, format_figures
+from jaxvid.metrics import VOTE_FIGURES, classification_figures, format_figures, format_percent
 from jaxvid.models import create_model
 from jaxvid.models.activations import activation_sites
 from jaxvid.predictions import Predictions, average_views, write_csv
@@ -71,8 +73,9 @@ def evaluate(
 ) -> dict[str, Any]:
     """Evaluates a checkpoint of `workdir`, writes metrics.json, predictions.csv and report/, and returns the metrics.
 
-    Where clips have several windows, the metrics hold the figures of single ones under "views", and
-    view_predictions.csv their predictions. The arguments are those of the command.
+    Where clips have several windows, or videos several sequences, the metrics hold the figures of single ones under
+    "views", those of the class that most of them say under "vote", and view_predictions.csv the predictions of single
+    ones. The arguments are those of the command.
 
     Raises:
       ValueError: if the workdir, the checkpoint, the split or the data set is not there or does not fit.
@@ -85,7 +88,7 @@ def evaluate(
     check_views(config)
     step, variables = checkpoint.load_variables(workdir, config.eval.monitor, which)
     model = create_model(config.model)
-    probabilities = compile_probabilities(model, config.clip, config.eval.crops)
+    probabilities = compile_probabilities(model, config)
     if videos is not None:
         evaluated = evaluate_videos(probabilities, variables, videos, config)
     else:
@@ -94,6 +97,9 @@ def evaluate(
     figures = classification_figures(predicted.clips, num_resamples=config.eval.num_resamples)
     if predicted.views is not None:
         figures["views"] = classification_figures(predicted.views, num_resamples=config.eval.num_resamples)
+        assert predicted.votes is not None
+        of_votes = classification_figures(predicted.votes, num_resamples=config.eval.num_resamples)
+        figures["vote"] = {name: of_votes[name] for name in ("num_clips", *VOTE_FIGURES)}
     facts = {
         "Checkpoint": f"step {step} ({which}) of {workdir}",
         **evaluated.facts,
@@ -135,8 +141,15 @@ def evaluate_split(
     if overlap:
         logging.warning("%d source videos, such as %s, are in the training split too", len(overlap), overlap[0])
         facts["Caution"] = f"{len(overlap)} source videos have clips in the training split too: the figures flatter"
+    require_fitting_clips(evaluated, config.clip)
     predicted = predict_split(probabilities, variables, evaluated, config)
-    return Evaluated(predicted, lambda i: clip_views(evaluated[i], config.clip)[0], facts)
+    # Of a video in sequences the first.
+    positions = {video: i for i, video in reversed(list(enumerate(evaluated.catalogue.videos)))}
+
+    def frames_of(index: int) -> np.ndarray:
+        return clip_views(evaluated[positions[predicted.clips.clips[index]]], config.clip)[0]
+
+    return Evaluated(predicted, frames_of, facts)
 
 
 def evaluate_videos(probabilities: Probabilities, variables: Any, directory: Path, config: ConfigDict) -> Evaluated:
@@ -147,17 +160,19 @@ def evaluate_videos(probabilities: Probabilities, variables: Any, directory: Pat
     """
     class_names = list(config.dataset.class_names)
     labels = label_videos(directory, class_names)
-    size = tuple(config.dataset.frame_size)
     clips: list[Path] = []
     invalid: list[InvalidVideo] = []
 
     def views():
-        for decoded in tqdm(decode_clips(list(labels), size), "Evaluating videos", len(labels), unit="video"):
+        for decoded in _decoded(list(labels), config):
             if isinstance(decoded, InvalidVideo):
                 invalid.append(decoded)
                 continue
-            clips.append(decoded.path)
-            yield len(clips) - 1, clip_views(_as_clip(decoded, labels[decoded.path]), config.clip, config.eval.clips)
+            # A video that is decoded in sequences comes several times.
+            if decoded.path not in clips[-1:]:
+                clips.append(decoded.path)
+            stored = _as_clip(decoded, labels[decoded.path])
+            yield len(clips) - 1, clip_inputs(stored, config.clip, config.eval.clips, config.audio)
 
     batches = evaluation_batches(views(), parallel.local_multiple(config.eval.batch_size))
     clip_index, outputs = predict_views(probabilities, variables, batches)
@@ -178,11 +193,25 @@ def evaluate_videos(probabilities: Probabilities, variables: Any, directory: Pat
         facts["Left out"] = "; ".join(f"{video.path.relative_to(directory)}: {video.reason}" for video in invalid)
 
     def frames_of(index: int) -> np.ndarray:
-        decoded = next(iter(decode_clips([clips[index]], size)))
+        decoded = next(_decoded([clips[index]], config))
         assert isinstance(decoded, EncodedClip)
         return clip_views(_as_clip(decoded, labels[clips[index]]), config.clip)[0]
 
     return Evaluated(with_views(predictions, clip_index, outputs), frames_of, facts)
+
+
+def _decoded(paths: list[Path], config: ConfigDict) -> Iterator[EncodedClip | InvalidVideo]:
+    """The videos as the network of `config` takes them: whole, or in sequences."""
+    size = tuple(config.dataset.frame_size)
+    if config.clip.sampling == "sequence":
+        form = SequenceForm(size, config.dataset.fps, config.clip.num_frames, config.audio.sample_rate)
+        decoding = decode_sequences(paths, form)
+    else:
+        decoding = enumerate(decode_clips(paths, size))
+    with tqdm(total=len(paths), desc="Decoding videos", unit="video", leave=False) as progress:
+        for position, decoded in decoding:
+            progress.update(position + 1 - progress.n)
+            yield decoded
 
 
 def label_videos(directory: Path, class_names: Sequence[str]) -> dict[Path, int]:
@@ -206,7 +235,9 @@ def label_videos(directory: Path, class_names: Sequence[str]) -> dict[Path, int]
 
 
 def _as_clip(decoded: EncodedClip, label: int) -> Clip:
-    return Clip(decoded.frames, label, decoded.fps, str(decoded.path), str(decoded.path))
+    audio = np.zeros(0, np.int16) if decoded.audio is None else decoded.audio
+    name = str(decoded.path)
+    return Clip(decoded.frames, label, decoded.fps, name, name, name, audio)
 
 
 def _adaptation(config: ConfigDict, model: nn.Module, history: list[Row]) -> Adaptation | None:
@@ -233,7 +264,7 @@ def _write(
     output.mkdir(parents=True, exist_ok=True)
     with replacing(output / "metrics.json") as unfinished:
         unfinished.write_text(json.dumps(metrics, indent=2) + "\n")
-    clips, views = evaluated.predicted
+    clips, views, _ = evaluated.predicted
     write_csv(clips, output / "predictions.csv")
     if views is not None:
         write_csv(views, output / "view_predictions.csv")
@@ -249,6 +280,7 @@ def _write(
     )
     print(format_figures(metrics))
     if views is not None:
+        print(f"By the class that most windows say: accuracy {format_percent(metrics['vote']['accuracy'])}")
         print(f"Of single windows, {len(views.clips)} of them:\n{format_figures(metrics['views'])}")
     if adaptation is not None:
         print(format_adaptation(adaptation))

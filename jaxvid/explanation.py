@@ -16,10 +16,13 @@ from flax import linen as nn
 from jaxtyping import Array, Float, UInt8
 
 from jaxvid.data.augment import preprocess
+from jaxvid.data.streams import Window
 from jaxvid.models import create_model
 from jaxvid.models.activations import Activation
 from jaxvid.models.convlstm import ConvLSTMLayer
+from jaxvid.models.genre_crnn import SightAndSound
 from jaxvid.predictor import Predictor
+from jaxvid.steps import network_input
 
 _MAX_FRAMES = 8
 _SIDE = 160
@@ -27,7 +30,7 @@ _GAP = 3
 
 
 def grad_cam(
-    model: nn.Module, variables: Any, clips: Float[Array, "1 time height width 3"], label: int
+    model: nn.Module, variables: Any, clips: Float[Array, "1 time height width 3"] | SightAndSound, label: int
 ) -> Float[np.ndarray, "time map_height map_width"]:
     """How much each place of each frame speaks for the class `label`, from 0 to 1, on the grid of the last stage.
 
@@ -62,16 +65,22 @@ def grad_cam(
     weights = gradient.mean(axis=(1, 2), keepdims=True)
     cam = np.maximum((weights * maps).sum(axis=-1), 0)
     # Where the network halves time, a map stands for several frames.
-    time = clips.shape[1]
+    time = (clips.frames if isinstance(clips, SightAndSound) else clips).shape[1]
     cam = cam[np.arange(time) * len(cam) // time]
     return cam / (cam.max() or 1)
 
 
+def _sees_frames(context: nn.module.InterceptorContext) -> bool:
+    """Whether a module is none of those over a spectrogram, whose places are no places of a frame."""
+    return not any(name in ("audio_cnn", "spectrogram_cnn") for name in context.module.path)
+
+
 def _is_stage(context: nn.module.InterceptorContext) -> bool:
-    return isinstance(context.module, Activation | ConvLSTMLayer) and context.method_name == "__call__"
+    of_kind = isinstance(context.module, Activation | ConvLSTMLayer) and context.method_name == "__call__"
+    return of_kind and _sees_frames(context)
 
 
-def _last_stage(model: nn.Module, variables: Any, clips: Array) -> tuple[str, jax.ShapeDtypeStruct]:
+def _last_stage(model: nn.Module, variables: Any, clips: Any) -> tuple[str, jax.ShapeDtypeStruct]:
     """The name of the last stage whose maps have more than one place, and the shape of its output."""
     stages: dict[str, jax.ShapeDtypeStruct] = {}
 
@@ -88,24 +97,24 @@ def _last_stage(model: nn.Module, variables: Any, clips: Array) -> tuple[str, ja
     return list(stages.items())[-1]
 
 
-def explain(
-    predictor: Predictor, frames: UInt8[np.ndarray, "time height width 3"], label: int
-) -> UInt8[np.ndarray, "strip_height strip_width 3"]:
+def explain(predictor: Predictor, window: Window, label: int) -> UInt8[np.ndarray, "strip_height strip_width 3"]:
     """A strip of frames of a window, as the network sees them, and under each the same with what speaks for a class.
 
     Args:
       predictor: the network.
-      frames: of the window, of the network's number and `frame_size`.
+      window: whose frames are of the network's number and `frame_size`.
       label: the class.
 
     Raises:
       ValueError: if the network has no convolutional stage to look at.
     """
-    clip = predictor.config.clip.copy_and_resolve_references()
-    clips = preprocess(jnp.asarray(frames[None]), clip)
-    cam = grad_cam(create_model(predictor.config.model), predictor.variables, clips, label)
-    clip.normalization = "unit"
-    pictures = np.asarray(255 * jnp.clip(preprocess(jnp.asarray(frames[None]), clip)[0], 0, 1)).astype(np.uint8)
+    config = predictor.config.copy_and_resolve_references()
+    inputs = {key: jnp.asarray(values) for key, values in predictor.inputs([window]).items()}
+    model = create_model(config.model)
+    clips = network_input(inputs, preprocess(inputs["frames"], config.clip), model, config.audio)
+    cam = grad_cam(model, predictor.variables, clips, label)
+    config.clip.normalization = "unit"
+    pictures = np.asarray(255 * jnp.clip(preprocess(inputs["frames"], config.clip)[0], 0, 1)).astype(np.uint8)
     chosen = np.unique(np.linspace(0, len(pictures) - 1, _MAX_FRAMES).round().astype(int))
     columns = [_column(pictures[i], cam[i]) for i in chosen]
     gap = np.full((columns[0].shape[0], _GAP, 3), 255, np.uint8)

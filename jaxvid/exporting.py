@@ -9,20 +9,20 @@ SavedModel is a directory with the same function as its default signature, and `
 import json
 import tempfile
 import zipfile
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
+import numpy as np
 from jax import export as jax_export
 from jaxtyping import Array
 
 from jaxvid import checkpoint
 from jaxvid.config import load_config
+from jaxvid.data.sound import num_samples
 from jaxvid.files import replacing
-from jaxvid.models import create_model
+from jaxvid.models import create_model, takes_sequences
 from jaxvid.steps import eval_step
 from jaxvid.types import ConfigDict
 
@@ -52,27 +52,53 @@ def export(workdir: Path, output: Path, *, which: str = "best", kind: str = "sta
     config = load_config(workdir)
     step, variables = checkpoint.load_variables(workdir, config.eval.monitor, which)
     facts = {**_facts(config), "step": step}
-    probabilities = partial(
-        eval_step, variables, model=create_model(config.model), clip=config.clip, num_crops=config.eval.crops
-    )
-    shape = f"batch, {config.clip.num_frames}, {config.dataset.frame_size[0]}, {config.dataset.frame_size[1]}, 3"
+    model = create_model(config.model)
+    inputs = program_inputs(config)
+
+    def probabilities(*arrays: Array) -> Array:
+        return eval_step(variables, dict(zip(inputs, arrays, strict=True)), model=model, config=config)
+
     output.parent.mkdir(parents=True, exist_ok=True)
     if kind == "savedmodel":
-        _save_as_tensorflow(probabilities, shape, facts, output)
+        _save_as_tensorflow(probabilities, inputs, facts, output)
     else:
-        program = exported_program(probabilities, shape)
+        program = exported_program(probabilities, inputs)
         _write(output, {PROGRAM: bytes(program.serialize()), FACTS: _json(facts)})
     return facts
 
 
-def exported_program(probabilities: Callable[[Array], Array], shape: str) -> jax_export.Exported:
-    """The program from uint8 frames of `shape`, whose batch has a name, to probabilities, its weights inside."""
-    frames = jax.ShapeDtypeStruct(jax_export.symbolic_shape(shape), jnp.uint8)
-    return jax_export.export(jax.jit(probabilities), platforms=PLATFORMS)(frames)
+class Input(NamedTuple):
+    """An array that the program takes; its shape in words, of which "batch" stands for any number."""
+
+    shape: str
+    dtype: Any
+
+
+def program_inputs(config: ConfigDict) -> dict[str, Input]:
+    """The arrays that the program of a config's network takes, in order: frames, of sequences with more beside them."""
+    height, width = config.dataset.frame_size
+    inputs = {"frames": Input(f"batch, {config.clip.num_frames}, {height}, {width}, 3", np.uint8)}
+    if takes_sequences(create_model(config.model)):
+        inputs["num_frames"] = Input("batch", np.int32)
+    if config.audio.sample_rate:
+        inputs |= {
+            "audio": Input(f"batch, {num_samples(config.audio)}", np.int16),
+            "num_samples": Input("batch", np.int32),
+        }
+    return inputs
+
+
+def exported_program(probabilities: Callable[..., Array], inputs: Mapping[str, Input]) -> jax_export.Exported:
+    """The program from `inputs` to probabilities, its weights inside."""
+    scope = jax_export.SymbolicScope()
+    arguments = [
+        jax.ShapeDtypeStruct(jax_export.symbolic_shape(shape, scope=scope), dtype) for shape, dtype in inputs.values()
+    ]
+    return jax_export.export(jax.jit(probabilities), platforms=PLATFORMS)(*arguments)
 
 
 def _save_as_tensorflow(
-    probabilities: Callable[[Array], Array], shape: str, facts: dict[str, Any], output: Path
+    probabilities: Callable[..., Array], inputs: Mapping[str, Input], facts: dict[str, Any], output: Path
 ) -> None:
     try:
         import tensorflow as tf
@@ -81,11 +107,15 @@ def _save_as_tensorflow(
     from jax.experimental import jax2tf
 
     converted = jax2tf.convert(
-        probabilities, polymorphic_shapes=[f"({shape})"], native_serialization_platforms=PLATFORMS
+        probabilities,
+        polymorphic_shapes=[f"({shape},)" if shape == "batch" else f"({shape})" for shape, _ in inputs.values()],
+        native_serialization_platforms=PLATFORMS,
     )
-    signature = tf.TensorSpec([None, *facts["input"]["shape"][1:]], tf.uint8, "frames")
+    signature = [
+        tf.TensorSpec([None, *map(int, shape.split(", ")[1:])], dtype, name) for name, (shape, dtype) in inputs.items()
+    ]
     module: Any = tf.Module()
-    module.probabilities = tf.function(converted, input_signature=[signature], autograph=False)
+    module.probabilities = tf.function(converted, input_signature=signature, autograph=False)
     with tempfile.TemporaryDirectory(prefix=f".{output.name}-", dir=output.parent) as scratch:
         unfinished = Path(scratch) / "model"
         tf.saved_model.save(module, str(unfinished), signatures=module.probabilities)
@@ -106,6 +136,9 @@ def _facts(config: ConfigDict) -> dict[str, Any]:
             "frame_interval": clip.frame_interval,
             "fps": clip.fps if clip.sampling == "fps" else config.dataset.fps,
             "clip_seconds": config.dataset.clip_seconds,
+            # What the program takes, in order: beside the frames, of sequences, how many of them count, and the sound.
+            "arrays": {name: [shape, np.dtype(dtype).name] for name, (shape, dtype) in program_inputs(config).items()},
+            "sample_rate": config.audio.sample_rate,
         },
         "output": {"type": "float32 probabilities", "shape": ["batch", len(config.dataset.class_names)]},
         "model": {key: value for key, value in config.model.items() if key != "pretrained"},

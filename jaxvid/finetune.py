@@ -10,6 +10,7 @@ from flax import linen as nn
 from flax import traverse_util
 from jaxtyping import PyTree
 
+from jaxvid.models import WITH_BACKBONE
 from jaxvid.types import ConfigDict
 
 TRAINABLE = ("all", "head", "head_and_last_stage")
@@ -51,7 +52,8 @@ def parameter_labels(params: PyTree, config: ConfigDict) -> PyTree:
     def label(path: Sequence[Any]) -> str:
         if last_stage is None or path[0] == "head":
             return HEAD
-        is_last = "/".join(path).startswith(last_stage)
+        # The backbone of a spectrogram is one like that of the frames, which the top of the frames' ends.
+        is_last = path[0] == "cnn_top" or "/".join(path).removeprefix("audio_").startswith(last_stage)
         trained = config.trainable == "all" or (config.trainable == "head_and_last_stage" and is_last)
         return BACKBONE if trained else FROZEN
 
@@ -89,4 +91,4 @@ def _is_frozen(labels: Mapping[str, Any], path: tuple[str, ...]) -> bool:
 
 
 def _network(config: ConfigDict) -> str:
-    return config.backbone if config.name == "backbone_lstm" else config.name
+    return config.backbone if config.name in WITH_BACKBONE else config.name

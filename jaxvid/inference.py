@@ -1,5 +1,6 @@
 """Class probabilities of every clip of a split."""
 
+import dataclasses
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -10,7 +11,7 @@ from tqdm import tqdm
 from jaxvid import parallel
 from jaxvid.data.clips import ClipSplit
 from jaxvid.data.pipeline import EvaluationBatch, evaluation_batches, evaluation_views
-from jaxvid.predictions import Predictions, average_views, by_view
+from jaxvid.predictions import Predictions, average_views, by_view, vote_of_views
 from jaxvid.probabilities import Probabilities
 from jaxvid.types import ConfigDict
 
@@ -19,12 +20,14 @@ class Predicted(NamedTuple):
     """What was predicted for a split.
 
     Attributes:
-      clips: of every clip, the mean over its views.
-      views: of every view on its own; None where every clip has one.
+      clips: of every clip, the mean over its views; of a split of sequences, of every video.
+      views: of every view, or sequence, on its own; None where every clip has one.
+      votes: of every clip the share of its views that say a class; None where every clip has one.
     """
 
     clips: Predictions
     views: Predictions | None
+    votes: Predictions | None
 
 
 def check_views(config: ConfigDict) -> None:
@@ -48,7 +51,7 @@ def predict_views(
     """The clip of every view in `batches`, and its class probabilities."""
     clips, outputs = [], []
     for batch in batches:
-        output = np.asarray(probabilities(variables, parallel.split_over_devices(batch.frames)))
+        output = np.asarray(probabilities(variables, parallel.split_over_devices(batch.inputs)))
         clips.append(batch.clip_index[batch.mask])
         outputs.append(output.reshape(len(batch.mask), -1)[batch.mask])
     return np.concatenate(clips), np.concatenate(outputs)
@@ -62,23 +65,43 @@ def predict_split(probabilities: Probabilities, variables: PyTree, split: ClipSp
         config.clip,
         num_threads=config.pipeline.num_threads,
         num_views=config.eval.clips,
+        audio=config.audio,
         shard=(first, count),
     )
     total = len(range(first, len(split), count))
     progress = tqdm(views, f"Evaluating {split.name}", total, unit="clip", leave=False)
     batches = evaluation_batches(iter(progress), parallel.local_multiple(config.eval.batch_size))
     clip_index, outputs = map(parallel.gather_rows, predict_views(probabilities, variables, batches))
-    return with_views(split_predictions(split, average_views(clip_index, outputs, len(split))), clip_index, outputs)
+    return of_videos(split, clip_index, outputs)
+
+
+def of_videos(
+    split: ClipSplit, clip_index: Int[np.ndarray, "view"], outputs: Float[np.ndarray, "view classes"]
+) -> Predicted:
+    """What was predicted for the videos of a split, whose clips are whole videos or sequences of them."""
+    catalogue = split.catalogue
+    # From several processes, sequences of one video do not come in their order.
+    order = np.argsort(clip_index, kind="stable")
+    first_clips = {video: clip for clip, video in reversed(list(enumerate(catalogue.videos)))}
+    videos = sorted(first_clips, key=lambda video: first_clips[video])
+    number = {video: i for i, video in enumerate(videos)}
+    video_index = np.asarray([number[catalogue.videos[clip]] for clip in clip_index[order]])
+    firsts = [first_clips[video] for video in videos]
+    predictions = Predictions(
+        clips=videos,
+        sources=[catalogue.sources[clip] for clip in firsts],
+        labels=catalogue.labels[firsts],
+        probabilities=average_views(video_index, outputs[order], len(videos)),
+        class_names=split.class_names,
+    )
+    return with_views(predictions, video_index, outputs[order])
 
 
 def with_views(
     clips: Predictions, clip_index: Int[np.ndarray, "view"], outputs: Float[np.ndarray, "view classes"]
 ) -> Predicted:
     """Adds what was predicted for single views, where there are more of them than clips."""
-    return Predicted(clips, by_view(clips, clip_index, outputs) if len(outputs) > len(clips.clips) else None)
-
-
-def split_predictions(split: ClipSplit, probabilities: Float[np.ndarray, "clip classes"]) -> Predictions:
-    """What was predicted for the clips of `split`, in its order."""
-    catalogue = split.catalogue
-    return Predictions(catalogue.filenames, catalogue.sources, catalogue.labels, probabilities, split.class_names)
+    if len(outputs) == len(clips.clips):
+        return Predicted(clips, None, None)
+    votes = dataclasses.replace(clips, probabilities=vote_of_views(clip_index, outputs, len(clips.clips)))
+    return Predicted(clips, by_view(clips, clip_index, outputs), votes)

@@ -21,6 +21,10 @@ _PER_CLASS = ("precision", "recall", "f1", "auc")
 _OVERALL = ("accuracy", "balanced_accuracy", "loss", "macro_precision", "macro_recall", "macro_f1", "roc_auc")
 
 
+# Those that a vote has, in which the shares of classes are no probabilities.
+VOTE_FIGURES = ("accuracy", "balanced_accuracy", "macro_f1")
+
+
 def classification_figures(predictions: Predictions, *, num_resamples: int = 1000, seed: int = 0) -> dict[str, Any]:
     """Everything `metrics.json` says about a split, ready for JSON.
 

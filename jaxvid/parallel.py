@@ -41,7 +41,7 @@ def split_over_devices(batch: PyTree[Shaped[np.ndarray, "batch ..."]]) -> PyTree
 
 
 def in_batches(
-    on_devices: Callable[..., Any], rows: Shaped[np.ndarray, "row ..."], batch_size: int
+    on_devices: Callable[..., Any], rows: PyTree[Shaped[np.ndarray, "row ..."]], batch_size: int
 ) -> Iterator[Shaped[np.ndarray, "result ..."]]:
     """What a function over local devices makes of rows, `batch_size` at a time; the last batch is padded to that size.
 
@@ -50,13 +50,18 @@ def in_batches(
       rows: any number.
       batch_size: a multiple of the devices of this process (`local_multiple`).
     """
-    for first in range(0, len(rows), batch_size):
-        batch = rows[first : first + batch_size]
-        # One size, so that there is one program.
-        padded = np.zeros((batch_size, *batch.shape[1:]), batch.dtype)
-        padded[: len(batch)] = batch
-        outputs = np.asarray(on_devices(split_over_devices(padded)))
-        yield outputs.reshape(batch_size, *outputs.shape[2:])[: len(batch)]
+    num_rows = len(jax.tree.leaves(rows)[0])
+    for first in range(0, num_rows, batch_size):
+        count = min(batch_size, num_rows - first)
+
+        def padded(values: np.ndarray, first: int = first, count: int = count) -> np.ndarray:
+            # One size, so that there is one program.
+            batch = np.zeros((batch_size, *values.shape[1:]), values.dtype)
+            batch[:count] = values[first : first + count]
+            return batch
+
+        outputs = np.asarray(on_devices(split_over_devices(jax.tree.map(padded, rows))))
+        yield outputs.reshape(batch_size, *outputs.shape[2:])[:count]
 
 
 def require_shareable(key: str, batch_size: int) -> None:

@@ -180,7 +180,7 @@ def _write_explanation(predictor: Predictor, highest: Highest, output: Path) -> 
     from jaxvid.explanation import explain
 
     assert highest.window is not None
-    strip = explain(predictor, highest.window.frames, highest.label)
+    strip = explain(predictor, highest.window, highest.label)
     name = predictor.class_names[highest.label]
     title = f"{name} {100 * highest.probability:.0f} %, {highest.window.start:.1f} to {highest.window.end:.1f} s"
     caption = np.full((28, strip.shape[1], 3), 255, np.uint8)

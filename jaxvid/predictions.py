@@ -105,6 +105,20 @@ def average_views(
     return sums / views_per_clip[:, None]
 
 
+def vote_of_views(
+    clip_index: Int[np.ndarray, " view"], probabilities: Float[np.ndarray, "view class"], num_clips: int
+) -> Float[np.ndarray, "clip class"]:
+    """The shares of each clip's views that find a class the most probable; the mean probability decides between equals.
+
+    For that, the mean counts as half a vote, which it shares out among the classes. Arguments and errors are those of
+    `average_views`.
+    """
+    means = average_views(clip_index, probabilities, num_clips)
+    votes = average_views(clip_index, np.eye(probabilities.shape[1])[probabilities.argmax(axis=1)], num_clips)
+    counts = np.bincount(clip_index, minlength=num_clips)[:, None]
+    return (counts * votes + means / 2) / (counts + 0.5)
+
+
 def by_view(
     predictions: Predictions,
     clip_index: Int[np.ndarray, " view"],

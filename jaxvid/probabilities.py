@@ -1,8 +1,9 @@
-"""A network as a function from frames to class probabilities, on all devices of a process."""
+"""A network as a function from clips to class probabilities, on all devices of a process."""
 
 from collections.abc import Callable
 from typing import Any
 
+import ml_collections
 from flax import linen as nn
 from jaxtyping import PyTree
 
@@ -13,14 +14,15 @@ from jaxvid.types import ConfigDict
 Probabilities = Callable[[PyTree, Any], Any]
 
 
-def compile_probabilities(model: nn.Module, clip: ConfigDict, num_crops: int = 1) -> Probabilities:
-    """`(variables, frames)` -> probabilities on the devices of this process; compiles at the first call.
+def compile_probabilities(model: nn.Module, config: ConfigDict) -> Probabilities:
+    """`(variables, inputs)` -> probabilities on the devices of this process (`jaxvid.steps.eval_step`).
 
-    They are means over `num_crops` crops of each view (`jaxvid.steps.eval_step`).
+    It compiles at the first call.
     """
+    config = ml_collections.FrozenConfigDict(config)
 
     # A function, as pmap compiles anew for every new partial.
-    def step(variables, frames):
-        return eval_step(variables, frames, model=model, clip=clip, num_crops=num_crops)
+    def step(variables, inputs):
+        return eval_step(variables, inputs, model=model, config=config)
 
     return parallel.over_local_devices(step)

@@ -1,5 +1,6 @@
 """One step of training and of evaluation: pure functions of a state and one device's part of a batch."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import flax.struct
@@ -7,11 +8,14 @@ import jax
 import jax.numpy as jnp
 import optax
 from flax import linen as nn
-from jaxtyping import Array, Float, PyTree, UInt8
+from jaxtyping import Array, Float, PyTree
 
 from jaxvid.data.augment import augmented, mixup, preprocess
+from jaxvid.data.spectrograms import num_spectra, spectrograms
 from jaxvid.finetune import frozen_norms_kept, without_gradient
 from jaxvid.keys import row_keys
+from jaxvid.models import takes_sequences
+from jaxvid.models.genre_crnn import SightAndSound
 from jaxvid.types import ConfigDict
 
 Batch = dict[str, Any]
@@ -37,6 +41,24 @@ class TrainState(flax.struct.PyTreeNode):
     def variables(self) -> dict[str, PyTree]:
         """What `model.apply` takes."""
         return {"params": self.params, **self.model_state}
+
+
+def network_input(inputs: Mapping[str, Array], clips: Array, model: nn.Module, audio: ConfigDict) -> Any:
+    """What a model takes: the clips, and if it takes sequences their lengths and the spectrograms of their sound.
+
+    Args:
+      inputs: as the pipeline gives them (`jaxvid.data.pipeline.clip_inputs`).
+      clips: its `frames`, preprocessed.
+      model: that is to take them.
+      audio: that section of the config.
+    """
+    if not takes_sequences(model):
+        return clips
+    if not audio.sample_rate:
+        nothing = jnp.zeros((len(clips), 1, 1)), jnp.zeros(len(clips), jnp.int32)
+        return SightAndSound(clips, inputs["num_frames"], *nothing)
+    spectra = spectrograms(inputs["audio"], audio), num_spectra(inputs["num_samples"], audio)
+    return SightAndSound(clips, inputs["num_frames"], *spectra)
 
 
 def initial_variables(model: nn.Module, clip: ConfigDict, seed: int) -> dict[str, PyTree]:
@@ -67,8 +89,8 @@ def train_step(
 
     Args:
       state: the same on all devices.
-      batch: this device's part: `frames`, uint8 (batch, time, height, width, 3), or `features` of a frozen backbone,
-        float32 (batch, time, feature), and `label`, int32 (batch,).
+      batch: this device's part: what the pipeline gives, `frames` and the rest, or `features` of a frozen backbone,
+        float32 (batch, time, feature) or several such arrays, and `label`, int32 (batch,).
       model: created with the same `axis_name`.
       optimizer: whose state is in `state`.
       labels: which parameters are trained (jaxvid.finetune).
@@ -87,7 +109,8 @@ def train_step(
         clips, method = batch["features"], "classify"
     else:
         keys = row_keys(augment_key, num_rows, axis_name)
-        clips, method = augmented(batch["frames"], keys, config.clip, config.augment), "__call__"
+        frames = augmented(batch["frames"], keys, config.clip, config.augment)
+        clips, method = network_input(batch, frames, model, config.audio), "__call__"
     targets = optax.smooth_labels(jax.nn.one_hot(batch["label"], len(class_weights)), config.train.label_smoothing)
     if config.augment.mixup:
         clips, targets = mixup(clips, targets, row_keys(mixup_key, num_rows, axis_name), config.augment.mixup)
@@ -130,16 +153,27 @@ def train_step(
 
 def eval_step(
     variables: dict[str, PyTree],
-    frames: UInt8[Array, "batch time height width 3"],
+    inputs: Mapping[str, Array],
     *,
     model: nn.Module,
-    clip: ConfigDict,
-    num_crops: int = 1,
+    config: ConfigDict,
 ) -> Float[Array, "batch classes"]:
-    """Class probabilities of every view: means over its crops, evenly placed along the side that has more to spare."""
+    """Class probabilities of every view: means over its crops, evenly placed along the side that has more to spare.
+
+    Args:
+      variables: of the model.
+      inputs: as the pipeline gives them (`jaxvid.data.pipeline.clip_inputs`).
+      model: the network.
+      config: of the run.
+    """
+    num_crops = config.eval.crops
     places = [0.5] if num_crops == 1 else [i / (num_crops - 1) for i in range(num_crops)]
-    logits = [jnp.asarray(model.apply(variables, preprocess(frames, clip, place), train=False)) for place in places]
-    return jax.nn.softmax(jnp.stack(logits)).mean(axis=0)
+
+    def logits(place: float) -> Array:
+        clips = preprocess(inputs["frames"], config.clip, place)
+        return jnp.asarray(model.apply(variables, network_input(inputs, clips, model, config.audio), train=False))
+
+    return jax.nn.softmax(jnp.stack([logits(place) for place in places])).mean(axis=0)
 
 
 def _sum_of_squared_kernels(params: PyTree) -> Float[Array, ""]:

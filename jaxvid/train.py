@@ -37,11 +37,11 @@ from jaxvid.adaptation import (
 from jaxvid.config import save_config
 from jaxvid.data.augment import check_preprocessing
 from jaxvid.data.clips import ClipSplit, class_names, frame_size, open_split, shared_sources
-from jaxvid.data.pipeline import training_batches
+from jaxvid.data.pipeline import require_fitting_clips, training_batches
 from jaxvid.data.prepare import prepare
 from jaxvid.data.sampling import check_sampling, windows_per_clip
 from jaxvid.finetune import check_trainable, parameter_labels
-from jaxvid.inference import Predicted, check_views, predict_split, split_predictions
+from jaxvid.inference import Predicted, check_views, of_videos, predict_split
 from jaxvid.logbook import Logbook
 from jaxvid.metrics import point_values
 from jaxvid.models import create_model
@@ -49,6 +49,7 @@ from jaxvid.models.activations import activation_sites, with_functions
 from jaxvid.optimizers import check_optimizer, create_optimizer, create_schedule
 from jaxvid.pretrained.load import check_pretrained, load_pretrained
 from jaxvid.probabilities import compile_probabilities
+from jaxvid.retraining import DIRECTORY, check_sequences, frames_config, with_retrained_cnn
 from jaxvid.step_figures import StepFigures
 from jaxvid.steps import TrainState, create_state, initial_variables, train_step
 from jaxvid.types import ConfigDict
@@ -69,6 +70,7 @@ class Run:
       config: with the number of classes filled in.
       steps_per_epoch: the number of batches whose samples (clips, windows) come closest to those of the training split.
       num_steps: of the whole run.
+      eval_every: steps from one evaluation to the next.
       schedule: from the number of an update to its learning rate.
       batches: of this process, endless.
       initial_state: a fresh state.
@@ -83,6 +85,7 @@ class Run:
     config: ConfigDict
     steps_per_epoch: int
     num_steps: int
+    eval_every: int
     schedule: optax.Schedule
     batches: grain.DatasetIterator
     initial_state: TrainState
@@ -97,6 +100,9 @@ class Run:
 def train(config: ConfigDict, workdir: Path) -> None:
     """Trains what `config` describes, or goes on where an earlier run in `workdir` stopped.
 
+    Where `config.retrain` asks for it, the CNN is trained on single frames first, a run of its own in `frames/`, which
+    is gone on with likewise.
+
     Leaves in `workdir`: config.json, checkpoints/ (the best and the last), metrics.jsonl, tensorboard/, and where the
     activations are to change activation_changes.jsonl.
 
@@ -109,11 +115,17 @@ def train(config: ConfigDict, workdir: Path) -> None:
     resumes = checkpoint.has_checkpoint(workdir)
     if not resumes:
         check_pretrained(config.model)
+    retrains = config.retrain.num_steps and not resumes
+    if retrains:
+        train(frames_config(config), workdir / DIRECTORY)
     run = set_up(config, resumes=resumes)
+    if retrains:
+        run = _with_retrained_cnn(run, workdir)
     workdir.mkdir(parents=True, exist_ok=True)
     if parallel.on_first_process():
         save_config(run.config, workdir)
-    with contextlib.closing(checkpoint.open_checkpoints(workdir, config.eval.monitor)) as checkpoints:
+    opened = checkpoint.open_checkpoints(workdir, config.eval.monitor, keep_all=config.checkpoint.keep_all)
+    with contextlib.closing(opened) as checkpoints:
         if features.are_constant(run.config):
             last = checkpoint.restore_last(checkpoints, run.initial_state)
             run = on_cached_features(run, last[0] if last else run.initial_state, workdir)
@@ -131,12 +143,16 @@ def check_config(config: ConfigDict) -> None:
     check_optimizer(config.optimizer)
     check_adaptation(config)
     check_trainable(config.model)
+    check_sequences(config)
     if config.eval.monitor not in MONITORS:
         raise ValueError(f"config.eval.monitor is {config.eval.monitor!r}; allowed: {', '.join(MONITORS)}")
     if config.train.class_weights not in ("none", "balanced"):
         raise ValueError(f"config.train.class_weights is {config.train.class_weights!r}; allowed: none, balanced")
     if not 0 <= config.train.label_smoothing < 1:
         raise ValueError(f"config.train.label_smoothing is {config.train.label_smoothing}; allowed: 0 to below 1")
+    for section, key in (("train", "num_steps"), ("eval", "every_steps")):
+        if config[section][key] < 0:
+            raise ValueError(f"config.{section}.{key} is {config[section][key]}; allowed: 0 (by epochs) or more")
     for key in ("num_epochs", "log_every_steps"):
         if config.train[key] < 1:
             raise ValueError(f"config.train.{key} is {config.train[key]}; allowed: 1 or more")
@@ -154,14 +170,14 @@ def set_up(config: ConfigDict, *, resumes: bool = False) -> Run:
     builder = prepare(config.dataset)
     train_split = open_split(builder, config.dataset.train_split)
     val_split = open_split(builder, config.dataset.val_split)
-    _describe_data(train_split, val_split)
+    _describe_data(train_split, val_split, hears=bool(config.audio.sample_rate))
     config = with_dataset_facts(config, builder, train_split)
 
     for split in (train_split, val_split):
-        require_long_clips(split, config.clip)
+        require_fitting_clips(split, config.clip)
     num_samples = int(windows_per_clip(train_split.catalogue.num_frames, config.clip).sum())
     steps_per_epoch = max(1, round(num_samples / config.train.batch_size))
-    num_steps = config.train.num_epochs * steps_per_epoch
+    num_steps = config.train.num_steps or config.train.num_epochs * steps_per_epoch
     schedule = create_schedule(config.optimizer, num_steps)
     model = create_model(config.model, axis_name=parallel.AXIS_NAME)
     sites = activation_sites(model, (config.clip.num_frames, config.clip.height, config.clip.width, 3))
@@ -187,6 +203,7 @@ def set_up(config: ConfigDict, *, resumes: bool = False) -> Run:
         config=config,
         steps_per_epoch=steps_per_epoch,
         num_steps=num_steps,
+        eval_every=config.eval.every_steps or config.eval.every_epochs * steps_per_epoch,
         schedule=schedule,
         batches=training_batches(
             train_split,
@@ -195,6 +212,7 @@ def set_up(config: ConfigDict, *, resumes: bool = False) -> Run:
             seed=config.seed,
             num_threads=config.pipeline.num_threads,
             num_workers=config.pipeline.num_workers,
+            audio=config.audio,
             shard=parallel.process_shard(),
         ),
         initial_state=parallel.replicate(create_state(variables, optimizer)),
@@ -202,24 +220,9 @@ def set_up(config: ConfigDict, *, resumes: bool = False) -> Run:
         train_split=train_split,
         val_split=val_split,
         step=parallel.over_devices(step),
-        validate=partial(_validate, compile_probabilities(model, config.clip, config.eval.crops), val_split, config),
+        validate=partial(_validate, compile_probabilities(model, config), val_split, config),
         sites=sites,
     )
-
-
-def require_long_clips(split: ClipSplit, clip: ConfigDict) -> None:
-    """Checks that sliding windows fit into the clips.
-
-    Raises:
-      ValueError: if a clip is shorter than a window, naming it.
-    """
-    shortest = int(np.argmin(split.catalogue.num_frames))
-    num_frames = int(split.catalogue.num_frames[shortest])
-    if clip.sampling == "sliding_window" and clip.num_frames > num_frames:
-        raise ValueError(
-            f"config.clip.num_frames is {clip.num_frames}, a sliding window longer than the clip "
-            f"{split.catalogue.filenames[shortest]} of split {split.name}; allowed: 1 to {num_frames}"
-        )
 
 
 def with_dataset_facts(config: ConfigDict, builder: tfds.core.DatasetBuilder, train_split: ClipSplit) -> ConfigDict:
@@ -241,7 +244,20 @@ def with_dataset_facts(config: ConfigDict, builder: tfds.core.DatasetBuilder, tr
     catalogue = train_split.catalogue
     config.dataset.clip_seconds = float(np.median(catalogue.num_frames / catalogue.fps))
     config.dataset.fps = float(np.median(catalogue.fps))
+    stored = getattr(builder.builder_config, "audio", 0)
+    if config.audio.sample_rate not in (0, stored):
+        raise ValueError(
+            f"config.audio.sample_rate is {config.audio.sample_rate}, but {config.dataset.name} "
+            + (f"stores {stored} Hz" if stored else f"stores no sound: name it ..._{config.audio.sample_rate}hz")
+        )
     return config
+
+
+def _with_retrained_cnn(run: Run, workdir: Path) -> Run:
+    state = run.initial_state
+    collections = with_retrained_cnn(state.variables, workdir, run.config)
+    params = collections.pop("params")
+    return dataclasses.replace(run, initial_state=state.replace(params=params, model_state=collections))
 
 
 def class_weights(kind: str, split: ClipSplit) -> Float[Array, "classes"]:
@@ -281,7 +297,6 @@ def _loop(run: Run, checkpoints: ocp.CheckpointManager, workdir: Path) -> None:
     config, batches = run.config, run.batches
     state, position = _restore(run, checkpoints)
     first_step = int(state.step)
-    eval_every = config.eval.every_epochs * run.steps_per_epoch
     with (
         Logbook(workdir, first_step, writes=parallel.on_first_process()) as logbook,
         stop_requests() as stop_requested,
@@ -300,7 +315,7 @@ def _loop(run: Run, checkpoints: ocp.CheckpointManager, workdir: Path) -> None:
                 )
 
             metrics = None
-            if step % eval_every == 0 or step == run.num_steps:
+            if step % run.eval_every == 0 or step == run.num_steps:
                 with recent.paused():
                     metrics = run.validate(state)
                 _take_note(run, position, step, metrics)
@@ -383,7 +398,7 @@ def on_cached_features(run: Run, state: TrainState, workdir: Path) -> Run:
 
     def validate(state: TrainState) -> dict[str, float]:
         outputs = features.classify(classifier, state.variables, val_features, config.eval.batch_size)
-        return _figures(Predicted(split_predictions(run.val_split, outputs), None))
+        return _figures(of_videos(run.val_split, np.arange(len(outputs)), outputs))
 
     batches = features.feature_batches(
         train_features, run.train_split.catalogue.labels, batch_size=config.train.batch_size, seed=config.seed
@@ -447,13 +462,15 @@ def stop_requests() -> Iterator[Callable[[int], bool]]:
             signal.signal(number, handler)
 
 
-def _describe_data(train_split: ClipSplit, val_split: ClipSplit) -> None:
+def _describe_data(train_split: ClipSplit, val_split: ClipSplit, *, hears: bool) -> None:
     for split in (train_split, val_split):
         counts = np.bincount(split.catalogue.labels, minlength=len(split.class_names))
         classes = ", ".join(f"{count} {name}" for count, name in zip(counts, split.class_names, strict=True))
         logging.info(
             "%s: %d clips (%s) of %d source videos", split.name, len(split), classes, len(set(split.catalogue.sources))
         )
+        if silent := int((split.catalogue.num_samples == 0).sum()) if hears else 0:
+            logging.info("%s: %d clips without sound", split.name, silent)
     shared = shared_sources(train_split, val_split)
     if shared:
         logging.warning(

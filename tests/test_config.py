@@ -48,7 +48,7 @@ def test_a_config_of_another_version_or_none_is_refused(tmp_path):
     with pytest.raises(ValueError, match="no workdir of a training run"):
         config_lib.load_config(tmp_path)
     (tmp_path / "config.json").write_text(json.dumps({"format": 0, "config": {}}))
-    with pytest.raises(ValueError, match="has format 0, this jaxvid reads 2"):
+    with pytest.raises(ValueError, match="has format 0, this jaxvid reads 3"):
         config_lib.load_config(tmp_path)
     (tmp_path / "config.json").write_text("{")
     with pytest.raises(ValueError, match="cannot be read"):

@@ -5,6 +5,7 @@ import pytest
 from flax import linen as nn
 
 from jaxvid.config import base_config
+from jaxvid.data.streams import Window
 from jaxvid.explanation import explain, grad_cam
 from jaxvid.models.activations import Activation
 from jaxvid.models.backbone_lstm import BackboneLSTM
@@ -70,7 +71,7 @@ def test_a_strip_shows_frames_and_what_speaks_for_the_class_under_them(monkeypat
     config.model = {"name": "made up"}
     frames = np.zeros((3, 8, 16, 3), np.uint8)
     frames[1, 2:6, 8:, 0] = 255
-    strip = explain(Predictor(config, {}, 1, lambda *_: None), frames, 0)
+    strip = explain(Predictor(config, {}, 1, lambda *_: None), Window(0.0, 1.0, frames, 3, np.zeros(0, np.int16)), 0)
     # Three columns of 320x160, each over the other, with gaps of 3.
     assert strip.shape == (160 + 3 + 160, 3 * 320 + 2 * 3, 3)
     above, below = strip[80, 323 + 240], strip[163 + 80, 323 + 240]

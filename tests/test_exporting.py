@@ -12,7 +12,7 @@ import pytest
 
 from jaxvid import checkpoint
 from jaxvid.config import base_config
-from jaxvid.exporting import export, exported_program
+from jaxvid.exporting import export, exported_program, program_inputs
 from jaxvid.models import create_model
 from jaxvid.steps import eval_step
 from jaxvid.train import train
@@ -38,7 +38,9 @@ def run(data_dir, tmp_path_factory):
     config.model.num_classes = 2
     with checkpoint.open_checkpoints(workdir, "val_loss") as checkpoints:
         variables = checkpoint.restore_variables(checkpoints, 2)
-    return workdir, eval_step(variables, jnp.asarray(FRAMES), model=create_model(config.model), clip=config.clip)
+    return workdir, eval_step(
+        variables, {"frames": jnp.asarray(FRAMES)}, model=create_model(config.model), config=config
+    )
 
 
 def test_an_exported_file_runs_without_jaxvid_and_agrees(run, tmp_path):
@@ -99,8 +101,12 @@ def program_of(name):
     config.model = ml_collections.ConfigDict({"name": name, "num_classes": 2, **SMALL[name]})
     model = create_model(config.model)
     variables = jax.jit(partial(model.init, train=False))(jax.random.key(0), jnp.zeros((1, 4, 64, 64, 3)))
-    probabilities = partial(eval_step, variables, model=model, clip=config.clip)
-    return probabilities, exported_program(probabilities, "batch, 4, 64, 64, 3")
+
+    def probabilities(frames):
+        return eval_step(variables, {"frames": frames}, model=model, config=config)
+
+    config.dataset.frame_size = (64, 64)
+    return probabilities, exported_program(probabilities, program_inputs(config))
 
 
 @pytest.mark.slow

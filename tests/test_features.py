@@ -1,3 +1,5 @@
+import shutil
+
 import jax
 import ml_collections
 import numpy as np
@@ -63,9 +65,9 @@ def test_foreign_weights_are_where_training_begins_and_a_resumed_run_does_withou
             train_lib.train(frozen_config, tmp_path / "run")
     path.unlink()
     # As if the file of features had been lost too: they come from the checkpoint's weights.
-    features_file = tmp_path / "run" / "features" / "train.npy"
+    features_file = tmp_path / "run" / "features" / "train" / "features.npy"
     before = np.load(features_file)
-    features_file.unlink()
+    shutil.rmtree(features_file.parent)
     train_lib.train(frozen_config, tmp_path / "run")
     np.testing.assert_array_equal(np.load(features_file), before)
 
@@ -83,14 +85,14 @@ def test_cached_features_are_computed_once_and_classify_as_the_whole_model_does(
     run = train_lib.set_up(frozen_config)
     variables = run.initial_state.variables
     stored = features.cached_features(tmp_path, run.model, variables, split, run.config)
-    assert stored.shape == (8, 2, 1024)
+    assert {name: values.shape for name, values in stored.items()} == {"features": (8, 2, 1024)}
     # A file that is there is not computed again: no variables are needed.
     again = features.cached_features(tmp_path, run.model, {}, split, run.config)
-    np.testing.assert_array_equal(stored, again)
+    np.testing.assert_array_equal(stored["features"], again["features"])
 
     outputs = features.classify(features.compile_classifier(run.model), variables, stored, 3)
     whole = predict_split(
-        compile_probabilities(create_model(run.config.model), run.config.clip), variables, split, run.config
+        compile_probabilities(create_model(run.config.model), run.config), variables, split, run.config
     )
     np.testing.assert_allclose(outputs, whole.clips.probabilities, atol=1e-5)
 
@@ -117,11 +119,11 @@ def test_features_that_change_from_step_to_step_are_not_cached(frozen_config, se
 def test_feature_batches_go_on_where_they_were():
     stored = np.arange(20, dtype=np.float32).reshape(10, 1, 2)
     labels = np.arange(10)
-    iterator = features.feature_batches(stored, labels, batch_size=4, seed=0)
+    iterator = features.feature_batches({"features": stored}, labels, batch_size=4, seed=0)
     first = [next(iterator) for _ in range(2)]
     state = iterator.get_state()
     third = next(iterator)
-    restored = features.feature_batches(stored, labels, batch_size=4, seed=0)
+    restored = features.feature_batches({"features": stored}, labels, batch_size=4, seed=0)
     restored.set_state(state)
     np.testing.assert_array_equal(next(restored)["label"], third["label"])
     for batch in first:

@@ -44,8 +44,8 @@ def workdir(tmp_path_factory):
 def brightness():
     """A network that takes brightness for the probability of a fight."""
 
-    def probabilities(variables, frames):
-        fight = np.asarray(frames, np.float32).mean(axis=(2, 3, 4, 5)) / 255
+    def probabilities(variables, inputs):
+        fight = inputs["frames"].astype(np.float32).mean(axis=(2, 3, 4, 5)) / 255
         return np.stack([1 - fight, fight], axis=-1)
 
     return Predictor(prediction_config(), {}, 4, probabilities)

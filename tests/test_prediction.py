@@ -29,9 +29,9 @@ from tests.conftest import tiny_config
 FPS = 10.0
 
 
-def redness(_, frames):
+def redness(_, inputs):
     """Of every window, 1 - red and red: a device's rows in, as from the compiled network."""
-    red = np.asarray(frames)[..., 0].astype(np.float32).mean(axis=(2, 3, 4)) / 255
+    red = inputs["frames"][..., 0].astype(np.float32).mean(axis=(2, 3, 4)) / 255
     return np.stack([1 - red, red], axis=-1)
 
 

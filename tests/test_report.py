@@ -149,9 +149,11 @@ def test_windows_stand_beside_clips():
     figures = classification_figures(clips, num_resamples=200)
     windows = make_predictions(num_clips=8, labels=np.arange(8) % 2, probabilities=np.full((8, 2), 0.5))
     figures["views"] = classification_figures(windows, num_resamples=200)
+    figures["vote"] = {"accuracy": {"value": 0.75, "low": None, "high": None}}
     picture = Picture(*[cv2.imencode(".png", np.zeros((3, 3, 3), np.uint8))[1].tobytes()] * 2)
     page = Page(render_page("t", figures, {}, [], {"confusion_matrix": picture}))
     assert "means over its windows, 8 windows in all" in page.text
+    assert "By the class that most of its windows say, 75.0" in page.text.replace("\xa0", " ")
     texts = [text.replace("\xa0", " ") for text in page.texts if text.strip()]
     first = texts.index("Windows")
     assert texts[first : first + 6] == ["Windows", "Clips", "Accuracy", "50.0 %", "100.0 %", "Balanced accuracy"]

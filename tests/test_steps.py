@@ -95,10 +95,11 @@ def test_crops_lie_along_the_longer_side_and_their_probabilities_are_averaged(up
     frames = frames.swapaxes(2, 3) if upright else frames
     config = small_config()
     config.clip.crop = "center"
-    step = functools.partial(eval_step, {}, jnp.asarray(frames), model=CornerModel(), clip=config.clip)
+    step = functools.partial(eval_step, {}, {"frames": jnp.asarray(frames)}, model=CornerModel(), config=config)
     sigmoid = lambda x: 1 / (1 + np.exp(-x))  # noqa: E731
     np.testing.assert_allclose(step()[0, 1], sigmoid(0.4), rtol=1e-6)
-    np.testing.assert_allclose(step(num_crops=3)[0, 1], np.mean(sigmoid(np.asarray([0, 0.4, 0.8]))), rtol=1e-6)
+    config.eval.crops = 3
+    np.testing.assert_allclose(step()[0, 1], np.mean(sigmoid(np.asarray([0, 0.4, 0.8]))), rtol=1e-6)
 
 
 def test_a_step_by_hand():
@@ -139,7 +140,9 @@ def test_l2_pulls_kernels_down_and_is_not_in_the_reported_loss():
 
 def test_evaluation_gives_probabilities_by_hand():
     variables = {"params": {"Dense_0": {"kernel": jnp.asarray(KERNEL)}}}
-    probabilities = eval_step(variables, jnp.asarray(clips_of(COLOURS)), model=Linear(), clip=small_config().clip)
+    probabilities = eval_step(
+        variables, {"frames": jnp.asarray(clips_of(COLOURS))}, model=Linear(), config=small_config()
+    )
     np.testing.assert_allclose(probabilities, softmax(FEATURES @ KERNEL), rtol=1e-5)
 
 

@@ -80,7 +80,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_good_checkpo
 
     def poison(batch):
         """From the fourth training batch on, labels that are out of range make no finite loss."""
-        if isinstance(batch, dict):
+        if "label" in batch:
             seen.append(1)
             if len(seen) >= step_of_poison:
                 batch = {**batch, "label": np.full_like(batch["label"], 7)}

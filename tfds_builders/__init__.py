@@ -10,6 +10,7 @@ from tfds_builders.rwf2000.rwf2000 import Rwf2000
 from tfds_builders.shv.shv import Shv
 from tfds_builders.surveillance_fight.surveillance_fight import SurveillanceFight
 from tfds_builders.synthetic_fight.synthetic_fight import SyntheticFight
+from tfds_builders.synthetic_genre.synthetic_genre import SyntheticGenre
 from tfds_builders.ucf50.ucf50 import Ucf50
 from tfds_builders.ucf101_by_group.ucf101_by_group import Ucf101ByGroup
 from tfds_builders.video_folder.video_folder import VideoFolder
@@ -21,6 +22,7 @@ __all__ = [
     "Shv",
     "SurveillanceFight",
     "SyntheticFight",
+    "SyntheticGenre",
     "Ucf50",
     "Ucf101ByGroup",
     "VideoFolder",

@@ -10,12 +10,12 @@ import dataclasses
 import functools
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 import tensorflow_datasets as tfds
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, Int, Int16, UInt8
 from sklearn.model_selection import StratifiedGroupKFold
 from tensorflow_datasets.proto import tf_example_pb2
 from tqdm import tqdm
@@ -27,13 +27,25 @@ _SPLIT = re.compile(r"(?P<base>[^@]+)(@(?P<others>!?)(?P<taken>\d+(?:\+\d+)*)/(?
 
 @dataclasses.dataclass(frozen=True)
 class Clip:
-    """One stored clip: JPEG frames, and what is known of it."""
+    """One stored clip, or sequence of a longer video: JPEG frames, its sound, and what is known of it.
+
+    Attributes:
+      frames: as JPEG.
+      label: of its class.
+      fps: frames a second.
+      source: the video that it was cut from.
+      filename: of the video, of a sequence with its number: `<video>#0`.
+      video: the file that it is the whole or a sequence of.
+      audio: 16-bit samples; empty where there is no sound, or none was stored.
+    """
 
     frames: Sequence[bytes]
     label: int
     fps: float
     source: str
     filename: str
+    video: str
+    audio: Int16[np.ndarray, "sample"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,18 +54,22 @@ class Catalogue:
 
     labels: Int[np.ndarray, "clip"]
     num_frames: Int[np.ndarray, "clip"]
+    num_samples: Int[np.ndarray, "clip"]
     fps: Float[np.ndarray, "clip"]
     sources: list[str]
     filenames: list[str]
+    videos: list[str]
 
     def take(self, indices: Int[np.ndarray, "selected"]) -> "Catalogue":
         """The entries at `indices`, in that order."""
         return Catalogue(
             self.labels[indices],
             self.num_frames[indices],
+            self.num_samples[indices],
             self.fps[indices],
             [self.sources[i] for i in indices],
             [self.filenames[i] for i in indices],
+            [self.videos[i] for i in indices],
         )
 
 
@@ -85,12 +101,16 @@ class ClipSplit:
 def parse_clip(record: bytes) -> Clip:
     """The clip in a serialised tf.train.Example; frames stay encoded, so that only those needed get decoded."""
     feature = _Example.FromString(record).features.feature
+    filename = feature["filename"].bytes_list.value[0].decode()
     return Clip(
         frames=feature["video"].bytes_list.value,
         label=feature["label"].int64_list.value[0],
         fps=feature["fps"].float_list.value[0],
         source=feature["source"].bytes_list.value[0].decode(),
-        filename=feature["filename"].bytes_list.value[0].decode(),
+        filename=filename,
+        # The time at which it begins is stored of sequences alone.
+        video=filename.rpartition("#")[0] if "begin" in feature else filename,
+        audio=np.frombuffer(feature["audio"].bytes_list.value[0] if "audio" in feature else b"", "<i2"),
     )
 
 
@@ -186,14 +206,27 @@ def _read_catalogue(data_path: str, split: str) -> tuple[Sequence[bytes], Catalo
     positions = tqdm(range(len(records)), f"Reading {split}", unit="clip", leave=False)
     clips = [_facts(parse_clip(records[position])) for position in positions]
     return records, Catalogue(
-        labels=np.asarray([label for label, *_ in clips], int),
-        num_frames=np.asarray([num_frames for _, num_frames, *_ in clips], int),
-        fps=np.asarray([fps for _, _, fps, *_ in clips], float),
-        sources=[source for *_, source, _ in clips],
-        filenames=[filename for *_, filename in clips],
+        labels=np.asarray([clip.label for clip in clips], int),
+        num_frames=np.asarray([clip.num_frames for clip in clips], int),
+        num_samples=np.asarray([clip.num_samples for clip in clips], int),
+        fps=np.asarray([clip.fps for clip in clips], float),
+        sources=[clip.source for clip in clips],
+        filenames=[clip.filename for clip in clips],
+        videos=[clip.video for clip in clips],
     )
 
 
-def _facts(clip: Clip) -> tuple[int, int, float, str, str]:
-    """What a catalogue keeps of a clip: all but its frames."""
-    return clip.label, len(clip.frames), clip.fps, clip.source, clip.filename
+class _Facts(NamedTuple):
+    """What a catalogue keeps of a clip: all but its frames and its sound."""
+
+    label: int
+    num_frames: int
+    num_samples: int
+    fps: float
+    source: str
+    filename: str
+    video: str
+
+
+def _facts(clip: Clip) -> _Facts:
+    return _Facts(clip.label, len(clip.frames), len(clip.audio), clip.fps, clip.source, clip.filename, clip.video)

@@ -9,7 +9,8 @@ from jaxtyping import Bool, Int, UInt8
 
 from jaxvid.data.clips import Clip, ClipSplit, decode_frames
 from jaxvid.data.sampling import evaluation_frames, training_frames, windows_per_clip
-from jaxvid.types import ConfigDict
+from jaxvid.data.sound import sound_inputs
+from jaxvid.types import ConfigDict, Inputs
 
 # Epochs. Grain's own endless repetition has a length that overflows in batches of one.
 ENDLESS = 2**40
@@ -19,12 +20,12 @@ class EvaluationBatch(NamedTuple):
     """Views of clips, padded to a full batch.
 
     Attributes:
-      frames: the pictures; zeros where `mask` is False.
+      inputs: as `clip_inputs` gives them; zeros where `mask` is False.
       clip_index: position of each view's clip in its split.
       mask: which rows are views.
     """
 
-    frames: UInt8[np.ndarray, "batch time height width 3"]
+    inputs: Inputs
     clip_index: Int[np.ndarray, "batch"]
     mask: Bool[np.ndarray, "batch"]
 
@@ -37,9 +38,10 @@ def training_batches(
     seed: int,
     num_threads: int,
     num_workers: int = 0,
+    audio: ConfigDict | None = None,
     shard: tuple[int, int] = (0, 1),
 ) -> grain.DatasetIterator:
-    """An endless iterator over batches `{"frames": uint8 (batch, time, height, width, 3), "label": int32 (batch,)}`.
+    """An endless iterator over batches of what `clip_inputs` gives, and `label`, int32 (batch,).
 
     A sample is a clip, of which `clip.sampling` draws the frames, or, with sampling 'sliding_window', a window of a
     clip. Each epoch has an order of its own, and batches run on across its end, so that none is incomplete. The
@@ -52,6 +54,7 @@ def training_batches(
       seed: of order and sampling.
       num_threads: that read and decode, in each worker; each holds a batch.
       num_workers: worker processes; 0 reads in this one.
+      audio: that section of the config; None for no sound.
       shard: (index, count) of this process, which gets that part of every global batch: rows and random draws are the
         same whatever the number of processes.
     """
@@ -67,9 +70,8 @@ def training_batches(
         positions = np.searchsorted(first_samples, samples, side="right") - 1
         windows = samples - first_samples[positions]
         own = zip(*(column[own_rows].tolist() for column in (positions, windows, seeds)), strict=True)
-        rows = [_load(split[position], clip, window, seed) for position, window, seed in own]
-        frames, labels = zip(*rows, strict=True)
-        return {"frames": np.stack(frames), "label": np.asarray(labels, np.int32)}
+        rows = [_load(split[position], clip, audio, window, seed) for position, window, seed in own]
+        return {key: np.stack([row[key] for row in rows]) for key in rows[0]}
 
     dataset = (
         grain.MapDataset.range(int(counts.sum()))
@@ -85,23 +87,50 @@ def training_batches(
     return iter(loaded)
 
 
-def _load(
-    stored: Clip, clip: ConfigDict, window: int, seed: int
-) -> tuple[UInt8[np.ndarray, "time height width 3"], int]:
+def require_fitting_clips(split: ClipSplit, clip: ConfigDict) -> None:
+    """Checks that sliding windows fit into the clips, or that clips taken as sequences fit into the network's input.
+
+    Raises:
+      ValueError: if one does not, naming it.
+    """
+    longest = int(np.argmax(split.catalogue.num_frames))
+    if clip.sampling == "sequence" and split.catalogue.num_frames[longest] > clip.num_frames:
+        raise ValueError(
+            f"config.clip.num_frames is {clip.num_frames}; {split.catalogue.filenames[longest]} of split {split.name} "
+            f"has {split.catalogue.num_frames[longest]}: take a data set that is stored in sequences, such as "
+            f"NAME/128x128_4fps_{clip.num_frames}frames"
+        )
+    shortest = int(np.argmin(split.catalogue.num_frames))
+    num_frames = int(split.catalogue.num_frames[shortest])
+    if clip.sampling == "sliding_window" and clip.num_frames > num_frames:
+        raise ValueError(
+            f"config.clip.num_frames is {clip.num_frames}, a sliding window longer than the clip "
+            f"{split.catalogue.filenames[shortest]} of split {split.name}; allowed: 1 to {num_frames}"
+        )
+
+
+def _load(stored: Clip, clip: ConfigDict, audio: ConfigDict | None, window: int, seed: int) -> Inputs:
     if clip.sampling == "sliding_window":
         frames = evaluation_frames(len(stored.frames), stored.fps, clip)[window]
     else:
         frames = training_frames(len(stored.frames), stored.fps, clip, np.random.default_rng(seed))
-    return decode_frames(stored.frames, frames), stored.label
+    inputs = _inputs(stored, frames[None], clip, audio)
+    return {"label": np.asarray(stored.label, np.int32), **{key: values[0] for key, values in inputs.items()}}
 
 
 def evaluation_views(
-    split: ClipSplit, clip: ConfigDict, *, num_threads: int, num_views: int = 0, shard: tuple[int, int] = (0, 1)
-) -> Iterator[tuple[int, UInt8[np.ndarray, "view time height width 3"]]]:
-    """Every clip of the shard once: its position in the split and its views (see `evaluation_frames`)."""
+    split: ClipSplit,
+    clip: ConfigDict,
+    *,
+    num_threads: int,
+    num_views: int = 0,
+    audio: ConfigDict | None = None,
+    shard: tuple[int, int] = (0, 1),
+) -> Iterator[tuple[int, Inputs]]:
+    """Every clip of the shard once: its position in the split and its views (see `clip_inputs`)."""
 
-    def load(position: int) -> tuple[int, np.ndarray]:
-        return position, clip_views(split[position], clip, num_views)
+    def load(position: int) -> tuple[int, Inputs]:
+        return position, clip_inputs(split[position], clip, num_views, audio)
 
     dataset = grain.MapDataset.range(len(split))[shard[0] :: shard[1]].map(load)
     return iter(
@@ -110,18 +139,40 @@ def evaluation_views(
 
 
 def clip_views(stored: Clip, clip: ConfigDict, num_views: int = 0) -> UInt8[np.ndarray, "view time height width 3"]:
-    """The views of one clip in evaluation; a frame that several of them show is decoded once."""
-    frames = evaluation_frames(len(stored.frames), stored.fps, clip, num_views)
+    """The pictures of the views of one clip in evaluation (see `evaluation_frames`)."""
+    return clip_inputs(stored, clip, num_views)["frames"]
+
+
+def clip_inputs(stored: Clip, clip: ConfigDict, num_views: int = 0, audio: ConfigDict | None = None) -> Inputs:
+    """The views of one clip in evaluation, as a network takes them, one row a view.
+
+    `frames`, uint8 (view, time, height, width, 3); `num_frames`, int32 (view,), how many of them are the clip's own
+    and none repeated for want of more; and where `audio` asks for sound, `audio`, int16 (view, sample), with zeros
+    behind its end, and `num_samples`, int32 (view,), of which there are 0 where a clip has no sound.
+    """
+    return _inputs(stored, evaluation_frames(len(stored.frames), stored.fps, clip, num_views), clip, audio)
+
+
+def _inputs(stored: Clip, frames: Int[np.ndarray, "view time"], clip: ConfigDict, audio: ConfigDict | None) -> Inputs:
+    # A frame that several views show is decoded once.
     pictures = decode_frames(stored.frames, frames.reshape(-1))
-    return pictures.reshape(*frames.shape, *pictures.shape[1:])
+    inputs = {
+        "frames": pictures.reshape(*frames.shape, *pictures.shape[1:]),
+        "num_frames": np.full(len(frames), min(len(stored.frames), clip.num_frames), np.int32),
+    }
+    if audio is not None and audio.sample_rate:
+        inputs |= sound_inputs([stored.audio] * len(frames), audio)
+    return inputs
 
 
-def evaluation_batches(
-    views: Iterator[tuple[int, UInt8[np.ndarray, "view time height width 3"]]], batch_size: int
-) -> Iterator[EvaluationBatch]:
+def evaluation_batches(views: Iterator[tuple[int, Inputs]], batch_size: int) -> Iterator[EvaluationBatch]:
     """Views in full batches; the last one is padded with zeros and masked."""
-    rows = ((position, view) for position, clip_view in views for view in clip_view)
-    batch: list[tuple[int, np.ndarray]] = []
+    rows = (
+        (position, {key: values[view] for key, values in inputs.items()})
+        for position, inputs in views
+        for view in range(len(inputs["frames"]))
+    )
+    batch: list[tuple[int, Inputs]] = []
     for row in rows:
         batch.append(row)
         if len(batch) == batch_size:
@@ -131,9 +182,12 @@ def evaluation_batches(
         yield _pad(batch, batch_size)
 
 
-def _pad(rows: list[tuple[int, np.ndarray]], batch_size: int) -> EvaluationBatch:
-    frames = np.zeros((batch_size, *rows[0][1].shape), np.uint8)
-    frames[: len(rows)] = [view for _, view in rows]
+def _pad(rows: list[tuple[int, Inputs]], batch_size: int) -> EvaluationBatch:
+    inputs = {
+        key: np.zeros((batch_size, *np.shape(value)), np.asarray(value).dtype) for key, value in rows[0][1].items()
+    }
+    for key, padded in inputs.items():
+        padded[: len(rows)] = [row[key] for _, row in rows]
     clip_index = np.zeros(batch_size, int)
     clip_index[: len(rows)] = [position for position, _ in rows]
-    return EvaluationBatch(frames, clip_index, np.arange(batch_size) < len(rows))
+    return EvaluationBatch(inputs, clip_index, np.arange(batch_size) < len(rows))

@@ -1,6 +1,7 @@
 """Which frames of a clip the network sees.
 
-All functions speak of positions in a clip of `num_frames` frames. A clip that is too short repeats its last frame.
+All functions speak of positions in a clip of `num_frames` frames. A clip that is too short repeats its last frame; of
+a `sequence`, which is taken as it is stored, models that mask are told how many frames are its own.
 """
 
 import numpy as np
@@ -8,7 +9,7 @@ from jaxtyping import Int
 
 from jaxvid.types import ConfigDict
 
-SAMPLINGS = ("uniform", "random_segment", "consecutive", "sliding_window", "fps")
+SAMPLINGS = ("uniform", "random_segment", "consecutive", "sliding_window", "fps", "sequence")
 
 
 def _require_positive(**values: int | float) -> None:
@@ -119,6 +120,8 @@ def training_frames(num_frames: int, fps: float, clip: ConfigDict, rng: np.rando
     """The frames of one training sample drawn at random; `clip` is that section of the config."""
     if clip.sampling == "uniform":
         return uniform(num_frames, clip.num_frames)
+    if clip.sampling == "sequence":
+        return window(num_frames, clip.num_frames, 1, 0)
     if clip.sampling == "random_segment":
         return random_segment(num_frames, clip.num_frames, rng)
     frames = _timeline(num_frames, fps, clip)
@@ -138,11 +141,13 @@ def evaluation_frames(
       clip: that section of the config.
       num_views: how many views. For `uniform` and `random_segment` they are frames at other places of the same
         segments, for the others windows evenly spaced over the clip. 0 stands for the middles of the segments, and for
-        all windows `clip.window_stride` apart.
+        all windows `clip.window_stride` apart. A stored sequence has one view.
     """
     if clip.sampling in ("uniform", "random_segment"):
         places = (np.arange(num_views or 1) + 0.5) / (num_views or 1)
         return np.stack([uniform(num_frames, clip.num_frames, place) for place in places.tolist()])
+    if clip.sampling == "sequence":
+        return window(num_frames, clip.num_frames, 1, 0)[None]
     frames = _timeline(num_frames, fps, clip)
     if not num_views:
         return frames[sliding_windows(len(frames), clip.num_frames, clip.frame_interval, clip.window_stride)]

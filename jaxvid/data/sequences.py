@@ -5,7 +5,6 @@ For files that are to be stored in pieces, or with their sound; short clips as t
 hours is never held.
 """
 
-import contextlib
 import dataclasses
 import itertools
 import re
@@ -17,8 +16,8 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 
-from jaxvid.data.sound import Sound, open_sound
-from jaxvid.data.streams import ONE_FRAME, begin_of, open_video, raw_frames, scaled
+from jaxvid.data.sound import open_sound
+from jaxvid.data.streams import ONE_FRAME, open_video, picture_begin, raw_frames, scaled
 from jaxvid.data.videos import EncodedClip, announced_frames, encode_frame
 from jaxvid.data.workers import InvalidVideo, InvalidVideoError, decode_in_workers
 
@@ -90,19 +89,11 @@ def read_sequences(path: Path, form: SequenceForm, quality: int = 95) -> Generat
     announced_frames(path)
     with open_video(path) as container:
         stream = container.streams.video[0]
-        frames = _whole(raw_frames(container, path), container, path)
-        first = next(frames)
-        slots = _slots(itertools.chain([first], frames), form.fps)
-        with _opened_sound(path, form.sample_rate, begin_of(first[1], 0, stream)) as sound:
+        slots = _slots(_whole(raw_frames(container, path), container, path), form.fps)
+        with open_sound(path, form.sample_rate, picture_begin(container)) as sound:
             for begin, end, encoded in _groups(slots, form, quality):
                 audio = sound.stretch(begin, end) if sound else np.zeros(0, np.int16) if form.sample_rate else None
                 yield EncodedClip(path, encoded, form.fps or float(stream.average_rate or 25), begin, audio)
-
-
-def _opened_sound(
-    path: Path, sample_rate: int, first_picture: float
-) -> contextlib.AbstractContextManager[Sound | None]:
-    return open_sound(path, sample_rate, first_picture) if sample_rate else contextlib.nullcontext()
 
 
 def _whole(frames: Iterable[tuple[float, Any]], container: Any, path: Path) -> Iterator[tuple[float, Any]]:

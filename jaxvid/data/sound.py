@@ -1,7 +1,7 @@
 """The sound of video files: mono, at one sample rate, read forward along with the pictures, with PyAV."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from av.codec.context import Flags
 from jaxtyping import Int16, UInt8
 
 from jaxvid.data.workers import InvalidVideoError
+from jaxvid.types import ConfigDict, Inputs
 
 # Sound that goes on later than this after what came before it has a gap, which is filled with silence.
 _GAP_SECONDS = 0.1
@@ -73,17 +74,20 @@ class Sound:
 
 @contextlib.contextmanager
 def open_sound(path: Path | str, sample_rate: int, first_picture: float) -> Iterator[Sound | None]:
-    """The sound of a file, mono, as 16-bit integers, or None if it has none.
+    """The sound of a file, mono, as 16-bit integers, or None if it has none, or none is asked for.
 
     Args:
       path: of the video.
-      sample_rate: in hertz.
+      sample_rate: in hertz; 0 asks for none.
       first_picture: the time, in seconds by the file's clock, from which the sound's times count.
 
     Raises:
       InvalidVideoError: if the file cannot be opened, or when reading, if its sound does not decode.
     """
     path = Path(path)
+    if not sample_rate:
+        yield None
+        return
     try:
         container: Any = av.open(str(path.absolute()))
     except (av.error.FFmpegError, OSError, ValueError) as error:
@@ -114,6 +118,20 @@ def _pieces(
 
 def _mono(frames: list[Any]) -> Int16[np.ndarray, "sample"]:
     return np.concatenate([np.zeros(0, np.int16), *(frame.to_ndarray().reshape(-1) for frame in frames)])
+
+
+def num_samples(audio: ConfigDict) -> int:
+    """The samples of a clip's sound, by the section `audio` of a config."""
+    return round(audio.seconds * audio.sample_rate)
+
+
+def sound_inputs(sounds: Sequence[Int16[np.ndarray, "_"]], audio: ConfigDict) -> Inputs:
+    """`audio` and `num_samples` for a network (`jaxvid.data.pipeline.clip_inputs`), of sounds of any length."""
+    padded = np.zeros((len(sounds), num_samples(audio)), np.int16)
+    counts = [min(len(sound), padded.shape[1]) for sound in sounds]
+    for row, sound, count in zip(padded, sounds, counts, strict=True):
+        row[:count] = sound[:count]
+    return {"audio": padded, "num_samples": np.asarray(counts, np.int32)}
 
 
 def write_video_with_sound(

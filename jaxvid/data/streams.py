@@ -15,8 +15,9 @@ from typing import Any, NamedTuple, TypeVar
 import av
 import av.error
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int16, UInt8
 
+from jaxvid.data.sound import Sound
 from jaxvid.data.workers import InvalidVideoError
 from jaxvid.types import ConfigDict
 
@@ -44,11 +45,15 @@ class Window(NamedTuple):
       start: in seconds.
       end: in seconds.
       frames: the pictures.
+      num_frames: how many of them are the video's own; the others repeat its last one.
+      audio: the sound as 16-bit samples; empty where there is none.
     """
 
     start: float
     end: float
     frames: UInt8[np.ndarray, "time height width 3"]
+    num_frames: int
+    audio: Int16[np.ndarray, "sample"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,6 +100,7 @@ def plan_windows(config: ConfigDict, window_seconds: float | None = None, stride
         seconds = window_seconds or config.dataset.clip_seconds
         offsets = (np.arange(clip.num_frames) + 0.5) * seconds / clip.num_frames
     else:
+        # Frames of a sequence follow one another as they are stored.
         interval = clip.frame_interval / (clip.fps if clip.sampling == "fps" else config.dataset.fps)
         seconds = clip.num_frames * interval
         # The middle of a frame's time, which the roundings of a container's clock cannot move to another frame.
@@ -127,7 +133,7 @@ def video_seconds(container: Any) -> float | None:
 
 
 def begin_of(frame: Any, number: int, stream: Any) -> float:
-    """The time in seconds at which a frame begins to show; by its number where the container has no times."""
+    """The second of the file's clock at which a frame begins to show; by its number where the file has no times."""
     return frame.time if frame.time is not None else number / float(stream.average_rate or 25)
 
 
@@ -155,6 +161,12 @@ def scaled(frame: Any, size: tuple[int, int]) -> UInt8[np.ndarray, "height width
     height, width = size
     # Bicubic, as the decoder of the builders scales.
     return frame.reformat(width=width, height=height, format="rgb24", interpolation="BICUBIC").to_ndarray()
+
+
+def picture_begin(container: Any) -> float:
+    """The second of the file's clock at which an open video's first frame begins to show, by its header."""
+    stream = container.streams.video[0]
+    return float(stream.start_time * stream.time_base) if stream.start_time is not None else 0.0
 
 
 def decode_stream(container: Any, path: Path, size: tuple[int, int]) -> Generator[TimedFrame, None, None]:
@@ -208,7 +220,11 @@ def ahead(items: Iterable[T], capacity: int = _AHEAD) -> Generator[T, None, None
 
 
 def windows(
-    frames: Iterable[TimedFrame], plan: WindowPlan, *, more_waiting: Callable[[], bool] | None = None
+    frames: Iterable[TimedFrame],
+    plan: WindowPlan,
+    *,
+    sound: Sound | None = None,
+    more_waiting: Callable[[], bool] | None = None,
 ) -> Generator[Window, None, None]:
     """The windows of a stream, each as soon as its last frame has come; the last one ends where the video does.
 
@@ -218,6 +234,7 @@ def windows(
     Args:
       frames: in order of time.
       plan: of the windows.
+      sound: of the video, if it is asked for.
       more_waiting: of a live stream, whether more frames have come already: windows that a later one has overtaken are
         left out then.
     """
@@ -232,7 +249,7 @@ def windows(
             if more_waiting is not None:
                 overtaken = np.ceil((frame.seconds - start - plan.offsets[-1]) / plan.stride) - 1
                 start += float(overtaken) * plan.stride
-            yield _window(kept, start, start + plan.seconds, plan.instants(start, plan.seconds))
+            yield _window(kept, start, start + plan.seconds, plan.instants(start, plan.seconds), sound)
             last_start, start = start, start + plan.stride
             # The last window of all may begin right after this one.
             while len(kept) > 1 and kept[1].seconds <= last_start:
@@ -242,14 +259,18 @@ def windows(
     end = kept[-1].seconds + (kept[-1].seconds - kept[-2].seconds if len(kept) > 1 else ONE_FRAME)
     if last_start is None or end > last_start + plan.seconds + _EPSILON:
         start = max(0.0, end - plan.seconds)
-        yield _window(kept, start, end, plan.instants(start, end - start))
+        yield _window(kept, start, end, plan.instants(start, end - start), sound)
 
 
-def _window(frames: Iterable[TimedFrame], start: float, end: float, instants: Float[np.ndarray, "time"]) -> Window:
+def _window(
+    frames: Iterable[TimedFrame], start: float, end: float, instants: Float[np.ndarray, "time"], sound: Sound | None
+) -> Window:
     listed = list(frames)
     begins = [frame.seconds - _EPSILON for frame in listed]
     shown = np.maximum(np.searchsorted(begins, instants, side="right") - 1, 0)
-    return Window(start, end, np.stack([listed[i].picture for i in shown]))
+    own = max(1, int((instants < end + _EPSILON).sum()))
+    audio = sound.stretch(start, end) if sound else np.zeros(0, np.int16)
+    return Window(start, end, np.stack([listed[i].picture for i in shown]), own, audio)
 
 
 def _reason(error: BaseException) -> str:

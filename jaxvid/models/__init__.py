@@ -9,6 +9,8 @@ from flax import linen as nn
 from jaxvid.models.backbone_lstm import BackboneLSTM
 from jaxvid.models.cnn_lstm import CNNLSTM
 from jaxvid.models.convlstm import ConvLSTM
+from jaxvid.models.frame_classifier import FrameClassifier
+from jaxvid.models.genre_crnn import GenreCRNN
 from jaxvid.models.lrcn import LRCN
 from jaxvid.models.video_resnet import VideoResNet
 from jaxvid.types import ConfigDict
@@ -20,12 +22,23 @@ MODELS: MappingProxyType[str, type[nn.Module]] = MappingProxyType(
         "video_resnet": VideoResNet,
         "convlstm": ConvLSTM,
         "lrcn": LRCN,
+        "frame_classifier": FrameClassifier,
+        "genre_crnn": GenreCRNN,
     }
 )
 
 # Keys of config.model that say which model it is, or how it is trained, and are no fields of the module.
 _NOT_FIELDS = ("name", "pretrained", "trainable")
 _DTYPES = MappingProxyType({"float32": jnp.float32, "bfloat16": jnp.bfloat16})
+
+
+# Those with a backbone, which `config.model.backbone` names.
+WITH_BACKBONE = ("backbone_lstm", "frame_classifier", "genre_crnn")
+
+
+def takes_sequences(model: nn.Module) -> bool:
+    """Whether the clips that a model takes come with their lengths and their sound (`SightAndSound`)."""
+    return isinstance(model, GenreCRNN)
 
 
 def create_model(config: ConfigDict, *, axis_name: str | None = None) -> nn.Module:

@@ -42,13 +42,15 @@ _SHDN_REFERENCES = {"C10R1D3": "paper 1.1: parameters"}
 
 
 def entries() -> Iterator[Entry]:
-    """Every network, at the sizes of the configs; of two classes, those of paper 1.4 of four."""
+    """Every network, at the sizes of the configs; of two classes, those of papers 1.3 and 1.4 of six and four."""
     for arch in ARCHITECTURES:
         reference = _SHDN_REFERENCES.get(arch, "parameters counted by hand")
         yield _entry("cnn_lstm", (16, 128, 128, 3), reference, arch=arch)
     for backbone, architecture in BACKBONES.items():
         clip = (16, architecture.default_size, architecture.default_size, 3)
         yield _entry("backbone_lstm", clip, "keras.applications: outputs within 1e-4", backbone=backbone)
+    yield _entry("frame_classifier", (1, 225, 225, 3), "its backbone as above", num_classes=6, backbone="inception_v3")
+    yield _entry("genre_crnn", (40, 225, 225, 3), "Keras: head within 1e-5", num_classes=6, backbone="inception_v3")
     for variant in VARIANTS:
         yield _entry("video_resnet", (16, 112, 112, 3), _VIDEO_RESNET_REFERENCES[variant], variant=variant)
     for name in ("convlstm", "lrcn"):

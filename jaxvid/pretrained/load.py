@@ -3,12 +3,13 @@
 from pathlib import Path
 from typing import Any
 
+from jaxvid.models import WITH_BACKBONE
 from jaxvid.models.backbones import create_backbone
 from jaxvid.pretrained.download import fetch_weights
 from jaxvid.types import ConfigDict
 
 # The models that take foreign weights, and the word for those that are published.
-PUBLISHED = {"video_resnet": "kinetics400", "backbone_lstm": "imagenet"}
+PUBLISHED = {"video_resnet": "kinetics400", **dict.fromkeys(WITH_BACKBONE, "imagenet")}
 
 
 def check_pretrained(config: ConfigDict) -> None:
@@ -34,19 +35,28 @@ def load_pretrained(config: ConfigDict, variables: dict[str, Any]) -> dict[str, 
       DownloadError: if published weights are neither in the cache nor to be had.
     """
     if config.name == "video_resnet":
-        # Not at the top: reading weights needs what only the extra `pretrained` installs.
+        # Not at the top, as below: reading weights needs what only the extra `pretrained` installs.
         from jaxvid.pretrained.torchvision import convert_video_resnet, load_state_dict
 
         return convert_video_resnet(load_state_dict(_weight_file(config, config.variant)), variables)
+    variables = _with_backbone(config, "cnn", config.backbone, variables)
+    if config.name == "genre_crnn" and config.audio_backbone:
+        variables = _with_backbone(config, "audio_cnn", config.audio_backbone, variables)
+    return variables
+
+
+def _with_backbone(config: ConfigDict, name: str, backbone: str, variables: dict[str, Any]) -> dict[str, Any]:
+    """The variables with foreign weights for the backbone called `name`, if there is one."""
     from jaxvid.pretrained.keras import load_keras_weights
 
-    include_top = config.features == "softmax"
-    path = _weight_file(config, config.backbone + ("" if include_top else "_notop"))
-    of_backbone = {name: collection["cnn"] for name, collection in variables.items() if "cnn" in collection}
-    loaded = load_keras_weights(path, create_backbone(config.backbone, include_top=include_top), of_backbone)
+    of_backbone = {key: collection[name] for key, collection in variables.items() if name in collection}
+    if not of_backbone:
+        return variables
+    include_top = config.name == "backbone_lstm" and config.features == "softmax"
+    path = _weight_file(config, backbone + ("" if include_top else "_notop"))
+    loaded = load_keras_weights(path, create_backbone(backbone, include_top=include_top), of_backbone)
     return {
-        name: {**collection, "cnn": loaded[name]} if name in loaded else collection
-        for name, collection in variables.items()
+        key: {**collection, name: loaded[key]} if key in loaded else collection for key, collection in variables.items()
     }
 
 

@@ -249,8 +249,12 @@ def _windows(figures: Mapping[str, Any]) -> str:
         for name, counts in zip(views["class_names"], views["confusion_matrix"]["value"], strict=True)
     ]
     header = ["True class", *(f"called {html.escape(name)}" for name in views["class_names"])]
+    vote = (
+        f"<p>By the class that most of its windows say, {in_words(figures['vote']['accuracy'])} of the clips are right."
+        "</p>"
+    )
     return (
-        f"<p>{words}</p>\n{table(['Figure', 'Windows', 'Clips'], rows, 'Windows and clips')}\n"
+        f"<p>{words}</p>\n{table(['Figure', 'Windows', 'Clips'], rows, 'Windows and clips')}\n{vote}\n"
         f"<p>Confusion matrix of the windows:</p>\n{table(header, confusion, 'Confusion matrix of windows')}"
     )
 

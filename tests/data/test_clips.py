@@ -50,12 +50,15 @@ def test_splits_can_be_joined(builder):
 
 
 def catalogue(labels, sources):
+    names = list(map(str, range(100, 100 + len(labels))))
     return Catalogue(
-        np.asarray(labels),
-        np.ones(len(labels), int),
-        np.ones(len(labels)),
-        list(sources),
-        list(map(str, range(100, 100 + len(labels)))),
+        labels=np.asarray(labels),
+        num_frames=np.ones(len(labels), int),
+        num_samples=np.zeros(len(labels), int),
+        fps=np.ones(len(labels)),
+        sources=list(sources),
+        filenames=names,
+        videos=names,
     )
 
 

@@ -89,16 +89,16 @@ def test_two_processes_read_the_halves_of_the_batches_of_one(split, config):
 def test_evaluation_shows_every_clip_once_padded_and_masked(split, config):
     views = evaluation_views(split, config.clip, num_threads=2)
     padded = list(evaluation_batches(views, 5))
-    assert [batch.frames.shape for batch in padded] == [(5, 4, 64, 64, 3)] * 4
+    assert [batch.inputs["frames"].shape for batch in padded] == [(5, 4, 64, 64, 3)] * 4
     assert [batch.mask.sum() for batch in padded] == [5, 5, 5, 1]
-    assert not padded[-1].frames[1:].any()
+    assert not padded[-1].inputs["frames"][1:].any()
     shown = np.concatenate([batch.clip_index[batch.mask] for batch in padded])
     np.testing.assert_array_equal(np.sort(shown), np.arange(16))
 
 
 def test_evaluation_of_windows_shows_all_of_every_clip(split, config):
     config.clip.update(sampling="consecutive", num_frames=4, window_stride=1)
-    views = dict(evaluation_views(split, config.clip, num_threads=2))
+    views = {i: inputs["frames"] for i, inputs in evaluation_views(split, config.clip, num_threads=2)}
     assert {len(views[i]) for i in range(16)} == {split.catalogue.num_frames[i] - 3 for i in range(16)}
     # The second window is the first, a frame later.
     np.testing.assert_array_equal(views[0][1][:-1], views[0][0][1:])

@@ -16,6 +16,7 @@ NAMES = [
     "shv",
     "surveillance_fight",
     "synthetic_fight",
+    "synthetic_genre",
     "ucf101_by_group",
     "ucf50",
     "video_folder",

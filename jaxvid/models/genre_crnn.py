@@ -1,0 +1,314 @@
+"""Sight and sound: a CNN and an LSTM over the frames of a sequence, and over the spectrogram of its sound.
+
+Source: paper 1.3 (genre classification): sequences of 40 frames, 4 a second; an LSTM of 2056 over the pooled features
+of an Inception v3 that was retrained on single frames, or over its class probabilities. The paper treats the sound, as
+a mel spectrogram, "as an image" beside the frames and does not say how both come together; here each stream ends in a
+vector, and one dense layer takes both.
+"""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, ClassVar, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from jaxtyping import Array, Bool, Float, Int
+
+from jaxvid.models.activations import Activation
+from jaxvid.models.backbones import BACKBONES, create_backbone
+from jaxvid.models.convolution import conv_general_dilated
+from jaxvid.models.dropout import Dropout
+from jaxvid.models.pooling import max_pool
+from jaxvid.models.recurrent import LSTM
+
+FEATURES = ("pool", "softmax")
+STREAMS = ("frames", "sound")
+
+_FILTERS = (16, 32, 64)
+# Smallest side of the pictures that a spectrogram is cut into for a backbone.
+_PATCH_SIZE = 96
+
+# Of a clip: `frames`, (batch, time, feature), and `num_frames`; `sound`, (batch, time, ...), and `num_sounds`.
+Features = dict[str, Any]
+
+
+class SightAndSound(NamedTuple):
+    """What the network takes of a batch of sequences.
+
+    Attributes:
+      frames: red, green, blue in 0..255, not scaled otherwise.
+      num_frames: how many of a sequence's frames are its own; what comes after them is not looked at.
+      spectrograms: of the sound.
+      num_spectra: how many of its spectra are a sequence's own; 0 for one without sound.
+    """
+
+    frames: Float[Array, "batch time height width channel"]
+    num_frames: Int[Array, "batch"]
+    spectrograms: Float[Array, "batch spectrum band"]
+    num_spectra: Int[Array, "batch"]
+
+
+class LastState(nn.Module):
+    """An LSTM's output at the last time step that counts.
+
+    Attributes:
+      features: width of the LSTM.
+      dtype: of the computation.
+      param_dtype: of the parameters.
+    """
+
+    features: int
+    dtype: Any
+    param_dtype: Any
+
+    @nn.compact
+    def __call__(
+        self, sequence: Float[Array, "batch time feature"], length: Int[Array, "batch"]
+    ) -> Float[Array, "batch state"]:
+        """Zeros where the length is 0."""
+        lstm = LSTM(self.features, dtype=self.dtype, param_dtype=self.param_dtype, name="lstm")
+        outputs = lstm(sequence.astype(self.dtype))
+        last = jnp.take_along_axis(outputs, jnp.maximum(length - 1, 0)[:, None, None], axis=1)[:, 0]
+        return jnp.where(length[:, None] > 0, last, 0)
+
+
+class SpectrogramCNN(nn.Module):
+    """Three 3x3 convolutions over a spectrogram, each with normalisation over channels, an activation and a max-pool.
+
+    The first pool takes 4 spectra by 2 bands, the second likewise, the third 2 by 2: one step of the output stands for
+    32 spectra. Nothing mixes the clips of a batch, of which some may have no sound.
+
+    Attributes:
+      activation: name of the activation.
+      adaptive: whether the sites read their coefficients from the state.
+      dtype: of the computation.
+      param_dtype: of the parameters.
+    """
+
+    STRIDE: ClassVar[int] = 32
+
+    activation: str
+    adaptive: bool
+    dtype: Any
+    param_dtype: Any
+
+    @nn.compact
+    def __call__(
+        self, spectrograms: Float[Array, "batch spectrum band"], length: Int[Array, "batch"]
+    ) -> Float[Array, "batch time feature"]:
+        """The features of every 32 spectra, of which those after `length` count as silence."""
+        own = jnp.arange(spectrograms.shape[1]) < length[:, None]
+        x = standardized(spectrograms, own)[..., None].astype(self.dtype)
+        for i, (filters, pool) in enumerate(zip(_FILTERS, ((4, 2), (4, 2), (2, 2)), strict=True), start=1):
+            x = nn.Conv(
+                filters,
+                (3, 3),
+                kernel_init=nn.initializers.glorot_uniform(),
+                dtype=self.dtype,
+                param_dtype=self.param_dtype,
+                conv_general_dilated=conv_general_dilated,
+                name=f"conv{i}",
+            )(x)
+            x = nn.LayerNorm(dtype=self.dtype, param_dtype=self.param_dtype, name=f"norm{i}")(x)
+            x = Activation(self.activation, self.adaptive, name=f"activation{i}")(x)
+            x = max_pool(x, pool, "SAME")
+        return x.reshape(*x.shape[:2], -1)
+
+
+def standardized(
+    spectrograms: Float[Array, "batch spectrum band"], own: Bool[Array, "batch spectrum"]
+) -> Float[Array, "batch spectrum band"]:
+    """Spectrograms of mean 0 and variance 1 over their own spectra; zeros elsewhere."""
+    weights = own[..., None] / jnp.maximum(own.sum(axis=1), 1)[:, None, None] / spectrograms.shape[2]
+    centred = spectrograms - (weights * spectrograms).sum(axis=(1, 2), keepdims=True)
+    variance = (weights * jnp.square(centred)).sum(axis=(1, 2), keepdims=True)
+    return jnp.where(own[..., None], centred * jax.lax.rsqrt(variance + 1e-6), 0)
+
+
+def as_pictures(
+    spectrograms: Float[Array, "batch spectrum band"], own: Bool[Array, "batch spectrum"], size: int
+) -> Float[Array, "batch time size size 3"]:
+    """Spectrograms cut into squares, as grey pictures in 0..255 from the lowest to the highest value of each."""
+    num_clips, num_spectra, num_bands = spectrograms.shape
+    own = own[..., None]
+    lowest = jnp.where(own, spectrograms, jnp.inf).min(axis=(1, 2), keepdims=True)
+    highest = jnp.where(own, spectrograms, -jnp.inf).max(axis=(1, 2), keepdims=True)
+    scaled = (spectrograms - lowest) / jnp.maximum(highest - lowest, 1e-6)
+    # A clip without sound has neither a lowest nor a highest value.
+    grey = jnp.where(own, 255 * jnp.where(own, scaled, 0), 0)
+    num_pictures = -(-num_spectra // num_bands)
+    grey = jnp.pad(grey, ((0, 0), (0, num_pictures * num_bands - num_spectra), (0, 0)))
+    squares = grey.reshape(num_clips, num_pictures, num_bands, num_bands, 1)
+    pictures = jax.image.resize(squares, (num_clips, num_pictures, size, size, 1), "bilinear")
+    return jnp.broadcast_to(pictures, (*pictures.shape[:-1], 3))
+
+
+class GenreHead(nn.Module):
+    """An LSTM for every stream, and a dense layer over what they end with.
+
+    Its attributes are those of `GenreCRNN` of the same names.
+    """
+
+    num_classes: int
+    streams: tuple[str, ...]
+    lstm_features: int
+    audio_backbone: str
+    audio_lstm_features: int
+    dropout_rate: float
+    activation: str
+    adaptive: bool
+    axis_name: str | None
+    dtype: Any
+    param_dtype: Any
+
+    @nn.compact
+    def __call__(self, features: Features, *, train: bool) -> Float[Array, "batch classes"]:
+        """Logits in float32."""
+        types = {"dtype": self.dtype, "param_dtype": self.param_dtype}
+        vectors = []
+        if "frames" in self.streams:
+            frames = LastState(self.lstm_features, name="frames", **types)
+            vectors.append(frames(features["frames"], features["num_frames"]))
+        if "sound" in self.streams:
+            sounds, length = features["sound"], features["num_sounds"]
+            if not self.audio_backbone:
+                cnn = SpectrogramCNN(self.activation, self.adaptive, name="spectrogram_cnn", **types)
+                sounds, length = cnn(sounds, length), -(-length // SpectrogramCNN.STRIDE)
+            vectors.append(LastState(self.audio_lstm_features, name="sound", **types)(sounds, length))
+        # A clip without sound brings zeros here, so that its class is for the frames alone to say.
+        x = Dropout(self.dropout_rate, self.axis_name)(jnp.concatenate(vectors, axis=-1), train=train)
+        init = nn.initializers.glorot_uniform()
+        return nn.Dense(self.num_classes, kernel_init=init, name="classifier", **types)(x).astype(jnp.float32)
+
+
+class GenreCRNN(nn.Module):
+    """Two streams, each a CNN and an LSTM: the frames of a sequence and the spectrogram of its sound; or one of them.
+
+    Calling it is `classify(extract(clips))`, and as with `BackboneLSTM` what `extract` gives need be computed only once
+    where the CNNs are frozen. The variables of the frames' CNN are under `cnn`, those of the layer that makes class
+    probabilities of its features under `cnn_top`, those of the spectrogram's backbone under `audio_cnn`, all others
+    under `head`.
+
+    Attributes:
+      num_classes: number of logits.
+      streams: one or both of STREAMS.
+      backbone: of the frames, a key of BACKBONES.
+      features: "pool" for the pooled features of a frame; "softmax" for its probabilities of the classes, by the layer
+        that was trained on single frames (`FrameClassifier`).
+      lstm_features: width of the LSTM over the frames.
+      audio_backbone: of the spectrogram, a key of BACKBONES, which sees it in squares; "" for a small CNN.
+      audio_lstm_features: width of the LSTM over the sound.
+      num_bands: of the spectrograms.
+      dropout_rate: before the last layer.
+      activation: name of the activation at the sites of the small CNN.
+      backbone_activation: name of the activation at the sites of the backbones; None for the architecture's own.
+      adaptive: whether the sites read their coefficients from the state.
+      axis_name: mapped axis over which batch normalisation shares its statistics in training.
+      dtype: of the computation.
+      param_dtype: of the parameters.
+    """
+
+    num_classes: int
+    streams: tuple[str, ...] = STREAMS
+    backbone: str = "inception_v3"
+    features: str = "pool"
+    lstm_features: int = 2056
+    audio_backbone: str = ""
+    audio_lstm_features: int = 128
+    num_bands: int = 64
+    dropout_rate: float = 0.5
+    activation: str = "relu"
+    backbone_activation: str | None = None
+    adaptive: bool = False
+    axis_name: str | None = None
+    dtype: Any = jnp.float32
+    param_dtype: Any = jnp.float32
+
+    def setup(self) -> None:
+        """Creates the CNNs and the head.
+
+        Raises:
+          ValueError: if `streams`, `features` or a backbone is unknown.
+        """
+        if not self.streams or set(self.streams) - set(STREAMS):
+            raise ValueError(f"config.model.streams is {self.streams}; allowed: one or both of {', '.join(STREAMS)}")
+        if self.features not in FEATURES:
+            raise ValueError(f"config.model.features is {self.features!r}; allowed: {', '.join(FEATURES)}")
+        backbone = partial(
+            create_backbone,
+            activation=self.backbone_activation,
+            adaptive=self.adaptive,
+            axis_name=self.axis_name,
+            dtype=self.dtype,
+            param_dtype=self.param_dtype,
+        )
+        if "frames" in self.streams:
+            self.cnn = backbone(self.backbone)
+            if self.features == "softmax":
+                self.cnn_top = nn.Dense(self.num_classes, dtype=self.dtype, param_dtype=self.param_dtype)
+        if "sound" in self.streams and self.audio_backbone:
+            self.audio_cnn = backbone(self.audio_backbone)
+        self.head = GenreHead(
+            self.num_classes,
+            self.streams,
+            self.lstm_features,
+            self.audio_backbone,
+            self.audio_lstm_features,
+            self.dropout_rate,
+            self.activation,
+            self.adaptive,
+            self.axis_name,
+            self.dtype,
+            self.param_dtype,
+        )
+
+    def extract(
+        self, clips: SightAndSound | Float[Array, "batch time height width channel"], *, train: bool = False
+    ) -> Features:
+        """What the head takes, in float32: features of frames and pictures, or the spectrograms as they are.
+
+        Args:
+          clips: sequences; plain frames are sequences of full length without sound.
+          train: whether the backbones' batch norms take the statistics of the batch.
+        """
+        clips = clips if isinstance(clips, SightAndSound) else self._without_sound(clips)
+        features = {}
+        if "frames" in self.streams:
+            frames = self.cnn(clips.frames.reshape(-1, *clips.frames.shape[2:]), train=train)
+            if self.features == "softmax":
+                frames = nn.softmax(self.cnn_top(frames).astype(jnp.float32))
+            features |= {"frames": frames.reshape(*clips.frames.shape[:2], -1), "num_frames": clips.num_frames}
+        if "sound" in self.streams:
+            features |= self._sounds(clips.spectrograms, clips.num_spectra, train=train)
+        return features
+
+    def classify(self, features: Features, *, train: bool) -> Float[Array, "batch classes"]:
+        """Logits in float32, from what `extract` returns."""
+        return self.head(features, train=train)
+
+    def __call__(
+        self, clips: SightAndSound | Float[Array, "batch time height width channel"], *, train: bool
+    ) -> Float[Array, "batch classes"]:
+        """Logits in float32; see `extract`."""
+        return self.classify(self.extract(clips, train=train), train=train)
+
+    def _sounds(
+        self, spectrograms: Float[Array, "batch spectrum band"], length: Int[Array, "batch"], *, train: bool
+    ) -> Mapping[str, Array]:
+        if spectrograms.shape[2] != self.num_bands:
+            raise ValueError(
+                f"config.model.num_bands is {self.num_bands}; the spectrograms have {spectrograms.shape[2]}"
+            )
+        if not self.audio_backbone:
+            return {"sound": spectrograms, "num_sounds": length}
+        own = jnp.arange(spectrograms.shape[1]) < length[:, None]
+        size = max(_PATCH_SIZE, BACKBONES[self.audio_backbone].minimum_size)
+        pictures = as_pictures(spectrograms, own, size)
+        features = self.audio_cnn(pictures.reshape(-1, *pictures.shape[2:]), train=train)
+        return {"sound": features.reshape(*pictures.shape[:2], -1), "num_sounds": -(-length // self.num_bands)}
+
+    def _without_sound(self, frames: Float[Array, "batch time height width channel"]) -> SightAndSound:
+        num_clips, num_frames = frames.shape[:2]
+        nothing = jnp.zeros((num_clips, self.num_bands, self.num_bands))
+        return SightAndSound(frames, jnp.full(num_clips, num_frames), nothing, jnp.zeros(num_clips, jnp.int32))
