@@ -50,6 +50,39 @@ class Timeline:
 
 
 @dataclasses.dataclass(frozen=True)
+class Segment:
+    """A stretch of a video over which one class is the most probable.
+
+    Attributes:
+      start: in seconds.
+      end: in seconds.
+      class_name: the class.
+      probability: its mean over the windows of the stretch.
+    """
+
+    start: float
+    end: float
+    class_name: str
+    probability: float
+
+
+def find_segments(timeline: Timeline) -> list[Segment]:
+    """The video from beginning to end as stretches of one class, such as the genres along a film."""
+    called = timeline.probabilities.argmax(axis=1)
+    begins = np.flatnonzero(np.diff(called, prepend=-1))
+    ends = np.append(begins[1:], len(called))
+    return [
+        Segment(
+            float(timeline.edges[begin]),
+            float(timeline.edges[end]),
+            timeline.class_names[called[begin]],
+            float(timeline.probabilities[begin:end, called[begin]].mean()),
+        )
+        for begin, end in zip(begins, ends, strict=True)
+    ]
+
+
+@dataclasses.dataclass(frozen=True)
 class Event:
     """A stretch of time that the network takes for a class.
 
@@ -166,6 +199,16 @@ def write_timeline(timeline: Timeline, path: Path) -> None:
         writer.writerow(["start", "end", *(f"probability_{name}" for name in timeline.class_names)])
         for start, end, row in zip(timeline.starts, timeline.ends, timeline.probabilities.tolist(), strict=True):
             writer.writerow([f"{start:.3f}", f"{end:.3f}", *(f"{value:.6f}" for value in row)])
+
+
+def write_segments(segments: Sequence[Segment], path: Path) -> None:
+    """Writes start and end in seconds, class and mean probability of every segment, as CSV."""
+    with replacing(path) as unfinished, unfinished.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["start", "end", "class", "probability"])
+        for segment in segments:
+            times = f"{segment.start:.3f}", f"{segment.end:.3f}"
+            writer.writerow([*times, segment.class_name, f"{segment.probability:.6f}"])
 
 
 def write_events(events: Sequence[Event], path: Path) -> None:

@@ -16,7 +16,9 @@ from jaxvid.events import (
     Timeline,
     event_classes,
     find_events,
+    find_segments,
     write_events,
+    write_segments,
     write_timeline,
 )
 from jaxvid.files import replacing
@@ -198,6 +200,8 @@ def _write(video: Path, output: Path, timeline: Timeline, events: list[Event], o
     output.mkdir(parents=True, exist_ok=True)
     write_timeline(timeline, output / "timeline.csv")
     write_events(events, output / "events.json")
+    if len(timeline.class_names) > 2:
+        write_segments(find_segments(timeline), output / "segments.csv")
     picture = timeline_picture(timeline, events, options.thresholds, video.name)
     with replacing(output / "timeline.png") as unfinished:
         unfinished.write_bytes(picture)

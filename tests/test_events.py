@@ -10,7 +10,9 @@ from jaxvid.events import (
     Timeline,
     event_classes,
     find_events,
+    find_segments,
     write_events,
+    write_segments,
     write_timeline,
 )
 
@@ -108,3 +110,21 @@ def test_what_is_written_can_be_read(tmp_path):
         {"class_name": "fight", "onset": 1.5, "offset": 3.0, "peak": 2.25, "probability": 0.75}
     ]
     assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_segments_cover_a_video_from_beginning_to_end(tmp_path):
+    # Windows of 10 s, 5 s apart: their middles are 5, 10, 15 and 20, and they stand for 0 to 7.5, 12.5, 17.5 and 25 s.
+    starts = np.arange(4) * 5.0
+    rows = np.asarray([[0.6, 0.3, 0.1], [0.5, 0.4, 0.1], [0.1, 0.2, 0.7], [0.8, 0.1, 0.1]])
+    segments = find_segments(Timeline(starts, starts + 10, rows, ["action", "horror", "sports"]))
+    assert [(s.start, s.end, s.class_name) for s in segments] == [
+        (0.0, 12.5, "action"),
+        (12.5, 17.5, "sports"),
+        (17.5, 25.0, "action"),
+    ]
+    assert [s.probability for s in segments] == pytest.approx([0.55, 0.7, 0.8])
+    write_segments(segments[:1], tmp_path / "segments.csv")
+    assert (tmp_path / "segments.csv").read_text().split() == [
+        "start,end,class,probability",
+        "0.000,12.500,action,0.550000",
+    ]

@@ -3,7 +3,7 @@ import csv
 import numpy as np
 import pytest
 
-from jaxvid.predictions import Predictions, average_views, by_view, read_csv, write_csv
+from jaxvid.predictions import Predictions, average_views, by_view, read_csv, vote_of_views, write_csv
 
 AWKWARD_NAMES = [
     "a,b.avi",
@@ -126,6 +126,16 @@ def test_average_views_by_hand():
     probabilities = np.array([[0.9, 0.1], [0.2, 0.8], [0.5, 0.5], [0.1, 0.9]], dtype=np.float32)
     averaged = average_views(np.array([1, 0, 1, 1]), probabilities, 2)
     np.testing.assert_allclose(averaged, [[0.2, 0.8], [0.5, 0.5]], atol=1e-7)
+
+
+def test_the_vote_of_views_by_hand():
+    views = np.array([[0.9, 0.1], [0.4, 0.6], [0.4, 0.6], [0.9, 0.1], [0.4, 0.6]])
+    votes = vote_of_views(np.array([0, 0, 0, 1, 1]), views, 2)
+    # Two of three views say the second class though the mean says the first; of one each, the mean decides.
+    mean_0, mean_1 = np.array([1.7, 1.3]) / 3, np.array([0.65, 0.35])
+    np.testing.assert_allclose(votes, [(np.array([1, 2]) + mean_0 / 2) / 3.5, (np.array([1, 1]) + mean_1 / 2) / 2.5])
+    assert votes.argmax(axis=1).tolist() == [1, 0]
+    np.testing.assert_allclose(votes.sum(axis=1), 1)
 
 
 def test_views_keep_the_name_source_and_class_of_their_clip():

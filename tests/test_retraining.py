@@ -217,6 +217,29 @@ def test_videos_are_those_of_the_split_in_its_order(make_config):
     assert (np.diff(predicted.views.probabilities[:, 1]) >= 0).all()
 
 
+@pytest.mark.slow
+def test_only_sight_and_sound_together_tell_two_motions_times_two_sounds(tmp_path):
+    def accuracy(name, arg, sample_rate, steps):
+        config = genre.get_config(f"dataset=synthetic_genre,backbone=mobilenet{arg}")
+        config.dataset.update(name="synthetic_genre/64x64_8fps_16frames_8000hz", data_dir=str(tmp_path / "data"))
+        config.clip.update(height=48, width=48, num_frames=16)
+        config.audio.update(sample_rate=sample_rate, seconds=2.0)
+        config.model.update(pretrained="", lstm_features=64, audio_lstm_features=32)
+        config.retrain.update(num_steps=steps, every_steps=200, batch_size=16, learning_rate=1e-3)
+        config.augment.update(flip=True, brightness=0.4, contrast=0.4)
+        config.optimizer.update(learning_rate=1e-3, schedule="cosine")
+        config.train.num_epochs = 15
+        train(config, tmp_path / name)
+        return evaluate(tmp_path / name)["accuracy"]["value"]
+
+    both = accuracy("both", "", 8000, 800)
+    # The first stage is the same with and without sound.
+    shutil.copytree(tmp_path / "both" / "frames", tmp_path / "sight" / "frames")
+    assert both >= 0.95
+    assert accuracy("sight", ",audio=false", 0, 800) <= 0.65
+    assert accuracy("sound", ",frames=false", 8000, 0) <= 0.65
+
+
 @pytest.mark.parametrize(
     ("section", "key", "value", "message"),
     [

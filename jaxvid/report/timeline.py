@@ -2,16 +2,21 @@
 
 from collections.abc import Sequence
 
-from jaxvid.events import Event, Thresholds, Timeline
+from jaxvid.events import Event, Thresholds, Timeline, find_segments
 from jaxvid.report.figures import LIGHT, add_legend, drawable, new_axes, new_figure, png
 
 _MAX_TITLE = 80
 _MAX_LABEL = 24
 _MAX_EVENTS_NAMED = 12
+# Height of the strip below the curves, on the scale of the probabilities.
+_STRIP = 0.12
 
 
 def timeline_picture(timeline: Timeline, events: Sequence[Event], thresholds: Thresholds, title: str) -> bytes:
-    """A PNG file: the probability of the classes of events over time, the events shaded, the thresholds as lines."""
+    """A PNG file: the probabilities of the classes over time, the events shaded, the thresholds as lines.
+
+    Of more than two classes, a strip below shows which one is the most probable.
+    """
     figure = new_figure((10.0, 3.4), LIGHT)
     axes = new_axes(figure, LIGHT, "")
     axes.set_title(drawable(title, _MAX_TITLE), loc="left", color=LIGHT.ink, fontsize=10, parse_math=False)
@@ -37,7 +42,11 @@ def timeline_picture(timeline: Timeline, events: Sequence[Event], thresholds: Th
         )
     for value, style in ((thresholds.on, "--"), (thresholds.off, ":")):
         axes.axhline(value, color=LIGHT.muted, linestyle=style, linewidth=1)
-    axes.set(xlim=(timeline.starts[0], timeline.ends[-1]), ylim=(0, 1.08), xlabel="seconds", ylabel="probability")
+    strip = _STRIP if len(names) > 1 else 0.0
+    for segment in find_segments(timeline) if strip else ():
+        length, colour = segment.end - segment.start, colours[segment.class_name]
+        axes.barh(-strip / 2, length, 0.7 * strip, left=segment.start, color=colour, zorder=3)
+    axes.set(xlim=(timeline.starts[0], timeline.ends[-1]), ylim=(-strip, 1.08), xlabel="seconds", ylabel="probability")
     axes.grid(color=LIGHT.grid, linewidth=0.8)
     add_legend(axes, LIGHT, loc="lower right", bbox_to_anchor=(1, 1), ncols=4, frameon=False)
     return png(figure)

@@ -7,8 +7,9 @@ import ml_collections
 import numpy as np
 import pytest
 
+from jaxvid.data.sound import Sound
 from jaxvid.data.streams import TimedFrame, WindowPlan, ahead, decode_stream, open_video, plan_windows, windows
-from jaxvid.data.videos import InvalidVideoError
+from jaxvid.data.workers import InvalidVideoError
 
 
 def numbered(times):
@@ -182,3 +183,28 @@ def test_names_of_any_bytes_can_be_opened(tmp_path):
     (tmp_path / "plain.mkv").rename(path)
     with open_video(path) as container:
         assert len(list(decode_stream(container, path, (8, 8)))) == 2
+
+
+def test_windows_of_sequences_take_stored_frames_and_know_how_many_are_their_own():
+    found = list(windows(numbered(np.arange(7) / 4), plan_windows(sequence_config(), stride=1.0)))
+    # At 4 a second, as the frames are, 1.75 s of them: a window of 1 s, and one that ends with the video.
+    assert [(window.start, window.end, window.num_frames) for window in found] == [(0, 1, 4), (0.75, 1.75, 4)]
+    assert [shown(window) for window in found] == [[0, 1, 2, 3], [3, 4, 5, 6]]
+    (short,) = windows(numbered(np.arange(2) / 4), plan_windows(sequence_config()))
+    assert (shown(short), short.num_frames) == ([0, 1, 1, 1], 2)
+
+
+def sequence_config():
+    config = config_of("sequence", frame_interval=1)
+    config.dataset.fps = 4.0
+    return config
+
+
+def test_windows_have_their_stretch_of_sound():
+    pieces = iter([(0.0, np.arange(100).astype(np.int16)), (1.0, np.arange(100, 150).astype(np.int16))])
+    frames = numbered(np.arange(9) / 4)
+    found = list(windows(frames, plan(), sound=Sound(pieces, 100)))
+    expected = [range(100), range(50, 150), range(100, 150), range(125, 150)]
+    for window, samples in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(window.audio, samples)
+    assert all(len(window.audio) == 0 for window in windows(frames, plan()))

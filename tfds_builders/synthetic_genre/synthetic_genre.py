@@ -12,7 +12,7 @@ from tfds_builders.clips import Clip
 from tfds_builders.video_dataset import VideoConfig, VideoDataset
 
 _SEED = 30_000
-_FPS = 12
+_FPS = 12.0
 _SAMPLE_RATE = 8000
 CLASSES = ("sideways_falling", "sideways_rising", "upright_falling", "upright_rising")
 
