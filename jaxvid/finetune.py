@@ -2,7 +2,6 @@
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
-from types import MappingProxyType
 from typing import Any
 
 import jax
@@ -11,24 +10,11 @@ from flax import traverse_util
 from jaxtyping import PyTree
 
 from jaxvid.models import WITH_BACKBONE
+from jaxvid.models.backbones import find_architecture
 from jaxvid.types import ConfigDict
 
 TRAINABLE = ("all", "head", "head_and_last_stage")
 HEAD, BACKBONE, FROZEN = "head", "backbone", "frozen"
-
-# What the paths of a network's last stage begin with: the layers after its last reduction of height and width.
-_LAST_STAGES: MappingProxyType[str, tuple[str, ...]] = MappingProxyType(
-    {
-        "video_resnet": ("layer4_",),
-        "vgg16": ("cnn/block5_",),
-        "vgg19": ("cnn/block5_",),
-        "resnet50": ("cnn/conv5_",),
-        "mobilenet": tuple(f"cnn/conv_{kind}_{i}" for kind in ("dw", "pw") for i in (12, 13)),
-        "xception": ("cnn/block13_", "cnn/block14_"),
-        "inception_v3": ("cnn/mixed8_", "cnn/mixed9_", "cnn/mixed10_"),
-        "inception_resnet_v2": ("cnn/mixed_7a_", "cnn/block8_", "cnn/conv_7b"),
-    }
-)
 
 
 def check_trainable(config: ConfigDict) -> None:
@@ -39,7 +25,7 @@ def check_trainable(config: ConfigDict) -> None:
     """
     if config.trainable not in TRAINABLE:
         raise ValueError(f"config.model.trainable is {config.trainable!r}; allowed: {', '.join(TRAINABLE)}")
-    if config.trainable != "all" and _network(config) not in _LAST_STAGES:
+    if config.trainable != "all" and not _last_stage(config):
         raise ValueError(
             f"config.model.trainable is {config.trainable!r}; {config.name!r} has no backbone: allowed: all"
         )
@@ -47,10 +33,10 @@ def check_trainable(config: ConfigDict) -> None:
 
 def parameter_labels(params: PyTree, config: ConfigDict) -> PyTree:
     """HEAD, BACKBONE or FROZEN for every parameter, all HEAD without a backbone; `config` is the section `model`."""
-    last_stage = _LAST_STAGES.get(_network(config))
+    last_stage = _last_stage(config)
 
     def label(path: Sequence[Any]) -> str:
-        if last_stage is None or path[0] == "head":
+        if not last_stage or path[0] == "head":
             return HEAD
         # The backbone of a spectrogram is one like that of the frames, which the top of the frames' ends.
         is_last = path[0] == "cnn_top" or "/".join(path).removeprefix("audio_").startswith(last_stage)
@@ -90,5 +76,10 @@ def _is_frozen(labels: Mapping[str, Any], path: tuple[str, ...]) -> bool:
     return all(label == FROZEN for label in jax.tree.leaves(part))
 
 
-def _network(config: ConfigDict) -> str:
-    return config.backbone if config.name in WITH_BACKBONE else config.name
+def _last_stage(config: ConfigDict) -> tuple[str, ...]:
+    """What the paths of the parameters of a backbone's last stage begin with; () without a backbone."""
+    if config.name == "video_resnet":
+        return ("layer4_",)
+    if config.name not in WITH_BACKBONE:
+        return ()
+    return tuple(f"cnn/{name}" for name in find_architecture(config.backbone).last_stage)

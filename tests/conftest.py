@@ -2,6 +2,7 @@
 
 import os
 import signal
+from types import MappingProxyType
 
 import jax
 import ml_collections
@@ -9,6 +10,9 @@ import pytest
 import tensorflow_datasets as tfds
 
 from jaxvid.config import base_config
+from jaxvid.models import backbones
+from jaxvid.models.backbones.backbone import Architecture, symmetric_scaling
+from jaxvid.models.backbones.graph import Conv, Dense, GlobalPool, Norm, Site
 from jaxvid.step_figures import StepFigures
 
 
@@ -18,6 +22,26 @@ def compiled_once(tmp_path_factory):
     directory = tmp_path_factory.getbasetemp().parent / "compiled"
     jax.config.update("jax_compilation_cache_dir", str(directory))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+
+
+TINY_BACKBONE = Architecture(
+    name="tiny",
+    layers=(Conv("conv", 8, (3, 3), stride=4), Norm("bn"), Site("relu"), Conv("conv2", 12, (3, 3), stride=2)),
+    top=lambda num_classes: (GlobalPool(), Dense("predictions", num_classes)),
+    scaling=symmetric_scaling,
+    default_size=32,
+    minimum_size=32,
+    num_features=12,
+    last_stage=("conv2",),
+)
+
+
+@pytest.fixture(scope="session")
+def tiny_backbone():
+    """A backbone `tiny` beside those of ImageNet, for tests to which it does not matter which one it is."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(backbones, "BACKBONES", MappingProxyType(backbones.BACKBONES | {"tiny": TINY_BACKBONE}))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -18,13 +18,13 @@ from tests.conftest import interrupt_after
 
 
 @pytest.fixture
-def frozen_config(config):
+def frozen_config(config, tiny_backbone):
     config.clip.update(height=32, width=32, num_frames=2, normalization="raw")
     config.model = ml_collections.ConfigDict(
         {
             "name": "backbone_lstm",
             "num_classes": 0,
-            "backbone": "mobilenet",
+            "backbone": "tiny",
             "lstm_features": 8,
             "dense": (4,),
             "dropout_rate": 0.0,
@@ -58,7 +58,7 @@ def test_foreign_weights_are_where_training_begins_and_a_resumed_run_does_withou
     published = keras.applications.MobileNet(weights=None, include_top=False, input_shape=(32, 32, 3))
     path = tmp_path / "mobilenet.weights.h5"
     published.save_weights(path)
-    frozen_config.model.update(pretrained=str(path), features="pool")
+    frozen_config.model.update(backbone="mobilenet", pretrained=str(path), features="pool")
     with monkeypatch.context() as patch:
         interrupt_after(patch, 3)
         with pytest.raises(train_lib.Interrupted):
@@ -85,7 +85,7 @@ def test_cached_features_are_computed_once_and_classify_as_the_whole_model_does(
     run = train_lib.set_up(frozen_config)
     variables = run.initial_state.variables
     stored = features.cached_features(tmp_path, run.model, variables, split, run.config)
-    assert {name: values.shape for name, values in stored.items()} == {"features": (8, 2, 1024)}
+    assert {name: values.shape for name, values in stored.items()} == {"features": (8, 2, 12)}
     # A file that is there is not computed again: no variables are needed.
     again = features.cached_features(tmp_path, run.model, {}, split, run.config)
     np.testing.assert_array_equal(stored["features"], again["features"])

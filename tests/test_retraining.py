@@ -47,17 +47,19 @@ def films(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def make_config(films, tmp_path_factory):
+def make_config(films, tmp_path_factory, tiny_backbone):
     """Configs of two stages of four steps each."""
     data_dir = tmp_path_factory.mktemp("data")
 
-    def make(arg="backbone=mobilenet"):
+    def make(arg=""):
         config = genre.get_config(arg)
         config.dataset.update(name=f"video_folder/{FORM}", manual_dir=str(films), data_dir=str(data_dir))
         config.clip.update(num_frames=4, height=32, width=32)
         config.audio.update(sample_rate=RATE * bool(config.audio.sample_rate), seconds=1.0, num_mels=16, fft_size=512)
         config.audio.update(window=128, hop=40, fft_size=128, num_mfcc=8)
-        config.model.update(pretrained="", lstm_features=4, audio_lstm_features=4, num_bands=16, dropout_rate=0.1)
+        config.model.backbone = config.model.backbone and "tiny"
+        config.model.update(pretrained="", lstm_features=4, audio_lstm_features=4, num_bands=16)
+        config.model.dropout_rate = 0.1
         if config.retrain.num_steps:
             config.retrain.update(num_steps=4, every_steps=2, batch_size=4)
         config.train.update(batch_size=4, num_epochs=1, log_every_steps=1)
@@ -172,7 +174,7 @@ def test_the_second_stage_starts_from_any_checkpoint_of_the_first(run, make_conf
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("arg", ["backbone=mobilenet,features=softmax,audio=false", "frames=false,spectrogram=mfcc"])
+@pytest.mark.parametrize("arg", ["features=softmax,audio=false", "frames=false,spectrogram=mfcc"])
 def test_one_stream_alone_trains_and_is_evaluated(make_config, tmp_path, arg):
     config = make_config(arg)
     if not config.audio.sample_rate:
@@ -261,7 +263,7 @@ def test_what_does_not_go_together_is_named(make_config, section, key, value, me
 
 
 def test_softmax_features_need_a_retrained_cnn(make_config):
-    config = make_config("features=softmax,backbone=mobilenet")
+    config = make_config("features=softmax")
     config.retrain.num_steps = 0
     with pytest.raises(ValueError, match="features 'softmax' are of a retrained CNN: above 0"):
         check_sequences(config)

@@ -6,6 +6,7 @@ import sys
 
 import jax
 import jax.numpy as jnp
+import ml_collections
 import numpy as np
 import optax
 import pytest
@@ -14,7 +15,8 @@ from flax import linen as nn
 from jaxvid import parallel
 from jaxvid.config import base_config
 from jaxvid.finetune import HEAD
-from jaxvid.steps import create_state, eval_step, train_step
+from jaxvid.models import create_model
+from jaxvid.steps import create_state, eval_step, initial_variables, train_step
 
 
 class Linear(nn.Module):
@@ -146,54 +148,45 @@ def test_evaluation_gives_probabilities_by_hand():
     np.testing.assert_allclose(probabilities, softmax(FEATURES @ KERNEL), rtol=1e-5)
 
 
-_LOSSES = """
-import json, sys
-import jax, numpy as np, optax
-from jaxvid import parallel
-from jaxvid.config import base_config
-from jaxvid.models import create_model
-from jaxvid.steps import create_state, initial_variables, train_step
-from jaxvid.finetune import HEAD
-import ml_collections
-
-config = base_config()
-config.clip.update(num_frames=3, height=32, width=32)
-config.augment.update(flip=True, min_scale=0.7, brightness=0.2, contrast=0.2, erasing=0.5, mixup=0.4)
-config.train.l2 = 1e-4
-config.model = ml_collections.ConfigDict({"name": "cnn_lstm", "num_classes": 2, "arch": "C4R1D3"})
-model = create_model(config.model, axis_name=parallel.AXIS_NAME)
-optimizer = optax.sgd(0.05)
-variables = initial_variables(model, config.clip, 0)
-labels = jax.tree.map(lambda _: HEAD, variables["params"])
-state = create_state(variables, optimizer)
-step = parallel.over_devices(lambda state, batch: train_step(
-    state, batch, model=model, optimizer=optimizer, labels=labels, class_weights=jax.numpy.asarray([1.0, 2.0]),
-    config=config, axis_name=parallel.AXIS_NAME))
-rng = np.random.default_rng(0)
-rows = []
-for _ in range(3):
-    frames = rng.integers(0, 256, (8, 3, 32, 32, 3), np.uint8)
-    batch = {"frames": frames, "label": rng.integers(0, 2, 8).astype(np.int32)}
-    state, figures = step(state, parallel.split_over_devices(batch))
-    rows.append({name: float(value) for name, value in figures.items()})
-statistics = np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(state.model_state)])
-print(json.dumps({"devices": jax.device_count(), "rows": rows, "statistics": statistics.tolist()}))
-"""
+def three_steps():
+    """The figures of three steps, and the batch statistics after them, from random clips over all devices."""
+    config = base_config()
+    config.clip.update(num_frames=3, height=32, width=32)
+    config.augment.update(flip=True, min_scale=0.7, brightness=0.2, contrast=0.2, erasing=0.5, mixup=0.4)
+    config.train.l2 = 1e-4
+    config.model = ml_collections.ConfigDict({"name": "cnn_lstm", "num_classes": 2, "arch": "C4R1D3"})
+    model = create_model(config.model, axis_name=parallel.AXIS_NAME)
+    optimizer = optax.sgd(0.05)
+    variables = initial_variables(model, config.clip, 0)
+    state = parallel.replicate(create_state(variables, optimizer))
+    step = parallel.over_devices(
+        functools.partial(
+            train_step,
+            model=model,
+            optimizer=optimizer,
+            labels=jax.tree.map(lambda _: HEAD, variables["params"]),
+            class_weights=jnp.asarray([1.0, 2.0]),
+            config=config,
+            axis_name=parallel.AXIS_NAME,
+        )
+    )
+    rng = np.random.default_rng(0)
+    rows = []
+    for _ in range(3):
+        frames = rng.integers(0, 256, (8, 3, 32, 32, 3), np.uint8)
+        batch = {"frames": frames, "label": rng.integers(0, 2, 8).astype(np.int32)}
+        state, figures = step(state, parallel.split_over_devices(batch))
+        rows.append({name: float(value) for name, value in figures.items()})
+    statistics = np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(state.model_state)])
+    return {"devices": jax.device_count(), "rows": rows, "statistics": statistics.tolist()}
 
 
 def test_one_device_and_four_compute_the_same_numbers():
     """Batch norm, dropout, augmentation, mixup, class weights and the penalty included."""
-    results = []
-    for count in (1, 4):
-        environment = os.environ | {
-            "XLA_FLAGS": f"--xla_force_host_platform_device_count={count}",
-            "JAX_PLATFORMS": "cpu",
-        }
-        done = subprocess.run(
-            [sys.executable, "-c", _LOSSES], env=environment, capture_output=True, text=True, check=True
-        )
-        results.append(json.loads(done.stdout))
-    one, four = results
+    command = "import json; from tests.test_steps import three_steps; print(json.dumps(three_steps()))"
+    environment = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=4", "JAX_PLATFORMS": "cpu"}
+    done = subprocess.run([sys.executable, "-c", command], env=environment, capture_output=True, text=True, check=True)
+    one, four = three_steps(), json.loads(done.stdout)
     assert (one["devices"], four["devices"]) == (1, 4)
     for row_of_one, row_of_four in zip(one["rows"], four["rows"], strict=True):
         assert row_of_one == pytest.approx(row_of_four, rel=2e-4)

@@ -16,7 +16,7 @@ from flax import linen as nn
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxvid.models.activations import Activation
-from jaxvid.models.backbones import BACKBONES, create_backbone
+from jaxvid.models.backbones import create_backbone, find_architecture
 from jaxvid.models.convolution import conv_general_dilated
 from jaxvid.models.dropout import Dropout
 from jaxvid.models.pooling import max_pool
@@ -303,7 +303,7 @@ class GenreCRNN(nn.Module):
         if not self.audio_backbone:
             return {"sound": spectrograms, "num_sounds": length}
         own = jnp.arange(spectrograms.shape[1]) < length[:, None]
-        size = max(_PATCH_SIZE, BACKBONES[self.audio_backbone].minimum_size)
+        size = max(_PATCH_SIZE, find_architecture(self.audio_backbone).minimum_size)
         pictures = as_pictures(spectrograms, own, size)
         features = self.audio_cnn(pictures.reshape(-1, *pictures.shape[2:]), train=train)
         return {"sound": features.reshape(*pictures.shape[:2], -1), "num_sounds": -(-length // self.num_bands)}

@@ -7,6 +7,8 @@ import pytest
 
 from jaxvid.models.genre_crnn import GenreCRNN, SightAndSound, as_pictures, standardized
 
+pytestmark = pytest.mark.usefixtures("tiny_backbone")
+
 RNG = np.random.default_rng(0)
 FRAMES = jnp.asarray(RNG.integers(0, 255, (2, 4, 32, 32, 3)), jnp.float32)
 PICTURES = jnp.asarray(RNG.standard_normal((2, 4, 6)), jnp.float32)
@@ -15,7 +17,7 @@ SPECTROGRAMS = jnp.asarray(RNG.standard_normal((2, 70, 16)), jnp.float32)
 
 def small(**fields):
     return GenreCRNN(
-        3, backbone="mobilenet", lstm_features=5, audio_lstm_features=4, num_bands=16, dropout_rate=0.0, **fields
+        3, backbone="tiny", lstm_features=5, audio_lstm_features=4, num_bands=16, dropout_rate=0.0, **fields
     )
 
 
@@ -89,7 +91,7 @@ def test_calling_is_classifying_what_is_extracted_and_plain_frames_have_no_sound
     variables = jax.jit(lambda: model.init(jax.random.key(0), clips(), train=False))()
     extracted = jax.jit(lambda clips: model.apply(variables, clips, method="extract"))(clips((3, 4), (0, 70)))
     assert {name: values.shape for name, values in extracted.items()} == {
-        "frames": (2, 4, 1024),
+        "frames": (2, 4, 12),
         "num_frames": (2,),
         "sound": (2, 70, 16),
         "num_sounds": (2,),

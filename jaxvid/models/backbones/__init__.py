@@ -18,12 +18,21 @@ BACKBONES: MappingProxyType[str, Architecture] = MappingProxyType(
 )
 
 
+def find_architecture(name: str) -> Architecture:
+    """The architecture called `name`.
+
+    Raises:
+      ValueError: if there is none.
+    """
+    if name not in BACKBONES:
+        raise ValueError(f"unknown backbone {name!r}; allowed: {', '.join(BACKBONES)}")
+    return BACKBONES[name]
+
+
 def create_backbone(name: str, **fields: Any) -> Backbone:
     """The Flax module of the architecture called `name`, with the other fields of `Backbone` given.
 
     Raises:
       ValueError: if there is no such architecture.
     """
-    if name not in BACKBONES:
-        raise ValueError(f"unknown backbone {name!r}; allowed: {', '.join(BACKBONES)}")
-    return Backbone(BACKBONES[name], **fields)
+    return Backbone(find_architecture(name), **fields)

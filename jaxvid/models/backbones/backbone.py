@@ -40,6 +40,7 @@ class Architecture:
       default_size: height and width of the frames that the published weights were trained on.
       minimum_size: smallest height and width of a frame.
       num_features: channels of the last feature maps.
+      last_stage: what the names of the layers after the last reduction of height and width begin with.
       activation: name of its own activation.
     """
 
@@ -50,6 +51,7 @@ class Architecture:
     default_size: int
     minimum_size: int
     num_features: int
+    last_stage: tuple[str, ...]
     activation: str = "relu"
 
     def __repr__(self) -> str:

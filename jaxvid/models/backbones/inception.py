@@ -187,6 +187,7 @@ INCEPTION_V3 = Architecture(
     default_size=299,
     minimum_size=75,
     num_features=2048,
+    last_stage=("mixed8_", "mixed9_", "mixed10_"),
 )
 INCEPTION_RESNET_V2 = Architecture(
     name="inception_resnet_v2",
@@ -196,4 +197,5 @@ INCEPTION_RESNET_V2 = Architecture(
     default_size=299,
     minimum_size=75,
     num_features=1536,
+    last_stage=("mixed_7a_", "block8_", "conv_7b"),
 )

@@ -41,5 +41,6 @@ MOBILENET = Architecture(
     default_size=224,
     minimum_size=32,
     num_features=1024,
+    last_stage=tuple(f"conv_{kind}_{index}" for kind in ("dw", "pw") for index in (12, 13)),
     activation="relu6",
 )

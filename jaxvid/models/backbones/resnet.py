@@ -50,4 +50,5 @@ RESNET50 = Architecture(
     default_size=224,
     minimum_size=32,
     num_features=2048,
+    last_stage=("conv5_",),
 )

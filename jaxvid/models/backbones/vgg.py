@@ -30,6 +30,7 @@ VGG16 = Architecture(
     default_size=224,
     minimum_size=32,
     num_features=512,
+    last_stage=("block5_",),
 )
 VGG19 = Architecture(
     name="vgg19",
@@ -39,4 +40,5 @@ VGG19 = Architecture(
     default_size=224,
     minimum_size=32,
     num_features=512,
+    last_stage=("block5_",),
 )

@@ -69,4 +69,5 @@ XCEPTION = Architecture(
     default_size=299,
     minimum_size=71,
     num_features=2048,
+    last_stage=("block13_", "block14_"),
 )
