@@ -15,6 +15,9 @@ from jaxvid.models.backbones.backbone import Architecture, symmetric_scaling
 from jaxvid.models.backbones.graph import Conv, Dense, GlobalPool, Norm, Site
 from jaxvid.step_figures import StepFigures
 
+# Tests compile much and compute little. Read when JAX first looks for its devices, which no import does.
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
+
 
 @pytest.fixture(scope="session", autouse=True)
 def compiled_once(tmp_path_factory):

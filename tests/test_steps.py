@@ -184,7 +184,8 @@ def three_steps():
 def test_one_device_and_four_compute_the_same_numbers():
     """Batch norm, dropout, augmentation, mixup, class weights and the penalty included."""
     command = "import json; from tests.test_steps import three_steps; print(json.dumps(three_steps()))"
-    environment = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=4", "JAX_PLATFORMS": "cpu"}
+    flags = "--xla_force_host_platform_device_count=4 --xla_backend_optimization_level=0"
+    environment = os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
     done = subprocess.run([sys.executable, "-c", command], env=environment, capture_output=True, text=True, check=True)
     one, four = three_steps(), json.loads(done.stdout)
     assert (one["devices"], four["devices"]) == (1, 4)

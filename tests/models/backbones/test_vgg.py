@@ -6,7 +6,7 @@ from tests.models.backbones.keras_reference import assert_equal_outputs
 CASES = [((33, 66), "odd.h5"), pytest.param(None, "smallest.weights.h5", marks=pytest.mark.slow)]
 
 
-@pytest.mark.parametrize("name", ["vgg16", "vgg19"])
+@pytest.mark.parametrize("name", [pytest.param("vgg16", marks=pytest.mark.slow), "vgg19"])
 @pytest.mark.parametrize(("size", "filename"), CASES, ids=["odd", "smallest"])
 def test_features_and_probabilities_are_those_of_keras(name, size, filename, tmp_path):
     assert_equal_outputs(name, size, tmp_path / filename)
