@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import zipfile
 
 import jax
 import numpy as np
@@ -12,6 +13,7 @@ from configs import genre
 from jaxvid import checkpoint
 from jaxvid.data.clips import open_split
 from jaxvid.evaluation import evaluate
+from jaxvid.exporting import export
 from jaxvid.inference import of_videos
 from jaxvid.predictions import read_csv
 from jaxvid.retraining import check_sequences, frames_config
@@ -141,6 +143,20 @@ def test_sound_matters_to_prediction(run, films):
     heard, unheard = predictor.classify(frames, sounds=[tone]), predictor.classify(frames)
     assert np.abs(heard - unheard).max() > 1e-4
     np.testing.assert_array_equal(predictor.classify(frames, sounds=[tone[:0]]), unheard)
+
+
+def test_an_exported_file_takes_frames_and_sound(run, tmp_path):
+    workdir, _ = run
+    facts = export(workdir, tmp_path / "model.zip")
+    assert list(facts["input"]["arrays"]) == ["frames", "num_frames", "audio", "num_samples"]
+    with zipfile.ZipFile(tmp_path / "model.zip") as archive:
+        program = jax.export.deserialize(bytearray(archive.read("model.stablehlo")))
+    rng = np.random.default_rng(1)
+    frames = rng.integers(0, 256, (2, 4, 64, 64, 3), np.uint8)
+    sounds = rng.integers(-9000, 9000, (2, RATE)).astype(np.int16)
+    probabilities = program.call(frames, np.asarray([4, 2], np.int32), sounds, np.asarray([RATE, 0], np.int32))
+    expected = jaxvid.load(workdir).classify(frames, sounds=[sounds[0], sounds[1][:0]], num_frames=[4, 2])
+    np.testing.assert_allclose(probabilities, expected, atol=1e-5)
 
 
 @pytest.mark.slow

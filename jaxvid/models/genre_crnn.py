@@ -19,13 +19,13 @@ from jaxvid.models.activations import Activation
 from jaxvid.models.backbones import create_backbone, find_architecture
 from jaxvid.models.convolution import conv_general_dilated
 from jaxvid.models.dropout import Dropout
-from jaxvid.models.pooling import max_pool
 from jaxvid.models.recurrent import LSTM
 
 FEATURES = ("pool", "softmax")
 STREAMS = ("frames", "sound")
 
-_FILTERS = (16, 32, 64)
+# Of the small CNN for spectrograms: filters, window and stride, over time and over bands.
+_CONVOLUTIONS = ((16, (4, 2), (4, 2)), (32, (5, 3), (4, 2)), (64, (3, 3), (2, 2)))
 # Smallest side of the pictures that a spectrogram is cut into for a backbone.
 _PATCH_SIZE = 96
 
@@ -74,10 +74,11 @@ class LastState(nn.Module):
 
 
 class SpectrogramCNN(nn.Module):
-    """Three 3x3 convolutions over a spectrogram, each with normalisation over channels, an activation and a max-pool.
+    """Three strided convolutions over a spectrogram, each with normalisation over channels and an activation.
 
-    The first pool takes 4 spectra by 2 bands, the second likewise, the third 2 by 2: one step of the output stands for
-    32 spectra. Nothing mixes the clips of a batch, of which some may have no sound.
+    One step of the output stands for 32 spectra. Nothing mixes the clips of a batch, of which some may have no sound.
+    Strides rather than pools: a step of training on 16 spectrograms of 1001x64 took 0.1 s on two cores, and 0.64 s with
+    3x3 convolutions and pools.
 
     Attributes:
       activation: name of the activation.
@@ -100,10 +101,11 @@ class SpectrogramCNN(nn.Module):
         """The features of every 32 spectra, of which those after `length` count as silence."""
         own = jnp.arange(spectrograms.shape[1]) < length[:, None]
         x = standardized(spectrograms, own)[..., None].astype(self.dtype)
-        for i, (filters, pool) in enumerate(zip(_FILTERS, ((4, 2), (4, 2), (2, 2)), strict=True), start=1):
+        for i, (filters, window, strides) in enumerate(_CONVOLUTIONS, start=1):
             x = nn.Conv(
                 filters,
-                (3, 3),
+                window,
+                strides,
                 kernel_init=nn.initializers.glorot_uniform(),
                 dtype=self.dtype,
                 param_dtype=self.param_dtype,
@@ -112,7 +114,6 @@ class SpectrogramCNN(nn.Module):
             )(x)
             x = nn.LayerNorm(dtype=self.dtype, param_dtype=self.param_dtype, name=f"norm{i}")(x)
             x = Activation(self.activation, self.adaptive, name=f"activation{i}")(x)
-            x = max_pool(x, pool, "SAME")
         return x.reshape(*x.shape[:2], -1)
 
 

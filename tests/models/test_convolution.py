@@ -29,6 +29,8 @@ def xla_convolution(inputs, kernel, strides, padding):
         pytest.param((2, 6, 8, 3), (3, 3, 3, 4), (2, 1), ((0, 1), (0, 0)), id="pairs of columns, no padding"),
         pytest.param((2, 6, 9, 3), (3, 2, 3, 4), (1, 1), ((0, 0), (0, 0)), id="pairs of columns, even kernel"),
         pytest.param((2, 6, 7, 3), (3, 3, 3, 4), (1, 1), ((1, 1), (1, 1)), id="an odd column left"),
+        pytest.param((2, 9, 8, 3), (4, 2, 3, 5), (4, 2), ((1, 2), (0, 0)), id="windows side by side"),
+        pytest.param((2, 9, 7, 3), (4, 2, 3, 5), (4, 2), ((0, 0), (0, 0)), id="windows side by side, some left"),
         pytest.param((2, 4, 15, 24), (3, 1, 24, 40), (2, 1), ((1, 1), (0, 0)), id="over time, strided"),
         pytest.param((2, 4, 5, 6, 18), (3, 3, 3, 18, 5), (2, 2, 2), ((1, 1),) * 3, id="3D"),
     ],
