@@ -104,7 +104,7 @@ def evaluate(
         "Checkpoint": f"step {step} ({which}) of {workdir}",
         **evaluated.facts,
         "Model": f"{config.model.name}, {sum(leaf.size for leaf in jax.tree.leaves(variables['params'])):,} parameters",
-        "Input": f"{config.clip.num_frames} frames of {config.clip.height}x{config.clip.width}, {config.clip.sampling}",
+        "Input": _input_of(config),
         "Views of a clip": f"{config.eval.clips or 'as sampled'} over time, {config.eval.crops} over space",
         "Device": f"{jax.device_count()} x {jax.devices()[0].device_kind}",
         "Date": datetime.date.today().isoformat(),
@@ -114,6 +114,16 @@ def evaluate(
         metrics = {**figures, "evaluated": facts}
         _write(output or workdir, evaluated, metrics, history, _adaptation(config, model, history))
     return figures
+
+
+def _input_of(config: ConfigDict) -> str:
+    """What the network sees and hears of a clip, in words."""
+    clip, audio = config.clip, config.audio
+    parts = [f"{clip.num_frames} frames of {clip.height}x{clip.width}, {clip.sampling}"]
+    if audio.sample_rate:
+        parts = parts if "frames" in config.model.streams else []
+        parts.append(f"{audio.seconds:g} s of sound as {audio.kind}")
+    return "; ".join(parts)
 
 
 def evaluate_split(
