@@ -135,14 +135,15 @@ def test_the_head_is_keras_of_the_same_weights(variables, logits):
     layers = ((16, (4, 2), (4, 2)), (32, (5, 3), (4, 2)), (64, (3, 3), (2, 2)))
     for i, (filters, window, strides) in enumerate(layers, start=1):
         x = keras.layers.Conv2D(filters, window, strides, padding="same", name=f"conv{i}")(x)
-        x = keras.layers.ReLU()(keras.layers.LayerNormalization(epsilon=1e-6, name=f"norm{i}")(x))
+        x = x if i == 1 else keras.layers.LayerNormalization(epsilon=1e-6, name=f"norm{i}")(x)
+        x = keras.layers.ReLU()(x)
     heard = keras.layers.LSTM(4, name="sound")(keras.layers.Reshape((2, 2 * 64))(x))
     output = keras.layers.Dense(3, name="classifier")(keras.layers.Concatenate()([seen, heard]))
     reference = keras.Model([frames, spectrogram], output)
     for name in ("conv1", "conv2", "conv3", "classifier"):
         of_layer = head["spectrogram_cnn"][name] if name != "classifier" else head[name]
         reference.get_layer(name).set_weights([of_layer["kernel"], of_layer["bias"]])
-        if name != "classifier":
+        if name in ("conv2", "conv3"):
             norm = head["spectrogram_cnn"][name.replace("conv", "norm")]
             reference.get_layer(name.replace("conv", "norm")).set_weights([norm["scale"], norm["bias"]])
     for name in ("frames", "sound"):
