@@ -31,10 +31,10 @@ def timeline_picture(timeline: Timeline, events: Sequence[Event], thresholds: Th
     for event in events:
         end = timeline.ends[-1] if event.offset is None else event.offset
         axes.axvspan(event.onset, end, color=colours.get(event.class_name, LIGHT.muted), alpha=0.15, linewidth=0)
-    for event in events[:_MAX_EVENTS_NAMED]:
+    for onset in _apart([event.onset for event in events], timeline.ends[-1] / _MAX_EVENTS_NAMED):
         axes.annotate(
-            f"{event.onset:.1f} s",
-            (event.onset, 1.0),
+            f"{onset:.1f} s",
+            (onset, 1.0),
             fontsize=7.5,
             color=LIGHT.muted,
             xytext=(1, 2),
@@ -50,3 +50,12 @@ def timeline_picture(timeline: Timeline, events: Sequence[Event], thresholds: Th
     axes.grid(color=LIGHT.grid, linewidth=0.8)
     add_legend(axes, LIGHT, loc="lower right", bbox_to_anchor=(1, 1), ncols=4, frameon=False)
     return png(figure)
+
+
+def _apart(onsets: Sequence[float], distance: float) -> list[float]:
+    """The first of the onsets, and of the others those that are so far from the one before that both can be named."""
+    kept: list[float] = []
+    for onset in sorted(onsets):
+        if not kept or onset - kept[-1] >= distance:
+            kept.append(onset)
+    return kept
