@@ -120,7 +120,8 @@ def coefficients(variables):
     return [leaf.tolist() for leaf in jax.tree.leaves(variables["activations"])]
 
 
-@pytest.mark.parametrize("step_of_signal", [2, pytest.param(3, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("step_of_signal", [2, 3])
 def test_a_resumed_run_changes_the_same_activations(config, tmp_path, monkeypatch, step_of_signal):
     adaptive(config, scope="per_site")
     train_lib.train(config, tmp_path / "whole")

@@ -31,11 +31,11 @@ PARAMETERS = {
     "backbone_lstm mobilenet": 3_206_976 + head(1024),
     "backbone_lstm inception_resnet_v2": 54_276_192 + head(1536),
     "frame_classifier inception_v3": 21_768_352 + 2048 * 6 + 6,
-    # LSTMs of 2056 over the frames and of 128 over the sound, whose CNN has three convolutions and normalisations and
-    # makes 8 bands of 64 channels of 64 bands, and the last layer.
+    # LSTMs of 2056 over the frames and of 128 over the sound, whose CNN has three convolutions and two normalisations
+    # and makes 8 bands of 64 channels of 64 bands, and the last layer.
     "genre_crnn inception_v3": 21_768_352
     + 4 * 2056 * (2048 + 2056 + 1)
-    + (9 * 1 * 16 + 9 * 16 * 32 + 9 * 32 * 64 + 3 * (16 + 32 + 64))
+    + (8 * 1 * 16 + 15 * 16 * 32 + 9 * 32 * 64 + 16 + 3 * (32 + 64))
     + 4 * 128 * (8 * 64 + 128 + 1)
     + (2056 + 128 + 1) * 6,
     "video_resnet r2plus1d_18": 31_301_151,
