@@ -62,6 +62,7 @@ def test_windows_of_a_clip_are_averaged(run, tmp_path):
     assert "Single windows" in (windows / "report" / "index.html").read_text()
 
 
+@pytest.mark.slow
 def test_views_over_time_and_space_are_averaged(run, tmp_path):
     figures = evaluate(run, clips=3, output=tmp_path)
     assert figures["views"]["num_clips"] == 3 * 8
@@ -84,6 +85,7 @@ def write_tree(root, data_dir, folders):
     return split
 
 
+@pytest.mark.slow
 def test_a_folder_of_videos_needs_no_data_set_and_gives_the_same_figures(run, data_dir, tmp_path):
     split = write_tree(tmp_path / "videos", data_dir, ["No_Fight", "FIGHT"])
     (tmp_path / "videos" / "FIGHT" / "broken.mp4").write_text("no video")

@@ -149,6 +149,7 @@ def test_changing_activations_compiles_nothing(config, tmp_path, caplog):
     assert len(compiled) == 2
 
 
+@pytest.mark.slow
 def test_a_change_begins_from_the_best_weights_where_that_is_asked_for(config, tmp_path, monkeypatch):
     adaptive(config, return_to_best=True)
     config.activations.at_epochs = (2,)
@@ -177,6 +178,7 @@ def test_a_change_begins_from_the_best_weights_where_that_is_asked_for(config, t
     assert not np.array_equal(*(jax.tree.leaves(seen[step])[0] for step in (3, 4)))
 
 
+@pytest.mark.slow
 def test_a_sequence_that_has_ended_ends_the_run(config, tmp_path, monkeypatch):
     adaptive(config)
     config.activations.update(policy="sequence", trigger="rise", pool=("elu", "relu"))

@@ -75,6 +75,7 @@ def test_frames_too_small_for_the_pools_are_refused():
         LRCN(2).init(jax.random.key(0), jnp.zeros((1, 2, 32, 64, 3)), train=False)
 
 
+@pytest.mark.slow
 def test_bfloat16_computes_and_returns_float32():
     model, clips = LRCN(2, dtype=jnp.bfloat16), jnp.ones((1, 1, 64, 64, 3))
     variables = made_up_variables(model, clips)

@@ -109,6 +109,7 @@ def test_adaptive_sites_take_an_activation_from_the_state(mc3):
     np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_bfloat16_computes_and_returns_float32(mc3):
     variables, clips, expected = mc3
     logits = logits_of(VideoResNet(3, "mc3_18", "leaky_relu", dtype=jnp.bfloat16), variables, clips)

@@ -91,6 +91,7 @@ def test_batch_statistics_move_in_training_only():
     )
 
 
+@pytest.mark.slow
 def test_bfloat16_features_are_close_and_float32():
     x = frames(32)
     variables = random_variables(create_backbone("mobilenet"), x)

@@ -2,11 +2,10 @@ import pytest
 
 from tests.models.backbones.keras_reference import assert_equal_outputs
 
+pytestmark = pytest.mark.slow
+
 # Size of the frames (None: the smallest) and the layout of the weight file.
-CASES = [
-    pytest.param((73, 98), "odd.h5", marks=pytest.mark.slow),
-    pytest.param(None, "smallest.weights.h5", marks=pytest.mark.slow),
-]
+CASES = [((73, 98), "odd.h5"), (None, "smallest.weights.h5")]
 
 
 @pytest.mark.parametrize("name", ["xception"])
