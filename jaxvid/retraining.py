@@ -12,6 +12,7 @@ import ml_collections
 from jaxtyping import PyTree
 
 from jaxvid import checkpoint
+from jaxvid.config import base_config
 from jaxvid.data.spectrograms import check_audio, num_bands
 from jaxvid.finetune import TRAINABLE
 from jaxvid.types import ConfigDict
@@ -91,7 +92,8 @@ def frames_config(config: ConfigDict) -> ConfigDict:
     stage.train.update(batch_size=retrain.batch_size, num_steps=retrain.num_steps, early_stopping_patience=0)
     stage.eval.update(batch_size=retrain.batch_size, every_steps=retrain.every_steps)
     stage.checkpoint.update(every_steps=retrain.every_steps, keep_all=True)
-    stage.retrain.num_steps = 0
+    # Which of its checkpoints the second stage takes does not make it another run.
+    stage.retrain = base_config().retrain
     return stage
 
 

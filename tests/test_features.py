@@ -39,7 +39,7 @@ def frozen_config(config, tiny_backbone):
 @pytest.mark.slow
 def test_training_on_cached_features_is_training_on_frames(frozen_config, tmp_path, monkeypatch):
     train_lib.train(frozen_config, tmp_path / "cached")
-    assert {path.name for path in (tmp_path / "cached" / "features").iterdir()} == {"train.npy", "val.npy"}
+    assert {path.name for path in (tmp_path / "cached" / "features").iterdir()} == {"train", "val"}
     monkeypatch.setattr(features, "are_constant", lambda config: False)
     train_lib.train(frozen_config, tmp_path / "frames")
     assert not (tmp_path / "frames" / "features").exists()

@@ -216,6 +216,10 @@ def test_the_first_stage_sees_single_frames(make_config):
     assert stage.model.name == "frame_classifier"
     assert (stage.train.num_steps, stage.eval.every_steps, stage.checkpoint.keep_all) == (4, 2, True)
     assert stage.retrain.num_steps == stage.audio.sample_rate == 0
+    # Another choice for the second stage does not make the first another run.
+    config = make_config()
+    config.retrain.checkpoint = "2"
+    assert frames_config(config) == stage
 
 
 def test_videos_are_those_of_the_split_in_its_order(make_config):
