@@ -7,10 +7,10 @@ videos of any length in them, split 80/10/10 by video. They are stored at 4 fram
 their sound at 16 kHz.
 
 Arguments: `dataset` (video_folder, ucf101_split1/2/3, shv, hockey_fight, movies_fight, rwf2000, ucf50,
-surveillance_fight, synthetic_fight), `features` of a frame (pool: those that the CNN pools; softmax: its probabilities
-of the classes), `audio` and `frames` (true or false: which streams there are), `backbone` (inception_v3, vgg16, vgg19,
-xception, resnet50, mobilenet, inception_resnet_v2), `audio_backbone` (small: three convolutions, trained with the
-LSTM; or one of the backbones), `spectrogram` (log_mel, mfcc).
+surveillance_fight, synthetic_fight, synthetic_genre), `features` of a frame (pool: those that the CNN pools; softmax:
+its probabilities of the classes), `audio` and `frames` (true or false: which streams there are), `backbone`
+(inception_v3, vgg16, vgg19, xception, resnet50, mobilenet, inception_resnet_v2), `audio_backbone` (small: three
+convolutions, trained with the LSTM; or one of the backbones), `spectrogram` (log_mel, mfcc).
 
 Two stages: first the CNN, from ImageNet weights, on single frames, 4000 steps with a checkpoint every 400, in
 WORKDIR/frames, of which --config.retrain.checkpoint=best or =400 picks another than the last; then the LSTMs on its

@@ -154,7 +154,7 @@ def evaluate_split(
     require_fitting_clips(evaluated, config.clip)
     predicted = predict_split(probabilities, variables, evaluated, config)
     # Of a video in sequences the first.
-    positions = {video: i for i, video in reversed(list(enumerate(evaluated.catalogue.videos)))}
+    positions = evaluated.catalogue.first_clips()
 
     def frames_of(index: int) -> np.ndarray:
         return clip_views(evaluated[positions[predicted.clips.clips[index]]], config.clip)[0]

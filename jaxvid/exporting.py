@@ -7,7 +7,6 @@ SavedModel is a directory with the same function as its default signature, and `
 """
 
 import json
-import tempfile
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -21,7 +20,7 @@ from jaxtyping import Array
 from jaxvid import checkpoint
 from jaxvid.config import load_config
 from jaxvid.data.sound import num_samples
-from jaxvid.files import replacing
+from jaxvid.files import replacing, replacing_directory
 from jaxvid.models import create_model, takes_sequences
 from jaxvid.steps import eval_step
 from jaxvid.types import ConfigDict
@@ -116,11 +115,9 @@ def _save_as_tensorflow(
     ]
     module: Any = tf.Module()
     module.probabilities = tf.function(converted, input_signature=signature, autograph=False)
-    with tempfile.TemporaryDirectory(prefix=f".{output.name}-", dir=output.parent) as scratch:
-        unfinished = Path(scratch) / "model"
+    with replacing_directory(output) as unfinished:
         tf.saved_model.save(module, str(unfinished), signatures=module.probabilities)
         (unfinished / FACTS).write_bytes(_json(facts))
-        unfinished.rename(output)
 
 
 def _facts(config: ConfigDict) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """A frozen backbone's features, computed once for every clip, so that an epoch of head training takes seconds."""
 
-import tempfile
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from jaxvid import parallel
 from jaxvid.data.augment import preprocess
 from jaxvid.data.clips import ClipSplit
 from jaxvid.data.pipeline import ENDLESS, evaluation_batches, evaluation_views
+from jaxvid.files import replacing_directory
 from jaxvid.steps import network_input
 from jaxvid.types import ConfigDict
 
@@ -51,12 +51,8 @@ def cached_features(
     """
     directory = workdir / _DIRECTORY / split.name.replace("/", "-")
     if not directory.exists():
-        directory.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{directory.name}-", dir=directory.parent) as scratch:
-            unfinished = Path(scratch) / "new"
-            unfinished.mkdir()
+        with replacing_directory(directory) as unfinished:
             _extract(unfinished, model, variables, split, config)
-            unfinished.rename(directory)
     return {path.stem: np.load(path, mmap_mode="r") for path in sorted(directory.glob("*.npy"))}
 
 

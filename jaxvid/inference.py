@@ -82,11 +82,10 @@ def of_videos(
     catalogue = split.catalogue
     # From several processes, sequences of one video do not come in their order.
     order = np.argsort(clip_index, kind="stable")
-    first_clips = {video: clip for clip, video in reversed(list(enumerate(catalogue.videos)))}
-    videos = sorted(first_clips, key=lambda video: first_clips[video])
+    first_clips = catalogue.first_clips()
+    videos, firsts = list(first_clips), list(first_clips.values())
     number = {video: i for i, video in enumerate(videos)}
     video_index = np.asarray([number[catalogue.videos[clip]] for clip in clip_index[order]])
-    firsts = [first_clips[video] for video in videos]
     predictions = Predictions(
         clips=videos,
         sources=[catalogue.sources[clip] for clip in firsts],

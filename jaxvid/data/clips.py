@@ -60,6 +60,13 @@ class Catalogue:
     filenames: list[str]
     videos: list[str]
 
+    def first_clips(self) -> dict[str, int]:
+        """The position of the first clip of every video, in the order of the videos."""
+        first: dict[str, int] = {}
+        for position, video in enumerate(self.videos):
+            first.setdefault(video, position)
+        return first
+
     def take(self, indices: Int[np.ndarray, "selected"]) -> "Catalogue":
         """The entries at `indices`, in that order."""
         return Catalogue(

@@ -1,7 +1,6 @@
 """What a person reads after an evaluation: pictures and one HTML page that holds them all."""
 
 import os
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from jaxvid.files import replacing_directory
 from jaxvid.predictions import Predictions
 from jaxvid.report.adaptation import Adaptation
 from jaxvid.report.elements import Picture
@@ -66,23 +66,17 @@ def write_report(
     """
     directory = Path(directory).absolute()
     _check_replaceable(directory)
-    directory.parent.mkdir(parents=True, exist_ok=True)
     mistakes = worst_mistakes(predictions, frames_of)
     pictures = _pictures(predictions, figures, history, adaptation)
     page = render_page(title, figures, details, mistakes, pictures, adaptation)
 
-    with tempfile.TemporaryDirectory(prefix=f".{directory.name}-", dir=directory.parent) as scratch:
-        unfinished = Path(scratch) / "new"
-        unfinished.mkdir()
+    with replacing_directory(directory) as unfinished:
         for name, picture in pictures.items():
             (unfinished / f"{name}.png").write_bytes(picture.light)
         if mistakes:
             (unfinished / _MISTAKES).write_bytes(png(mistakes_figure(mistakes)))
         # A file name that is not UTF-8 has characters that cannot be written.
         (unfinished / _PAGE).write_bytes(page.encode("utf-8", errors="replace"))
-        if directory.exists():
-            directory.rename(Path(scratch) / "old")
-        unfinished.rename(directory)
     return directory / _PAGE
 
 

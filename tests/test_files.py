@@ -1,0 +1,67 @@
+"""Files and directories that are there whole or not at all."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import pytest
+
+from jaxvid.files import replacing, replacing_directory
+
+
+def _names(directory: Path) -> set[str]:
+    return {path.name for path in directory.iterdir()}
+
+
+def _breaks_off(writing: Callable[[Path], AbstractContextManager[Path]], path: Path) -> None:
+    with writing(path) as unfinished:
+        if unfinished.is_dir():
+            (unfinished / "new.png").touch()
+        else:
+            unfinished.write_text("ne")
+        raise RuntimeError("power")
+
+
+def test_a_file_takes_the_place_of_the_one_before(tmp_path: Path):
+    path = tmp_path / "figures.json"
+    path.write_text("old")
+    with replacing(path) as unfinished:
+        unfinished.write_text("new")
+        assert path.read_text() == "old"
+        assert unfinished.suffix == ".json"
+    assert path.read_text() == "new"
+    assert _names(tmp_path) == {"figures.json"}
+
+
+def test_a_file_that_breaks_off_leaves_the_one_before(tmp_path: Path):
+    path = tmp_path / "figures.json"
+    path.write_text("old")
+    with pytest.raises(RuntimeError, match="power"):
+        _breaks_off(replacing, path)
+    assert path.read_text() == "old"
+    assert _names(tmp_path) == {"figures.json"}
+
+
+def test_a_directory_takes_the_place_of_the_one_before(tmp_path: Path):
+    path = tmp_path / "report"
+    path.mkdir()
+    (path / "old.png").touch()
+    with replacing_directory(path) as unfinished:
+        (unfinished / "new.png").touch()
+        assert _names(path) == {"old.png"}
+    assert _names(path) == {"new.png"}
+    assert _names(tmp_path) == {"report"}
+
+
+def test_a_directory_that_breaks_off_leaves_the_one_before_or_none(tmp_path: Path):
+    with pytest.raises(RuntimeError, match="power"):
+        _breaks_off(replacing_directory, tmp_path / "runs" / "report")
+    assert _names(tmp_path / "runs") == set()
+
+    path = tmp_path / "report"
+    path.mkdir()
+    (path / "old.png").touch()
+    with pytest.raises(RuntimeError, match="power"):
+        _breaks_off(replacing_directory, path)
+    assert _names(path) == {"old.png"}
+    assert _names(tmp_path) == {"runs", "report"}
