@@ -8,7 +8,7 @@ below 117 ms. Its 3D convolutions are slower yet. On other platforms everything 
 import functools
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -17,8 +17,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 Padding = tuple[tuple[int, int], ...]
+Way = Callable[[tuple[int, ...], Padding, Array, Array], Any]
 _FEW_CHANNELS = 16
 _FEW_FEATURES = 32
+_COLOURS = 3
+_SMALL_WINDOW = 9
 _SMALL_SIDE = 4
 
 
@@ -85,24 +88,99 @@ def convolve(
     padding: Padding,
 ) -> Float[Array, "batch *out_space features"]:
     """A convolution over one to three dimensions, with zeros before and after each as `padding` says."""
-    if kernel.ndim == 4 and strides == kernel.shape[:2] and math.prod(strides) > 1:
-        return _convolve_blocks(padding, inputs, kernel)
-    sides = inputs.shape[1:-1]
-    small = max(sides) <= _SMALL_SIDE or any(side < size for side, size in zip(sides, kernel.shape[:-2], strict=True))
-    if small and kernel.ndim < 5:
-        return _convolve_small(strides, padding, inputs, kernel)
-    if kernel.ndim == 4 and strides[1] == 1 and kernel.shape[-1] < _FEW_FEATURES:
-        out_width = inputs.shape[2] + sum(padding[1]) - kernel.shape[1] + 1
-        if out_width % 2 == 0:
-            return _convolve_pairs_of_columns(strides, padding, inputs, kernel)
     return _convolve(strides, padding, inputs, kernel)
 
 
-def _convolve_blocks(padding: Padding, inputs: Array, kernel: Array) -> Array:
+@partial(jax.custom_vjp, nondiff_argnums=(0, 1))
+def _convolve(strides: tuple[int, ...], padding: Padding, inputs: Array, kernel: Array) -> Array:
+    return jax.lax.platform_dependent(
+        inputs, kernel, cpu=partial(_without_gradients, strides, padding), default=partial(_native, strides, padding)
+    )
+
+
+def _convolve_forward(
+    strides: tuple[int, ...], padding: Padding, inputs: Array, kernel: Array
+) -> tuple[Array, tuple[Array, Array]]:
+    outputs = jax.lax.platform_dependent(
+        inputs, kernel, cpu=partial(_on_cpu, strides, padding), default=partial(_native, strides, padding)
+    )
+    return outputs, (inputs, kernel)
+
+
+def _convolve_backward(
+    strides: tuple[int, ...], padding: Padding, residuals: tuple[Array, Array], gradient: Array
+) -> tuple[Array, Array]:
+    # Each platform's gradients apart: those of the choice itself would keep what either needs.
+    def gradients(way: Way, inputs: Array, kernel: Array, gradient: Array) -> tuple[Array, Array]:
+        return jax.vjp(partial(way, strides, padding), inputs, kernel)[1](gradient)
+
+    return jax.lax.platform_dependent(
+        *residuals, gradient, cpu=partial(gradients, _on_cpu), default=partial(gradients, _native)
+    )
+
+
+_convolve.defvjp(_convolve_forward, _convolve_backward)
+
+
+def _native(strides: tuple[int, ...], padding: Padding, inputs: Array, kernel: Array) -> Array:
+    space = "DHW"[-len(strides) :]
+    return jax.lax.conv_general_dilated(
+        inputs, kernel, strides, padding, dimension_numbers=(f"N{space}C", f"{space}IO", f"N{space}C")
+    )
+
+
+def _without_gradients(strides: tuple[int, ...], padding: Padding, inputs: Array, kernel: Array) -> Array:
+    *window, channels, _ = kernel.shape
+    few_terms = len(window) == 2 and channels <= _COLOURS and math.prod(window) <= _SMALL_WINDOW
+    return (_sum_of_terms if few_terms else _on_cpu)(strides, padding, inputs, kernel)
+
+
+def _sum_of_terms(strides: tuple[int, ...], padding: Padding, inputs: Array, kernel: Array) -> Array:
+    """A 2D convolution as a sum of one product for each element of the window and each channel.
+
+    XLA makes one loop of it: 3x3 from 3 to 16 planes over 80 images of 64x64 took 10 ms, and 21 as pairs of columns;
+    from 3 to 32 planes over 4 images of 224x224 with stride 2, 3.3 ms and 9. In training it would do so again in every
+    loop that reads the outputs: a step of LRCN took 106 ms, not 74.
+    """
+    window, channels = kernel.shape[:-2], kernel.shape[-2]
+    padded = jnp.pad(inputs, ((0, 0), *padding, (0, 0))).astype(jnp.float32)
+    extents = _extents(padded, window, strides)
+    terms = (
+        _met_by(element, padded, extents, strides)[..., channel, None] * kernel[element][channel].astype(jnp.float32)
+        for element in itertools.product(*map(range, window))
+        for channel in range(channels)
+    )
+    return functools.reduce(jnp.add, terms).astype(inputs.dtype)
+
+
+def _on_cpu(strides: tuple[int, ...], padding: Padding, inputs: Array, kernel: Array) -> Array:
+    return _fastest_on_cpu(strides, padding, inputs.shape, kernel.shape)(strides, padding, inputs, kernel)
+
+
+def _fastest_on_cpu(
+    strides: tuple[int, ...], padding: Padding, input_shape: tuple[int, ...], kernel_shape: tuple[int, ...]
+) -> Way:
+    *window, _, features = kernel_shape
+    sides = input_shape[1:-1]
+    if len(window) == 3:
+        return _joined_frames
+    if len(window) == 2 and strides == tuple(window) and math.prod(window) > 1:
+        return _blocks
+    if max(sides) <= _SMALL_SIDE or any(side < size for side, size in zip(sides, window, strict=True)):
+        return _products
+    if len(window) == 2 and strides[1] == 1 and features < _FEW_FEATURES:
+        out_width = sides[1] + sum(padding[1]) - window[1] + 1
+        if out_width % 2 == 0:
+            return _pairs_of_columns
+    return _whole
+
+
+def _blocks(strides: tuple[int, ...], padding: Padding, inputs: Array, kernel: Array) -> Array:
     """A 2D convolution whose windows lie side by side, as one matrix product over blocks.
 
     4x2 blocks of 16 spectrograms of 1001x64, 1 to 16 planes, took 3 ms, and 8 ms with its gradients.
     """
+    del strides  # Those of the window.
     rows, columns, channels, features = kernel.shape
     padded = jnp.pad(inputs, ((0, 0), *padding, (0, 0)))
     height, width = padded.shape[1] // rows, padded.shape[2] // columns
@@ -112,7 +190,7 @@ def _convolve_blocks(padding: Padding, inputs: Array, kernel: Array) -> Array:
     return flat @ kernel.reshape(rows * columns * channels, features)
 
 
-def _convolve_pairs_of_columns(strides: tuple[int, ...], padding: Padding, inputs: Array, kernel: Array) -> Array:
+def _pairs_of_columns(strides: tuple[int, ...], padding: Padding, inputs: Array, kernel: Array) -> Array:
     """A 2D convolution of few features that computes two columns of its output at a time, as twice the features.
 
     XLA's fast convolution on the CPU wants 32 features: 3 to 16 planes over 80 images of 64x64 took 46 ms, so 12 ms.
@@ -125,13 +203,13 @@ def _convolve_pairs_of_columns(strides: tuple[int, ...], padding: Padding, input
     # The second column of a pair meets the same kernel one column further to the right.
     shifted = [jnp.pad(kernel, ((0, 0), (q, 2 * pairs - columns - q), (0, 0), (0, 0))) for q in (0, 1)]
     paired_kernel = jnp.stack([k.reshape(rows, pairs, 2 * channels, features) for k in shifted], axis=3)
-    outputs: Array = _convolve(
+    outputs: Array = _whole(
         strides, (padding[0], (0, 0)), paired, paired_kernel.reshape(rows, pairs, 2 * channels, 2 * features)
     )
     return outputs.reshape(*outputs.shape[:2], -1, features)
 
 
-def _convolve_small(strides: tuple[int, ...], padding: Padding, inputs: Array, kernel: Array) -> Array:
+def _products(strides: tuple[int, ...], padding: Padding, inputs: Array, kernel: Array) -> Array:
     """A convolution of small inputs, as one matrix product for each element of the window.
 
     XLA has no fast convolution for these on the CPU: 3x3, 512 to 512 planes over 64 images of 2x2 took 1014 ms, and
@@ -140,12 +218,18 @@ def _convolve_small(strides: tuple[int, ...], padding: Padding, inputs: Array, k
     """
     window = kernel.shape[:-2]
     padded = jnp.pad(inputs, ((0, 0), *padding, (0, 0)))
-    extents = [side - size + 1 for side, size in zip(padded.shape[1:-1], window, strict=True)]
+    extents = _extents(padded, window, strides)
 
     elements = itertools.product(*map(range, window))
     return functools.reduce(
         jnp.add, (_met_by(element, padded, extents, strides) @ kernel[element] for element in elements)
     )
+
+
+def _extents(padded: Array, window: Sequence[int], strides: Sequence[int]) -> list[int]:
+    """How far the places that one element of the window meets reach, for each dimension of space."""
+    sides = zip(padded.shape[1:-1], window, strides, strict=True)
+    return [(side - size) // stride * stride + 1 for side, size, stride in sides]
 
 
 def _met_by(element: tuple[int, ...], padded: Array, extents: Sequence[int], strides: tuple[int, ...]) -> Array:
@@ -154,25 +238,7 @@ def _met_by(element: tuple[int, ...], padded: Array, extents: Sequence[int], str
     return padded[:, *(slice(start, start + extent, stride) for start, extent, stride in where)]
 
 
-def _native(strides: tuple[int, ...], padding: Padding, inputs: Array, kernel: Array) -> Array:
-    space = "DHW"[-len(strides) :]
-    return jax.lax.conv_general_dilated(
-        inputs, kernel, strides, padding, dimension_numbers=(f"N{space}C", f"{space}IO", f"N{space}C")
-    )
-
-
-def _by_platform(strides: tuple[int, ...], padding: Padding, inputs: Array, kernel: Array) -> Array:
-    if len(strides) < 3:
-        return _native(strides, padding, inputs, kernel)
-    return jax.lax.platform_dependent(
-        inputs,
-        kernel,
-        cpu=partial(_convolve_joined_frames, strides, padding),
-        default=partial(_native, strides, padding),
-    )
-
-
-def _convolve_joined_frames(strides: tuple[int, ...], padding: Padding, clips: Array, kernel: Array) -> Array:
+def _joined_frames(strides: tuple[int, ...], padding: Padding, clips: Array, kernel: Array) -> Array:
     """A 3D convolution as a 2D one over frames to which the planes of those before and after are joined.
 
     The 3x7x7 stem of a Video ResNet over 16 frames of 112x112 took 465 ms as a 3D convolution and its gradients a
@@ -183,54 +249,34 @@ def _convolve_joined_frames(strides: tuple[int, ...], padding: Padding, clips: A
     out_time = (padded.shape[1] - depth) // strides[0] + 1
     extent = (out_time - 1) * strides[0] + 1
     joined = jnp.concatenate([padded[:, i : i + extent : strides[0]] for i in range(depth)], axis=-1)
-    outputs = convolve(
-        joined.reshape(-1, *joined.shape[2:]),
-        jnp.moveaxis(kernel, 0, 2).reshape(rows, columns, depth * channels, features),
+    outputs = _on_cpu(
         strides[1:],
         padding[1:],
+        joined.reshape(-1, *joined.shape[2:]),
+        jnp.moveaxis(kernel, 0, 2).reshape(rows, columns, depth * channels, features),
     )
     return outputs.reshape(clips.shape[0], out_time, *outputs.shape[1:])
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0, 1))
-def _convolve(strides: tuple[int, ...], padding: Padding, inputs: Array, kernel: Array) -> Array:
-    return _by_platform(strides, padding, inputs, kernel)
+def _whole(strides: tuple[int, ...], padding: Padding, inputs: Array, kernel: Array) -> Array:
+    """XLA's convolution with gradients of our own."""
+    return _native(strides, padding, inputs, kernel)
 
 
-def _convolve_forward(
+def _whole_forward(
     strides: tuple[int, ...], padding: Padding, inputs: Array, kernel: Array
 ) -> tuple[Array, tuple[Array, Array]]:
-    return _by_platform(strides, padding, inputs, kernel), (inputs, kernel)
+    return _whole(strides, padding, inputs, kernel), (inputs, kernel)
 
 
-def _convolve_backward(
+def _whole_backward(
     strides: tuple[int, ...], padding: Padding, residuals: tuple[Array, Array], gradient: Array
 ) -> tuple[Array, Array]:
-    return jax.lax.platform_dependent(
-        *residuals,
-        gradient,
-        cpu=partial(_cpu_gradients, strides, padding),
-        default=partial(_native_gradients, strides, padding),
-    )
-
-
-_convolve.defvjp(_convolve_forward, _convolve_backward)
-
-
-def _native_gradients(
-    strides: tuple[int, ...], padding: Padding, inputs: Array, kernel: Array, gradient: Array
-) -> tuple[Array, Array]:
-    return jax.vjp(partial(_native, strides, padding), inputs, kernel)[1](gradient)
-
-
-def _cpu_gradients(
-    strides: tuple[int, ...], padding: Padding, inputs: Array, kernel: Array, gradient: Array
-) -> tuple[Array, Array]:
-    if len(strides) == 3:
-        return jax.vjp(partial(_convolve_joined_frames, strides, padding), inputs, kernel)[1](gradient)
+    inputs, kernel = residuals
     kernel_gradient = _kernel_gradient_by_products(kernel.shape[:-2], strides, padding, inputs, gradient)
     if math.prod(strides) > 1:
-        inputs_gradient, _ = _native_gradients(strides, padding, inputs, kernel, gradient)
+        (inputs_gradient,) = jax.vjp(lambda inputs: _native(strides, padding, inputs, kernel), inputs)[1](gradient)
         return inputs_gradient, kernel_gradient
     # XLA would turn the kernel round in the dimension numbers, for which, inside a scan, it has only slow code.
     turned = jnp.flip(kernel, range(kernel.ndim - 2)).swapaxes(-1, -2)
@@ -238,6 +284,9 @@ def _cpu_gradients(
         (size - 1 - low, size - 1 - high) for size, (low, high) in zip(kernel.shape, padding, strict=False)
     )
     return _native(strides, complement, gradient, turned), kernel_gradient
+
+
+_whole.defvjp(_whole_forward, _whole_backward)
 
 
 def _kernel_gradient_by_products(
@@ -250,7 +299,7 @@ def _kernel_gradient_by_products(
     """
     channels, features = inputs.shape[-1], gradient.shape[-1]
     padded = jnp.pad(inputs, ((0, 0), *padding, (0, 0)))
-    extents = [(size - 1) * stride + 1 for size, stride in zip(gradient.shape[1:-1], strides, strict=True)]
+    extents = _extents(padded, window, strides)
 
     flat_gradient = gradient.reshape(-1, features)
     elements = list(itertools.product(*map(range, window)))

@@ -25,7 +25,9 @@ def xla_convolution(inputs, kernel, strides, padding):
     [
         pytest.param((2, 7, 8, 20), (3, 3, 20, 40), (1, 1), ((1, 1), (1, 1)), id="many features"),
         pytest.param((2, 9, 8, 3), (7, 7, 3, 33), (2, 2), ((3, 3), (3, 3)), id="few channels, strided"),
+        pytest.param((2, 9, 8, 3), (3, 3, 3, 33), (2, 2), ((0, 1), (1, 1)), id="colours, strided"),
         pytest.param((2, 6, 8, 3), (3, 3, 3, 4), (1, 1), ((1, 1), (1, 1)), id="pairs of columns"),
+        pytest.param((2, 6, 8, 4), (3, 3, 4, 4), (1, 1), ((1, 1), (1, 1)), id="pairs of columns, not of colours"),
         pytest.param((2, 6, 8, 3), (3, 3, 3, 4), (2, 1), ((0, 1), (0, 0)), id="pairs of columns, no padding"),
         pytest.param((2, 6, 9, 3), (3, 2, 3, 4), (1, 1), ((0, 0), (0, 0)), id="pairs of columns, even kernel"),
         pytest.param((2, 6, 7, 3), (3, 3, 3, 4), (1, 1), ((1, 1), (1, 1)), id="an odd column left"),
@@ -39,8 +41,9 @@ def test_convolution_and_its_gradients_are_those_of_xla(inputs_shape, kernel_sha
     inputs, kernel = normal(0, *inputs_shape), normal(1, *kernel_shape)
 
     def outputs_and_gradients(function, inputs, kernel):
+        alone = function(inputs, kernel, strides, padding)
         outputs, pull_back = jax.vjp(lambda x, k: function(x, k, strides, padding), inputs, kernel)
-        return outputs, pull_back(jnp.cos(jnp.arange(outputs.size)).reshape(outputs.shape))
+        return alone, outputs, pull_back(jnp.cos(jnp.arange(outputs.size)).reshape(outputs.shape))
 
     found = jax.jit(outputs_and_gradients, static_argnums=0)(convolve, inputs, kernel)
     expected = jax.jit(outputs_and_gradients, static_argnums=0)(xla_convolution, inputs, kernel)
@@ -85,7 +88,23 @@ def test_flax_conv_gives_the_same_with_it(options):
     np.testing.assert_allclose(conv.apply(variables, images), expected, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("features", [4, 40])
+def test_other_platforms_have_their_own_convolution_and_gradients(features):
+    inputs, kernel = normal(0, 2, 4, 8, 3), normal(1, 3, 3, 3, features)
+
+    def outputs_and_gradients(inputs, kernel):
+        outputs, pull_back = jax.vjp(lambda x, k: convolve(x, k, (1, 1), ((1, 1), (1, 1))), inputs, kernel)
+        return convolve(inputs, kernel, (1, 1), ((1, 1), (1, 1))), outputs, pull_back(outputs)
+
+    program = jax.jit(outputs_and_gradients).trace(inputs, kernel).lower(lowering_platforms=("cuda",)).as_text()
+    # Of the outputs alone, of those with gradients, of each gradient.
+    assert program.count("stablehlo.convolution") == 4
+    assert "dot_general" not in program
+    assert "stablehlo.pad" not in program
+
+
 def test_bfloat16_stays_bfloat16():
     inputs, kernel = (normal(i, *s).astype(jnp.bfloat16) for i, s in enumerate([(1, 4, 4, 3), (3, 3, 3, 2)]))
     outputs, gradients = jax.vjp(lambda x, k: convolve(x, k, (1, 1), ((1, 1), (1, 1))), inputs, kernel)
-    assert {outputs.dtype, *(g.dtype for g in gradients(outputs))} == {jnp.dtype(jnp.bfloat16)}
+    alone = convolve(inputs, kernel, (1, 1), ((1, 1), (1, 1)))
+    assert {alone.dtype, outputs.dtype, *(g.dtype for g in gradients(outputs))} == {jnp.dtype(jnp.bfloat16)}

@@ -27,6 +27,7 @@ def test_valid_drops_them():
 )
 def test_the_gradient_goes_to_the_maximum(padding, expected):
     pooled, gradient = jax.vjp(lambda x: max_pool(x, 2, padding), IMAGE)
+    np.testing.assert_array_equal(pooled, max_pool(IMAGE, 2, padding))
     weights = jnp.arange(1, pooled.size + 1, dtype=jnp.float32).reshape(pooled.shape)
     assert gradient(weights)[0][0, :, :, 0].tolist() == expected
 
