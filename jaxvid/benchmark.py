@@ -1,4 +1,4 @@
-"""Measures what a config costs: the input pipeline alone, the training step alone, and both together.
+"""Measures what a config costs: the input pipeline alone, the training step alone, both together, and inference.
 
     python -m jaxvid.benchmark --config=configs/NAME.py[:key=value,...] [--steps=20]
 
@@ -15,6 +15,7 @@ from absl import flags
 from ml_collections import config_flags
 
 from jaxvid import commands, parallel
+from jaxvid.probabilities import compile_probabilities
 from jaxvid.train import Run, set_up
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "config file, with its string argument after a colon")
@@ -25,7 +26,10 @@ _PEAK_FLOPS = {"H200": (989e12, 495e12), "H100": (989e12, 495e12), "A100": (312e
 
 
 def benchmark(run: Run, num_steps: int) -> Iterator[dict[str, Any]]:
-    """Figures of the pipeline, of the step and of both, in that order."""
+    """Figures of the pipeline, of the step, of both, and of inference, in that order.
+
+    A batch of inference is one of training, of one process: clips in memory to class probabilities.
+    """
     config = run.config
     batch_size = config.train.batch_size
     rates = lambda seconds: _rates(batch_size, config.clip.num_frames, seconds)  # noqa: E731
@@ -56,6 +60,12 @@ def benchmark(run: Run, num_steps: int) -> Iterator[dict[str, Any]]:
     }
     together = _seconds_per_call(lambda: step(parallel.split_over_devices(next(run.batches))), num_steps)
     yield {"what": "both", **rates(together)}
+
+    probabilities = compile_probabilities(run.model, config)
+    inputs = parallel.split_over_devices(next(run.batches))
+    infer = lambda: jax.block_until_ready(probabilities(state.variables, inputs))  # noqa: E731
+    infer()
+    yield {"what": "inference", **rates(_seconds_per_call(infer, num_steps))}
 
 
 def _seconds_per_call(call: Callable[[], Any], num_calls: int) -> float:
