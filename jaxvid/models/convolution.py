@@ -130,6 +130,7 @@ def _native(strides: tuple[int, ...], padding: Padding, inputs: Array, kernel: A
 
 
 def _without_gradients(strides: tuple[int, ...], padding: Padding, inputs: Array, kernel: Array) -> Array:
+    """What is fastest on the CPU where nothing asks for gradients; `_on_cpu` is for where something does."""
     *window, channels, _ = kernel.shape
     few_terms = len(window) == 2 and channels <= _COLOURS and math.prod(window) <= _SMALL_WINDOW
     return (_sum_of_terms if few_terms else _on_cpu)(strides, padding, inputs, kernel)
