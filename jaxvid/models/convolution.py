@@ -155,14 +155,13 @@ def _sum_of_terms(strides: tuple[int, ...], padding: Padding, inputs: Array, ker
 
 
 def _on_cpu(strides: tuple[int, ...], padding: Padding, inputs: Array, kernel: Array) -> Array:
-    return _fastest_on_cpu(strides, padding, inputs.shape, kernel.shape)(strides, padding, inputs, kernel)
+    return _fastest_on_cpu(strides, padding, inputs.shape[1:-1], kernel.shape)(strides, padding, inputs, kernel)
 
 
 def _fastest_on_cpu(
-    strides: tuple[int, ...], padding: Padding, input_shape: tuple[int, ...], kernel_shape: tuple[int, ...]
+    strides: tuple[int, ...], padding: Padding, sides: tuple[int, ...], kernel_shape: tuple[int, ...]
 ) -> Way:
     *window, _, features = kernel_shape
-    sides = input_shape[1:-1]
     if len(window) == 3:
         return _joined_frames
     if len(window) == 2 and strides == tuple(window) and math.prod(window) > 1:
