@@ -67,8 +67,9 @@ def sigmoid(x):
     return 1 / (1 + np.exp(-x))
 
 
-def test_recurrent_dropout_masks_the_state_for_each_gate_and_all_steps(monkeypatch):
-    filters, steps, batch = 2, 3, 2
+@pytest.mark.parametrize("filters", [2, 14])
+def test_recurrent_dropout_masks_the_state_for_each_gate_and_all_steps(filters, monkeypatch):
+    steps, batch = 3, 2
     rng = np.random.default_rng(0)
     # Of 3x3 images a single output pixel is left, so a convolution of the state is a product with the kernel's centre.
     images = rng.standard_normal((steps, batch, 3, 3, 1)).astype(np.float32)
@@ -83,7 +84,7 @@ def test_recurrent_dropout_masks_the_state_for_each_gate_and_all_steps(monkeypat
 
     cell = hidden = np.zeros((batch, filters))
     for step in range(steps):
-        gates = images[step].reshape(batch, 9) @ kernel.reshape(9, 8) + bias
+        gates = images[step].reshape(batch, 9) @ kernel.reshape(9, 4 * filters) + bias
         for gate in range(4):
             columns = slice(gate * filters, (gate + 1) * filters)
             gates[:, columns] += (hidden * masks[:, 0, 0, gate]) @ recurrent_kernel[1, 1][:, columns]
@@ -108,9 +109,9 @@ def test_recurrent_dropout_keeps_the_mean_and_only_in_training():
     assert not np.array_equal(dry, outputs_of(layer, variables, images, train=True))
 
 
-@pytest.mark.parametrize("rate", [0.0, 0.5])
-def test_gradients_are_those_of_a_loop_over_the_steps(rate, monkeypatch):
-    filters, images = 2, jnp.asarray(np.random.default_rng(0).standard_normal((3, 2, 6, 7, 1)), jnp.float32)
+@pytest.mark.parametrize(("rate", "filters"), [(0.0, 2), (0.5, 2), (0.5, 14)])
+def test_gradients_are_those_of_a_loop_over_the_steps(rate, filters, monkeypatch):
+    images = jnp.asarray(np.random.default_rng(0).standard_normal((3, 2, 6, 7, 1)), jnp.float32)
     masks = jnp.asarray(np.random.default_rng(1).random((2, 4, 5, 4, filters)) < 0.5, jnp.float32) * 2
     monkeypatch.setattr(ConvLSTMLayer, "_recurrent_dropout_masks", lambda self, state: masks)
     weights = jnp.cos(jnp.arange(3 * 2 * 4 * 5 * filters)).reshape(3, 2, 4, 5, filters)
