@@ -37,7 +37,7 @@ def benchmark(run: Run, num_steps: int) -> Iterator[dict[str, Any]]:
     next(run.batches)
     yield {"what": "pipeline", **rates(_seconds_per_call(lambda: next(run.batches), num_steps))}
 
-    batch = parallel.split_over_devices(next(run.batches))
+    batch = parallel.shard_rows(next(run.batches))
     began = time.perf_counter()
     compiled = run.step.lower(run.initial_state, batch).compile()
     compile_seconds = time.perf_counter() - began
@@ -58,11 +58,11 @@ def benchmark(run: Run, num_steps: int) -> Iterator[dict[str, Any]]:
         "gflops_per_step": flops / 1e9,
         "share_of_peak": _share_of_peak(flops / seconds, config.model.dtype),
     }
-    together = _seconds_per_call(lambda: step(parallel.split_over_devices(next(run.batches))), num_steps)
+    together = _seconds_per_call(lambda: step(parallel.shard_rows(next(run.batches))), num_steps)
     yield {"what": "both", **rates(together)}
 
     probabilities = compile_probabilities(run.model, config)
-    inputs = parallel.split_over_devices(next(run.batches))
+    inputs = next(run.batches)
     infer = lambda: jax.block_until_ready(probabilities(state.variables, inputs))  # noqa: E731
     infer()
     yield {"what": "inference", **rates(_seconds_per_call(infer, num_steps))}

@@ -14,7 +14,7 @@ import orbax.checkpoint as ocp
 from jaxtyping import PyTree
 from orbax.checkpoint import checkpoint_managers
 
-from jaxvid.parallel import replicate_globally
+from jaxvid.parallel import local_sharding
 from jaxvid.steps import TrainState
 
 DIRECTORY = "checkpoints"
@@ -71,7 +71,7 @@ def save(
     step = int(state.step)
     if step in checkpoints.all_steps():
         return
-    items = ocp.args.Composite(state=ocp.args.PyTreeSave(replicate_globally(state)), loop=ocp.args.JsonSave(loop))
+    items = ocp.args.Composite(state=ocp.args.PyTreeSave(state), loop=ocp.args.JsonSave(loop))
     checkpoints.save(step, args=items, metrics=metrics, force=True)
 
 
@@ -80,7 +80,7 @@ def restore_last(checkpoints: ocp.CheckpointManager, like: TrainState) -> tuple[
     step = checkpoints.latest_step()
     if step is None:
         return None
-    items = ocp.args.Composite(state=_restore_as(replicate_globally(like)), loop=ocp.args.JsonRestore())
+    items = ocp.args.Composite(state=_restore_as(like), loop=ocp.args.JsonRestore())
     restored = checkpoints.restore(step, args=items)
     return restored["state"], restored["loop"]
 
@@ -105,8 +105,8 @@ def resolve_step(checkpoints: ocp.CheckpointManager, which: str) -> int:
 
 
 def restore_variables(checkpoints: ocp.CheckpointManager, step: int) -> dict[str, PyTree]:
-    """What `model.apply` takes, of the checkpoint at `step`, on the first device of this process."""
-    sharding = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+    """What `model.apply` takes, of the checkpoint at `step`, on the devices of this process."""
+    sharding = local_sharding()
     saved = checkpoints.item_metadata(step)["state"]
     wanted = {name: saved[name] for name in ("params", "model_state")}
     wanted = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), wanted)

@@ -69,9 +69,9 @@ def _extract(
     progress = iter(tqdm(views, f"Features of {split.name}", len(split), unit="clip"))
     stored: dict[str, np.memmap] = {}
     for batch in evaluation_batches(progress, parallel.local_multiple(config.eval.batch_size)):
-        outputs = on_devices(variables, parallel.split_over_devices(batch.inputs))
+        outputs = on_devices(variables, batch.inputs)
         for name, values in outputs.items():
-            rows = np.asarray(values).reshape(len(batch.mask), *values.shape[2:])
+            rows = np.asarray(values)
             if name not in stored:
                 shape = (len(split), *rows.shape[1:])
                 stored[name] = np.lib.format.open_memmap(directory / f"{name}.npy", "w+", rows.dtype, shape)

@@ -51,9 +51,9 @@ def predict_views(
     """The clip of every view in `batches`, and its class probabilities."""
     clips, outputs = [], []
     for batch in batches:
-        output = np.asarray(probabilities(variables, parallel.split_over_devices(batch.inputs)))
+        output = np.asarray(probabilities(variables, batch.inputs))
         clips.append(batch.clip_index[batch.mask])
-        outputs.append(output.reshape(len(batch.mask), -1)[batch.mask])
+        outputs.append(output[batch.mask])
     return np.concatenate(clips), np.concatenate(outputs)
 
 

@@ -1,6 +1,6 @@
-"""Many devices and many processes: the pmap wrapper, per-device batches, start and agreement of processes."""
+"""Many devices and many processes: steps and rows over devices, start and agreement of processes."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
@@ -9,7 +9,11 @@ from jax.experimental import multihost_utils
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from jaxtyping import PyTree, Shaped
 
+from jaxvid.compilation import compiler_options
+
 AXIS_NAME = "data"
+_WHOLE = PartitionSpec()
+_ROWS = PartitionSpec(AXIS_NAME)
 
 
 def start_processes(coordinator: str | None, num_processes: int | None, process_id: int | None) -> None:
@@ -20,24 +24,58 @@ def start_processes(coordinator: str | None, num_processes: int | None, process_
     jax.distributed.initialize(coordinator, num_processes, process_id)
 
 
-def over_devices(step: Callable[..., Any]) -> Callable[..., Any]:
-    """`step(state, batch)` as one call for all devices of all processes.
+def over_devices(step: Callable[..., Any]) -> Any:
+    """`step(state, batch)` as one jitted call for all devices of all processes.
 
-    The state is one replicated value without a device axis, given up to the call; the batch has a leading axis of this
-    process's devices (`split_over_devices`). What comes out must be the same on all devices.
+    Every device has the whole state (`replicate`), which is given up to the call, and its share of the batch's rows
+    (`shard_rows`). What comes out must be the same on all devices.
     """
-    return jax.pmap(step, axis_name=AXIS_NAME, in_axes=(None, 0), out_axes=None, donate_argnums=0)
+    mapped = jax.shard_map(step, mesh=_mesh(jax.devices()), in_specs=(_WHOLE, _ROWS), out_specs=_WHOLE, check_vma=False)
+    return jax.jit(mapped, donate_argnums=0, compiler_options=compiler_options())
 
 
 def over_local_devices(step: Callable[..., Any]) -> Callable[..., Any]:
-    """`step(variables, batch)` as one call for the devices of this process alone; results keep the device axis."""
-    return jax.pmap(step, in_axes=(None, 0), devices=jax.local_devices())
+    """`step(variables, batch)` as one call for the devices of this process alone.
+
+    Every device has all variables and its share of the batch's rows, as many as a multiple of the devices
+    (`local_multiple`). What comes out has a row for each of the batch's.
+    """
+    mesh = _mesh(jax.local_devices())
+    mapped = jax.shard_map(step, mesh=mesh, in_specs=(_WHOLE, _ROWS), out_specs=_ROWS, check_vma=False)
+    shardings = NamedSharding(mesh, _WHOLE), NamedSharding(mesh, _ROWS)
+    compiled = jax.jit(mapped, in_shardings=shardings, compiler_options=compiler_options())
+    return lambda variables, batch: compiled(jax.tree.map(_on_this_process, variables), batch)
 
 
-def split_over_devices(batch: PyTree[Shaped[np.ndarray, "batch ..."]]) -> PyTree[Shaped[np.ndarray, "device row ..."]]:
-    """The batch of this process with a leading axis of its devices."""
-    num_devices = jax.local_device_count()
-    return jax.tree.map(lambda values: values.reshape(num_devices, -1, *values.shape[1:]), batch)
+def _mesh(devices: Sequence[Any]) -> Mesh:
+    return Mesh(np.asarray(devices), (AXIS_NAME,), axis_types=(AxisType.Auto,))
+
+
+def _on_this_process(x: Any) -> Any:
+    """An array that the devices of all processes have as a whole, as one of this process's devices alone."""
+    if not isinstance(x, jax.Array) or x.is_fully_addressable:
+        return x
+    parts = [shard.data for shard in x.addressable_shards]
+    return jax.make_array_from_single_device_arrays(x.shape, local_sharding(), parts)
+
+
+def local_sharding() -> NamedSharding:
+    """Of what each device of this process has as a whole."""
+    return NamedSharding(_mesh(jax.local_devices()), _WHOLE)
+
+
+def shard_rows(batch: PyTree[Shaped[np.ndarray, "row ..."]]) -> PyTree[Shaped[jax.Array, "all ..."]]:
+    """The rows of all processes, of which each gives its own, shared out over their devices."""
+    sharding = NamedSharding(_mesh(jax.devices()), _ROWS)
+    return jax.tree.map(lambda rows: jax.make_array_from_process_local_data(sharding, rows), batch)
+
+
+def replicate(state: PyTree) -> PyTree:
+    """A state, the same on all processes, as a whole on each of their devices."""
+    sharding = NamedSharding(_mesh(jax.devices()), _WHOLE)
+    if jax.process_count() == 1:
+        return jax.device_put(state, sharding)
+    return jax.tree.map(lambda x: jax.make_array_from_process_local_data(sharding, np.asarray(x)), state)
 
 
 def in_batches(
@@ -46,7 +84,7 @@ def in_batches(
     """What a function over local devices makes of rows, `batch_size` at a time; the last batch is padded to that size.
 
     Args:
-      on_devices: of a batch split over devices; gives a row for each, device by device.
+      on_devices: of a batch; gives a row for each of its rows.
       rows: any number.
       batch_size: a multiple of the devices of this process (`local_multiple`).
     """
@@ -60,8 +98,7 @@ def in_batches(
             batch[:count] = values[first : first + count]
             return batch
 
-        outputs = np.asarray(on_devices(split_over_devices(jax.tree.map(padded, rows))))
-        yield outputs.reshape(batch_size, *outputs.shape[2:])[:count]
+        yield np.asarray(on_devices(jax.tree.map(padded, rows)))[:count]
 
 
 def require_shareable(key: str, batch_size: int) -> None:
@@ -72,23 +109,6 @@ def require_shareable(key: str, batch_size: int) -> None:
     """
     if batch_size < 1 or batch_size % jax.device_count():
         raise ValueError(f"config.{key} is {batch_size}; {jax.device_count()} devices share it: allowed are multiples")
-
-
-def replicate(state: PyTree) -> PyTree:
-    """A state on the devices of this process as `over_devices` gives it back: the first call then compiles for all."""
-    return jax.device_put(state, _replicated_over(jax.local_devices()))
-
-
-def replicate_globally(state: PyTree) -> PyTree:
-    """A pmapped state as arrays over the devices of all processes, the only ones that Orbax saves."""
-    if jax.process_count() == 1:
-        return state
-    sharding = _replicated_over(jax.devices())
-    return jax.tree.map(lambda x: jax.make_array_from_process_local_data(sharding, np.asarray(x)), state)
-
-
-def _replicated_over(devices: list[Any]) -> NamedSharding:
-    return NamedSharding(Mesh(np.asarray(devices), (AXIS_NAME,), axis_types=(AxisType.Auto,)), PartitionSpec())
 
 
 def gather_rows(rows: Shaped[np.ndarray, "row ..."]) -> Shaped[np.ndarray, "all ..."]:

@@ -21,7 +21,6 @@ def compile_probabilities(model: nn.Module, config: ConfigDict) -> Probabilities
     """
     config = ml_collections.FrozenConfigDict(config)
 
-    # A function, as pmap compiles anew for every new partial.
     def step(variables, inputs):
         return eval_step(variables, inputs, model=model, config=config)
 

@@ -7,7 +7,6 @@ the sequence model then trains on what it says of them.
 from pathlib import Path
 from typing import Any
 
-import jax
 import ml_collections
 from jaxtyping import PyTree
 
@@ -110,5 +109,4 @@ def with_retrained_cnn(variables: dict[str, PyTree], workdir: Path, config: Conf
         new = {part: trained[name][source] for part, source in parts.items() if part in collection}
         return {**collection, **new}
 
-    with_new = {name: replaced(name, collection) for name, collection in variables.items()}
-    return jax.tree.map(lambda new, old: jax.device_put(new, old.sharding), with_new, variables)
+    return {name: replaced(name, collection) for name, collection in variables.items()}

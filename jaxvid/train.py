@@ -257,7 +257,8 @@ def _with_retrained_cnn(run: Run, workdir: Path) -> Run:
     state = run.initial_state
     collections = with_retrained_cnn(state.variables, workdir, run.config)
     params = collections.pop("params")
-    return dataclasses.replace(run, initial_state=state.replace(params=params, model_state=collections))
+    state = parallel.replicate(state.replace(params=params, model_state=collections))
+    return dataclasses.replace(run, initial_state=state)
 
 
 def class_weights(kind: str, split: ClipSplit) -> Float[Array, "classes"]:
@@ -306,7 +307,7 @@ def _loop(run: Run, checkpoints: ocp.CheckpointManager, workdir: Path) -> None:
         for step in range(first_step + 1, run.num_steps + 1):
             if _has_finished(run, position):
                 break
-            state, figures = run.step(state, parallel.split_over_devices(next(batches)))
+            state, figures = run.step(state, parallel.shard_rows(next(batches)))
             recent.add(step, figures)
             if step % config.train.log_every_steps == 0:
                 rate = np.asarray(run.schedule((step - 1) // config.optimizer.accumulate_steps))
@@ -380,11 +381,10 @@ def _adapted(state: TrainState, progress: Progress, checkpoints: ocp.CheckpointM
     variables = state.variables
     if change.returns_to_best:
         checkpoints.wait_until_finished()
-        best = checkpoint.restore_variables(checkpoints, checkpoint.resolve_step(checkpoints, "best"))
-        variables = jax.tree.map(lambda value, old: jax.device_put(value, old.sharding), best, variables)
+        variables = checkpoint.restore_variables(checkpoints, checkpoint.resolve_step(checkpoints, "best"))
     collections = {**variables, "activations": with_functions(variables["activations"], change.after)}
     params = collections.pop("params")
-    return state.replace(params=params, model_state=collections)
+    return parallel.replicate(state.replace(params=params, model_state=collections))
 
 
 def on_cached_features(run: Run, state: TrainState, workdir: Path) -> Run:

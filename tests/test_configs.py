@@ -75,13 +75,13 @@ def shapes_of_a_step(config):
     optimizer = create_optimizer(config.optimizer, create_schedule(config.optimizer, 100), labels)
     state = jax.eval_shape(lambda variables: create_state(variables, optimizer), variables)
     height, width = map(int, config.dataset.name.split("/")[1].split("_")[0].split("x"))
-    rows = config.train.batch_size // jax.local_device_count()
+    rows = config.train.batch_size
     batch = {
-        "frames": jax.ShapeDtypeStruct((1, rows, config.clip.num_frames, height, width, 3), jnp.uint8),
-        "num_frames": jax.ShapeDtypeStruct((1, rows), jnp.int32),
-        "audio": jax.ShapeDtypeStruct((1, rows, num_samples(config.audio)), jnp.int16),
-        "num_samples": jax.ShapeDtypeStruct((1, rows), jnp.int32),
-        "label": jax.ShapeDtypeStruct((1, rows), jnp.int32),
+        "frames": jax.ShapeDtypeStruct((rows, config.clip.num_frames, height, width, 3), jnp.uint8),
+        "num_frames": jax.ShapeDtypeStruct((rows,), jnp.int32),
+        "audio": jax.ShapeDtypeStruct((rows, num_samples(config.audio)), jnp.int16),
+        "num_samples": jax.ShapeDtypeStruct((rows,), jnp.int32),
+        "label": jax.ShapeDtypeStruct((rows,), jnp.int32),
     }
     step = partial(
         train_step,

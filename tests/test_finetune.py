@@ -56,7 +56,7 @@ def moved_by_a_step(trainable, **optimizer):
     frames = np.random.default_rng(0).integers(0, 256, (4, 1, 2, 2, 3), np.uint8)
     batch = {"frames": frames, "label": np.asarray([0, 1, 0, 1], np.int32)}
     variables = jax.device_get(before.variables)
-    after, _ = parallel.over_devices(step)(before, parallel.split_over_devices(batch))
+    after, _ = parallel.over_devices(step)(before, parallel.shard_rows(batch))
     changes = jax.tree.map(lambda old, new: np.abs(np.asarray(new) - old).max(), variables, after.variables)
     return {"/".join(path): change for path, change in traverse_util.flatten_dict(changes).items()}
 

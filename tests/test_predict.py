@@ -45,7 +45,7 @@ def brightness():
     """A network that takes brightness for the probability of a fight."""
 
     def probabilities(variables, inputs):
-        fight = inputs["frames"].astype(np.float32).mean(axis=(2, 3, 4, 5)) / 255
+        fight = inputs["frames"].astype(np.float32).mean(axis=(1, 2, 3, 4)) / 255
         return np.stack([1 - fight, fight], axis=-1)
 
     return Predictor(prediction_config(), {}, 4, probabilities)

@@ -30,8 +30,8 @@ FPS = 10.0
 
 
 def redness(_, inputs):
-    """Of every window, 1 - red and red: a device's rows in, as from the compiled network."""
-    red = inputs["frames"][..., 0].astype(np.float32).mean(axis=(2, 3, 4)) / 255
+    """Of every window, 1 - red and red."""
+    red = inputs["frames"][..., 0].astype(np.float32).mean(axis=(1, 2, 3)) / 255
     return np.stack([1 - red, red], axis=-1)
 
 

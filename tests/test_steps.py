@@ -64,7 +64,7 @@ def one_step(config, class_weights=(1.0, 1.0)):
         )
 
     batch = {"frames": clips_of(COLOURS), "label": np.asarray([0, 1], np.int32)}
-    state, figures = parallel.over_devices(step)(state, parallel.split_over_devices(batch))
+    state, figures = parallel.over_devices(step)(state, parallel.shard_rows(batch))
     return jax.device_get(figures), np.asarray(state.params["Dense_0"]["kernel"]), int(state.step)
 
 
@@ -175,7 +175,7 @@ def three_steps():
     for _ in range(3):
         frames = rng.integers(0, 256, (8, 3, 32, 32, 3), np.uint8)
         batch = {"frames": frames, "label": rng.integers(0, 2, 8).astype(np.int32)}
-        state, figures = step(state, parallel.split_over_devices(batch))
+        state, figures = step(state, parallel.shard_rows(batch))
         rows.append({name: float(value) for name, value in figures.items()})
     statistics = np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(state.model_state)])
     return {"devices": jax.device_count(), "rows": rows, "statistics": statistics.tolist()}
