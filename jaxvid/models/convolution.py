@@ -1,8 +1,8 @@
 """Convolutions with channels last, over images and over clips, as the networks here compute them.
 
-On the CPU, XLA's gradient of a convolution with respect to its kernel is slow: of a 3x3 convolution of 64 to 144 planes
-over 16 frames of 56x56 it took 770 ms on two cores, where its forward pass took 168 ms and the sum of matrix products
-below 117 ms. Its 3D convolutions are slower yet. On other platforms everything is XLA's own.
+On the CPU, XLA's 3D convolutions are slow, and some 2D ones and their gradients, above all inside a scan: a training
+step of ConvLSTM took 4 s, and 0.4 s with the gradients here. On other platforms everything is XLA's own. Times here are
+of two cores, with the options of `jaxvid.compilation`.
 """
 
 import functools
@@ -18,11 +18,11 @@ from jaxtyping import Array, Float
 
 Padding = tuple[tuple[int, int], ...]
 Way = Callable[[tuple[int, ...], Padding, Array, Array], Any]
-_FEW_CHANNELS = 16
 _FEW_FEATURES = 32
 _COLOURS = 3
 _SMALL_WINDOW = 9
-_SMALL_SIDE = 4
+_FEW_CHANNELS = 16
+_MANY_IMAGES = 8
 
 
 def convolve_clips(
@@ -122,10 +122,13 @@ def _convolve_backward(
 _convolve.defvjp(_convolve_forward, _convolve_backward)
 
 
-def _native(strides: tuple[int, ...], padding: Padding, inputs: Array, kernel: Array) -> Array:
+def _native(
+    strides: tuple[int, ...], padding: Padding, inputs: Array, kernel: Array, dilation: tuple[int, ...] | None = None
+) -> Array:
     space = "DHW"[-len(strides) :]
+    dimensions = (f"N{space}C", f"{space}IO", f"N{space}C")
     return jax.lax.conv_general_dilated(
-        inputs, kernel, strides, padding, dimension_numbers=(f"N{space}C", f"{space}IO", f"N{space}C")
+        inputs, kernel, strides, padding, rhs_dilation=dilation, dimension_numbers=dimensions
     )
 
 
@@ -139,9 +142,8 @@ def _without_gradients(strides: tuple[int, ...], padding: Padding, inputs: Array
 def _sum_of_terms(strides: tuple[int, ...], padding: Padding, inputs: Array, kernel: Array) -> Array:
     """A 2D convolution as a sum of one product for each element of the window and each channel.
 
-    XLA makes one loop of it: 3x3 from 3 to 16 planes over 80 images of 64x64 took 10 ms, and 21 as pairs of columns;
-    from 3 to 32 planes over 4 images of 224x224 with stride 2, 3.3 ms and 9. In training it would do so again in every
-    loop that reads the outputs: a step of LRCN took 106 ms, not 74.
+    XLA makes one loop of it: 3x3 from 3 to 16 planes over 80 images of 64x64 took 6 ms, and 11 as pairs of columns. In
+    training it would do so again in every loop that reads the outputs: a step of LRCN took 106 ms, not 74.
     """
     window, channels = kernel.shape[:-2], kernel.shape[-2]
     padded = jnp.pad(inputs, ((0, 0), *padding, (0, 0))).astype(jnp.float32)
@@ -166,8 +168,8 @@ def _fastest_on_cpu(
         return _joined_frames
     if len(window) == 2 and strides == tuple(window) and math.prod(window) > 1:
         return _blocks
-    if max(sides) <= _SMALL_SIDE or any(side < size for side, size in zip(sides, window, strict=True)):
-        return _products
+    if any(side < size for side, size in zip(sides, window, strict=True)):
+        return _product
     if len(window) == 2 and strides[1] == 1 and features < _FEW_FEATURES:
         out_width = sides[1] + sum(padding[1]) - window[1] + 1
         if out_width % 2 == 0:
@@ -193,7 +195,7 @@ def _blocks(strides: tuple[int, ...], padding: Padding, inputs: Array, kernel: A
 def _pairs_of_columns(strides: tuple[int, ...], padding: Padding, inputs: Array, kernel: Array) -> Array:
     """A 2D convolution of few features that computes two columns of its output at a time, as twice the features.
 
-    XLA's fast convolution on the CPU wants 32 features: 3 to 16 planes over 80 images of 64x64 took 46 ms, so 12 ms.
+    3 to 16 planes over 80 images of 64x64 took 17 ms, and 11 ms so.
     """
     rows, columns, channels, features = kernel.shape
     pairs = columns // 2 + 1
@@ -209,21 +211,24 @@ def _pairs_of_columns(strides: tuple[int, ...], padding: Padding, inputs: Array,
     return outputs.reshape(*outputs.shape[:2], -1, features)
 
 
-def _products(strides: tuple[int, ...], padding: Padding, inputs: Array, kernel: Array) -> Array:
-    """A convolution of small inputs, as one matrix product for each element of the window.
+def _product(strides: tuple[int, ...], padding: Padding, inputs: Array, kernel: Array) -> Array:
+    """A convolution of inputs smaller than the window, as one matrix product of what each element of the window meets.
 
-    XLA has no fast convolution for these on the CPU: 3x3, 512 to 512 planes over 64 images of 2x2 took 1014 ms, and
-    20 ms so. For 4x4 it depends on what XLA makes of the layers around: inference of LRCN took 18 ms, not 21, and
-    training of r2plus1d_18 at 64x64 1620 ms, not 1730, but its inference 420 ms, not 400.
+    XLA has no fast convolution for these on the CPU: 3x3, 512 to 512 planes over 64 images of 2x2 took 410 ms, and
+    13 ms so. Elements that meet nothing but padding are left out: where clips are one frame, two of three over time.
     """
-    window = kernel.shape[:-2]
+    window, sides = kernel.shape[:-2], inputs.shape[1:-1]
     padded = jnp.pad(inputs, ((0, 0), *padding, (0, 0)))
     extents = _extents(padded, window, strides)
-
-    elements = itertools.product(*map(range, window))
-    return functools.reduce(
-        jnp.add, (_met_by(element, padded, extents, strides) @ kernel[element] for element in elements)
+    meeting = [
+        [i for i in range(size) if i + extent > low and i < low + side]
+        for size, extent, (low, _), side in zip(window, extents, padding, sides, strict=True)
+    ]
+    met = jnp.concatenate(
+        [_met_by(element, padded, extents, strides) for element in itertools.product(*meeting)], axis=-1
     )
+    met_kernel = kernel[tuple(slice(elements[0], elements[-1] + 1) for elements in meeting)]
+    return met @ met_kernel.reshape(-1, kernel.shape[-1])
 
 
 def _extents(padded: Array, window: Sequence[int], strides: Sequence[int]) -> list[int]:
@@ -241,8 +246,7 @@ def _met_by(element: tuple[int, ...], padded: Array, extents: Sequence[int], str
 def _joined_frames(strides: tuple[int, ...], padding: Padding, clips: Array, kernel: Array) -> Array:
     """A 3D convolution as a 2D one over frames to which the planes of those before and after are joined.
 
-    The 3x7x7 stem of a Video ResNet over 16 frames of 112x112 took 465 ms as a 3D convolution and its gradients a
-    minute, and 29 ms and 0.3 s so.
+    The 3x7x7 stem of a Video ResNet over 32 frames of 112x112 took 620 ms as a 3D convolution, and 42 ms so.
     """
     depth, rows, columns, channels, features = kernel.shape
     padded = jnp.pad(clips, ((0, 0), padding[0], (0, 0), (0, 0), (0, 0)))
@@ -274,19 +278,51 @@ def _whole_backward(
     strides: tuple[int, ...], padding: Padding, residuals: tuple[Array, Array], gradient: Array
 ) -> tuple[Array, Array]:
     inputs, kernel = residuals
-    kernel_gradient = _kernel_gradient_by_products(kernel.shape[:-2], strides, padding, inputs, gradient)
+    kernel_gradient = _kernel_gradient(kernel.shape[:-2], strides, padding, inputs, gradient)
     if math.prod(strides) > 1:
         (inputs_gradient,) = jax.vjp(lambda inputs: _native(strides, padding, inputs, kernel), inputs)[1](gradient)
         return inputs_gradient, kernel_gradient
     # XLA would turn the kernel round in the dimension numbers, for which, inside a scan, it has only slow code.
     turned = jnp.flip(kernel, range(kernel.ndim - 2)).swapaxes(-1, -2)
-    complement = tuple(
-        (size - 1 - low, size - 1 - high) for size, (low, high) in zip(kernel.shape, padding, strict=False)
-    )
-    return _native(strides, complement, gradient, turned), kernel_gradient
+    return _native(strides, _complement(kernel.shape[:-2], padding), gradient, turned), kernel_gradient
 
 
 _whole.defvjp(_whole_forward, _whole_backward)
+
+
+def _complement(window: tuple[int, ...], padding: Padding) -> Padding:
+    """The padding with which a convolution of stride 1 goes from the places of the outputs to those of the inputs."""
+    return tuple((size - 1 - low, size - 1 - high) for size, (low, high) in zip(window, padding, strict=True))
+
+
+def _kernel_gradient(
+    window: tuple[int, ...], strides: tuple[int, ...], padding: Padding, inputs: Array, gradient: Array
+) -> Array:
+    over_columns = len(window) == 2 and window[1] == strides[1] == 1
+    if math.prod(window) == 1 or (len(inputs) < _MANY_IMAGES and not over_columns):
+        return _kernel_gradient_by_products(window, strides, padding, inputs, gradient)
+    if inputs.shape[-1] > gradient.shape[-1] and math.prod(strides) == 1:
+        # The other way round, as what comes first is transposed.
+        swapped = _kernel_gradient(window, strides, _complement(window, padding), gradient, inputs)
+        return jnp.flip(swapped, range(len(window))).swapaxes(-1, -2)
+    return _kernel_gradient_by_convolution(window, strides, padding, inputs, gradient)
+
+
+def _kernel_gradient_by_convolution(
+    window: tuple[int, ...], strides: tuple[int, ...], padding: Padding, inputs: Array, gradient: Array
+) -> Array:
+    """The gradient with respect to the kernel, as a convolution of the inputs by the gradient, channel by channel.
+
+    What is summed over, images and places, becomes its window and its planes: images are the planes, or columns where
+    the kernel spans one. XLA's own has images for planes always, and inside a scan it has only slow code for it: for
+    3x1 from 144 to 64 planes over 2 clips of 8 times 3136 places it took 80 ms, and 26 ms so.
+    """
+    if len(window) == 2 and window[1] == strides[1] == 1:
+        turned = _native((1, 1), ((0, 0), padding[0]), inputs.transpose(3, 0, 1, 2), gradient, (1, strides[0]))
+        return turned[:, :, : window[0]].transpose(2, 1, 0, 3)
+    images_last = jnp.moveaxis(gradient, 0, -2)
+    turned = _native((1,) * len(window), padding, inputs.swapaxes(0, -1), images_last, strides)
+    return jnp.moveaxis(turned[:, *(slice(size) for size in window)], 0, -2)
 
 
 def _kernel_gradient_by_products(
