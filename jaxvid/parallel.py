@@ -42,7 +42,7 @@ def over_local_devices(step: Callable[..., Any]) -> Callable[..., Any]:
     """
     mesh = _mesh(jax.local_devices())
     mapped = jax.shard_map(step, mesh=mesh, in_specs=(_WHOLE, _ROWS), out_specs=_ROWS, check_vma=False)
-    shardings = NamedSharding(mesh, _WHOLE), NamedSharding(mesh, _ROWS)
+    shardings = local_sharding(), NamedSharding(mesh, _ROWS)
     compiled = jax.jit(mapped, in_shardings=shardings, compiler_options=compiler_options())
     return lambda variables, batch: compiled(jax.tree.map(_on_this_process, variables), batch)
 

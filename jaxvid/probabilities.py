@@ -1,6 +1,7 @@
 """A network as a function from clips to class probabilities, on all devices of a process."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import ml_collections
@@ -20,8 +21,4 @@ def compile_probabilities(model: nn.Module, config: ConfigDict) -> Probabilities
     It compiles at the first call.
     """
     config = ml_collections.FrozenConfigDict(config)
-
-    def step(variables, inputs):
-        return eval_step(variables, inputs, model=model, config=config)
-
-    return parallel.over_local_devices(step)
+    return parallel.over_local_devices(partial(eval_step, model=model, config=config))

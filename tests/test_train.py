@@ -144,8 +144,8 @@ def test_changing_activations_compiles_nothing(config, tmp_path, caplog):
     with jax.log_compiles():
         train_lib.train(config, tmp_path)
     assert len((tmp_path / "activation_changes.jsonl").read_text().splitlines()) == 2
-    # The training step and the step of the evaluation, once each.
-    for name in ("train_step", "step"):
+    # Once each.
+    for name in ("train_step", "eval_step"):
         assert len([r for r in caplog.records if r.getMessage().startswith(f"Compiling jit({name})")]) == 1
 
 

@@ -298,14 +298,17 @@ def _complement(window: tuple[int, ...], padding: Padding) -> Padding:
 def _kernel_gradient(
     window: tuple[int, ...], strides: tuple[int, ...], padding: Padding, inputs: Array, gradient: Array
 ) -> Array:
-    over_columns = len(window) == 2 and window[1] == strides[1] == 1
-    if math.prod(window) == 1 or (len(inputs) < _MANY_IMAGES and not over_columns):
+    if math.prod(window) == 1 or (len(inputs) < _MANY_IMAGES and not _spans_one_column(window, strides)):
         return _kernel_gradient_by_products(window, strides, padding, inputs, gradient)
     if inputs.shape[-1] > gradient.shape[-1] and math.prod(strides) == 1:
         # The other way round, as what comes first is transposed.
         swapped = _kernel_gradient(window, strides, _complement(window, padding), gradient, inputs)
         return jnp.flip(swapped, range(len(window))).swapaxes(-1, -2)
     return _kernel_gradient_by_convolution(window, strides, padding, inputs, gradient)
+
+
+def _spans_one_column(window: tuple[int, ...], strides: tuple[int, ...]) -> bool:
+    return len(window) == 2 and window[1] == strides[1] == 1
 
 
 def _kernel_gradient_by_convolution(
@@ -317,7 +320,7 @@ def _kernel_gradient_by_convolution(
     the kernel spans one. XLA's own has images for planes always, and inside a scan it has only slow code for it: for
     3x1 from 144 to 64 planes over 2 clips of 8 times 3136 places it took 80 ms, and 26 ms so.
     """
-    if len(window) == 2 and window[1] == strides[1] == 1:
+    if _spans_one_column(window, strides):
         turned = _native((1, 1), ((0, 0), padding[0]), inputs.transpose(3, 0, 1, 2), gradient, (1, strides[0]))
         return turned[:, :, : window[0]].transpose(2, 1, 0, 3)
     images_last = jnp.moveaxis(gradient, 0, -2)
