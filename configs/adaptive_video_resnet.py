@@ -11,14 +11,15 @@ cool-down, return to the best weights, rejection, convergence.
 
 The paper's best validation accuracy on rwf2000, CELU / Leaky ReLU / ReLU / ReLU6 (Table 2): 4 frames 76.75 / 81 / 84.25
 / 82.25 %, 8 frames 80.25 / 83.75 / 85.5 / 84.75 %, 12 frames 82.5 / 85.5 / 87.75 / 86.25 %; ours: not measurable, as
-the data set is no longer distributed. What came of it on other clips is in the README. The paper gives neither stride,
+the dataset is no longer distributed. What came of it on other clips is in the README. The paper gives neither stride,
 optimizer, learning rate, batch size, patience nor how it chose the epoch: here windows follow one another, so that an
 epoch shows every frame once, and held-out sources of the training split choose.
 """
 
 from configs import video_resnet
-from jaxvid.adaptation import POLICIES, SCOPES
-from jaxvid.config import datasets, parse_arg
+from configs.datasets import datasets
+from jaxvid.config import parse_arg
+from jaxvid.train.adaptation import POLICIES, SCOPES
 from jaxvid.types import ConfigDict
 
 

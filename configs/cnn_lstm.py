@@ -19,7 +19,8 @@ and 50 epochs are the paper's, which does not say whether the CNNs were trained 
 
 import ml_collections
 
-from jaxvid.config import base_config, dataset_section, datasets, parse_arg
+from configs.datasets import dataset_section, datasets
+from jaxvid.config import base_config, parse_arg
 from jaxvid.models.backbones import BACKBONES
 from jaxvid.types import ConfigDict
 

@@ -1,4 +1,4 @@
-"""ConvLSTM, four convolutional LSTM layers, for recognising activities, on UCF50 and others.
+"""ConvLSTM, four convolutional LSTM layers, for recognizing activities, on UCF50 and others.
 
     python -m jaxvid.main --config=configs/convlstm.py:classes=tutorial --workdir=runs/convlstm \
         --config.dataset.manual_dir=/data

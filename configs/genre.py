@@ -25,7 +25,8 @@ neither batch sizes nor learning rates ("default"), nor says which layers were r
 
 import ml_collections
 
-from jaxvid.config import base_config, dataset_section, datasets, parse_arg
+from configs.datasets import dataset_section, datasets
+from jaxvid.config import base_config, parse_arg
 from jaxvid.data.spectrograms import KINDS, num_bands
 from jaxvid.models.backbones import BACKBONES
 from jaxvid.models.genre_crnn import FEATURES

@@ -1,4 +1,4 @@
-"""LRCN, convolutions over frames and a small LSTM, for recognising activities, on UCF50 and others.
+"""LRCN, convolutions over frames and a small LSTM, for recognizing activities, on UCF50 and others.
 
     python -m jaxvid.main --config=configs/lrcn.py:classes=tutorial --workdir=runs/lrcn \
         --config.dataset.manual_dir=/data
@@ -17,7 +17,8 @@ group, cut from the same video, are on both sides; here groups stay together, wh
 
 import ml_collections
 
-from jaxvid.config import base_config, dataset_section, datasets, parse_arg
+from configs.datasets import dataset_section, datasets
+from jaxvid.config import base_config, parse_arg
 from jaxvid.types import ConfigDict
 
 
@@ -25,7 +26,7 @@ def get_config(arg: str | None = None) -> ConfigDict:
     """The config, by the arguments of this module's docstring.
 
     Raises:
-      ValueError: on an argument that is not allowed, or classes=tutorial of a data set that is not ucf50.
+      ValueError: on an argument that is not allowed, or classes=tutorial of a dataset that is not ucf50.
     """
     values = parse_arg(arg, dataset=datasets("ucf50"), classes=("all", "tutorial"))
     if values.classes == "tutorial" and values.dataset != "ucf50":

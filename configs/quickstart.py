@@ -1,4 +1,4 @@
-"""SHDN's CNN-LSTM on a small synthetic data set of two motions: from nothing to a report on a laptop's CPU.
+"""SHDN's CNN-LSTM on a small synthetic dataset of two motions: from nothing to a report on a laptop's CPU.
 
 python -m jaxvid.main --config=configs/quickstart.py --workdir=runs/quickstart
 """

@@ -1,4 +1,4 @@
-"""SHDN, the CNN-LSTM for recognising sexual harassment in video, on the paper's data sets and others.
+"""SHDN, the CNN-LSTM for recognizing sexual harassment in video, on the paper's datasets and others.
 
     python -m jaxvid.main --config=configs/shdn.py:dataset=movies_fight --workdir=runs/shdn_movies_fight
 
@@ -10,12 +10,13 @@ The paper's accuracy: shv 89 %, hockey_fight 98 %, movies_fight 99.9 % (Figure 4
 epochs in one place of its text, at 1e-5 for 50 in another; here the first, stopped early on held-out clips. The paper
 has no such clips and does not say how it chose the epoch. The weight of its L2 penalty is not given either. Ours on
 surveillance_fight, whose split keeps source videos apart, 40 epochs with patience 15: 49.0 % [21.9, 78.6] (49 clips; 24
-minutes on two shared CPU cores, 2026-11-21); on the paper's data sets: not measured yet.
+minutes on two shared CPU cores, 2026-11-21); on the paper's datasets: not measured yet.
 """
 
 import ml_collections
 
-from jaxvid.config import base_config, dataset_section, datasets, parse_arg
+from configs.datasets import dataset_section, datasets
+from jaxvid.config import base_config, parse_arg
 from jaxvid.models.cnn_lstm import ARCHITECTURES
 from jaxvid.types import ConfigDict
 

@@ -11,7 +11,7 @@ The weights of 18 layers are torchvision's, downloaded once; --config.model.pret
 --config.model.pretrained= trains from scratch, as 10 and 34 layers do, which torchvision does not have.
 
 The paper's best accuracy on the validation split of rwf2000, with ReLU: 84.25 % of 4 frames, 85.5 of 8, 87.75 of 12
-(Table 2); ours: not measurable, as the data set is no longer distributed. Ours on surveillance_fight from nothing, 8
+(Table 2); ours: not measurable, as the dataset is no longer distributed. Ours on surveillance_fight from nothing, 8
 frames of 64x64, 3 epochs: 49.0 % [18.4, 77.8] (49 clips; 5 minutes on two CPU cores, 2026-11-21).
 
 Like the paper, no frame is skipped within a window; here the windows of evaluation are half a window apart, and a
@@ -21,7 +21,8 @@ augmentation. It chooses the epoch on the clips it reports; here held-out source
 
 import ml_collections
 
-from jaxvid.config import base_config, dataset_section, datasets, parse_arg
+from configs.datasets import dataset_section, datasets
+from jaxvid.config import base_config, parse_arg
 from jaxvid.types import ConfigDict
 
 

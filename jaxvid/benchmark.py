@@ -2,7 +2,7 @@
 
     python -m jaxvid.benchmark --config=configs/NAME.py[:key=value,...] [--steps=20]
 
-Prints one JSON object a line. The data set is the config's, built if need be.
+Prints one JSON object a line. The dataset is the config's, built if need be.
 """
 
 import json
@@ -15,8 +15,8 @@ from absl import flags
 from ml_collections import config_flags
 
 from jaxvid import commands, parallel
-from jaxvid.probabilities import compile_probabilities
-from jaxvid.train import Run, set_up
+from jaxvid.train.setup import Run, set_up
+from jaxvid.trained import compile_probabilities
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "config file, with its string argument after a colon")
 _STEPS = flags.DEFINE_integer("steps", 20, "training steps to measure", lower_bound=1)

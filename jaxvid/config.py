@@ -2,7 +2,6 @@
 
 import json
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import ml_collections
@@ -11,8 +10,12 @@ from jaxvid.files import replacing
 from jaxvid.types import ConfigDict
 
 FILE_NAME = "config.json"
+
+
 # Raised when a saved config can no longer be read by this code.
 FORMAT = 3
+
+
 # What may differ when a run is taken up again: none of it changes what the steps done so far have computed.
 RESUMABLE = (
     "checkpoint.",
@@ -26,51 +29,6 @@ RESUMABLE = (
     "train.num_steps",
     "train.early_stopping_patience",
 )
-
-# Where a data set has no validation split of its own, one source video in ten of the training split makes it.
-_HELD_OUT = {"train_split": "train@!0/10", "val_split": "train@0/10"}
-_OF_ITS_OWN = {"train_split": "train", "val_split": "val", "test_split": "test"}
-
-
-def _official_split(number: int) -> dict[str, str]:
-    """One of the three of UCF101, whose builder stores the parts that they are made of."""
-    others = "+".join(f"test{other}" for other in (1, 2, 3) if other != number)
-    training = f"{others}+always_train"
-    return {
-        "builder": "ucf101_by_group",
-        "train_split": f"{training}@!0/10",
-        "val_split": f"{training}@0/10",
-        "test_split": f"test{number}",
-    }
-
-
-DATASETS: MappingProxyType[str, dict[str, str]] = MappingProxyType(
-    {
-        "shv": {**_HELD_OUT, "test_split": "test"},
-        "hockey_fight": {**_HELD_OUT, "test_split": "test"},
-        "movies_fight": {**_HELD_OUT, "test_split": "test"},
-        "rwf2000": {**_HELD_OUT, "test_split": "val"},
-        "ucf50": {**_HELD_OUT, "test_split": "test"},
-        "ucf101_split1": _official_split(1),
-        "ucf101_split2": _official_split(2),
-        "ucf101_split3": _official_split(3),
-        "surveillance_fight": _OF_ITS_OWN,
-        "video_folder": _OF_ITS_OWN,
-        "synthetic_fight": _OF_ITS_OWN,
-        "synthetic_genre": _OF_ITS_OWN,
-    }
-)
-
-
-def datasets(default: str) -> tuple[str, ...]:
-    """The data sets that a config can train on, `default` first, as `parse_arg` takes them."""
-    return (default, *(name for name in DATASETS if name != default))
-
-
-def dataset_section(name: str, size: str) -> dict[str, str]:
-    """What a config's section `dataset` says of a data set at a size, such as "128x171": its TFDS name and splits."""
-    splits = dict(DATASETS[name])
-    return {"name": f"{splits.pop('builder', name)}/{size}", **splits}
 
 
 def parse_arg(arg: str | None, **defaults: Any) -> ConfigDict:
@@ -124,7 +82,7 @@ def base_config() -> ConfigDict:
                 "train_split": "train",
                 "val_split": "val",  # chooses the best checkpoint and stops early
                 "test_split": "test",  # evaluated once, at the end
-                "class_names": (),  # filled in from the data set
+                "class_names": (),  # filled in from the dataset
                 "frame_size": (),  # filled in: height and width of the stored frames
                 "clip_seconds": 0.0,  # filled in: median length of the training clips
                 "fps": 0.0,  # filled in: their median frame rate
@@ -141,7 +99,7 @@ def base_config() -> ConfigDict:
                 "normalization": "unit",
             },
             "audio": {  # the sound of a clip, for models that hear (jaxvid/data/spectrograms.py)
-                "sample_rate": 0,  # of the data set's, in hertz; 0: no sound
+                "sample_rate": 0,  # of the dataset's, in hertz; 0: no sound
                 "seconds": 10.0,  # from the beginning of a clip on
                 "kind": "log_mel",  # or "mfcc"
                 "window": 400,  # samples, of the Hann windows

@@ -9,10 +9,10 @@ from jaxtyping import Float, Int, PyTree
 from tqdm import tqdm
 
 from jaxvid import parallel
-from jaxvid.data.clips import ClipSplit
+from jaxvid.data.dataset import ClipSplit
 from jaxvid.data.pipeline import EvaluationBatch, evaluation_batches, evaluation_views
-from jaxvid.predictions import Predictions, average_views, by_view, vote_of_views
-from jaxvid.probabilities import Probabilities
+from jaxvid.metrics.predictions import Predictions, average_views, by_view, vote_of_views
+from jaxvid.trained import Probabilities
 from jaxvid.types import ConfigDict
 
 
@@ -79,17 +79,17 @@ def of_videos(
     split: ClipSplit, clip_index: Int[np.ndarray, "view"], outputs: Float[np.ndarray, "view classes"]
 ) -> Predicted:
     """What was predicted for the videos of a split, whose clips are whole videos or sequences of them."""
-    catalogue = split.catalogue
+    metadata = split.metadata
     # From several processes, sequences of one video do not come in their order.
     order = np.argsort(clip_index, kind="stable")
-    first_clips = catalogue.first_clips()
+    first_clips = metadata.first_clips()
     videos, firsts = list(first_clips), list(first_clips.values())
     number = {video: i for i, video in enumerate(videos)}
-    video_index = np.asarray([number[catalogue.videos[clip]] for clip in clip_index[order]])
+    video_index = np.asarray([number[metadata.videos[clip]] for clip in clip_index[order]])
     predictions = Predictions(
         clips=videos,
-        sources=[catalogue.sources[clip] for clip in firsts],
-        labels=catalogue.labels[firsts],
+        sources=[metadata.sources[clip] for clip in firsts],
+        labels=metadata.labels[firsts],
         probabilities=average_views(video_index, outputs[order], len(videos)),
         class_names=split.class_names,
     )

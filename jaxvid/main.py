@@ -42,8 +42,9 @@ def main(argv: Sequence[str]) -> int:
     if _DISTRIBUTED.value or _COORDINATOR.value:
         parallel.start_processes(_COORDINATOR.value, _NUM_PROCESSES.value, _PROCESS_ID.value)
     # Not at the top: importing them takes seconds, which --help and a misspelt flag need not wait for.
-    from jaxvid.evaluation import evaluate
-    from jaxvid.train import Interrupted, train
+    from jaxvid.evaluate.evaluate import evaluate
+    from jaxvid.train.loop import train
+    from jaxvid.train.signals import Interrupted
 
     workdir = Path(_WORKDIR.value)
     try:
@@ -56,8 +57,8 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _sweep(sweep: str, workdir: Path) -> int:
-    from jaxvid.comparison import compare
-    from jaxvid.sweep import plan_sweep, run_sweep
+    from jaxvid.compare.compare import compare
+    from jaxvid.train.sweep import plan_sweep, run_sweep
 
     runs = plan_sweep(_CONFIG.value, sys.argv[1:], sweep)
     status = run_sweep(runs)

@@ -10,12 +10,13 @@ import optax
 from flax import linen as nn
 from jaxtyping import Array, Float, PyTree
 
-from jaxvid.data.augment import augmented, mixup, preprocess
+from jaxvid.data.augment import augmented, mixup
+from jaxvid.data.preprocess import preprocess
 from jaxvid.data.spectrograms import num_spectra, spectrograms
-from jaxvid.finetune import frozen_norms_kept, without_gradient
-from jaxvid.keys import row_keys
 from jaxvid.models import takes_sequences
-from jaxvid.models.genre_crnn import SightAndSound
+from jaxvid.models.freezing import frozen_norms_kept, without_gradient
+from jaxvid.models.genre_crnn import AudioVisualClips
+from jaxvid.ops.random import row_keys
 from jaxvid.types import ConfigDict
 
 Batch = dict[str, Any]
@@ -56,9 +57,9 @@ def network_input(inputs: Mapping[str, Array], clips: Array, model: nn.Module, a
         return clips
     if not audio.sample_rate:
         nothing = jnp.zeros((len(clips), 1, 1)), jnp.zeros(len(clips), jnp.int32)
-        return SightAndSound(clips, inputs["num_frames"], *nothing)
+        return AudioVisualClips(clips, inputs["num_frames"], *nothing)
     spectra = spectrograms(inputs["audio"], audio), num_spectra(inputs["num_samples"], audio)
-    return SightAndSound(clips, inputs["num_frames"], *spectra)
+    return AudioVisualClips(clips, inputs["num_frames"], *spectra)
 
 
 def initial_variables(model: nn.Module, clip: ConfigDict, seed: int) -> dict[str, PyTree]:
@@ -177,7 +178,7 @@ def eval_step(
 
 
 def _sum_of_squared_kernels(params: PyTree) -> Float[Array, ""]:
-    """Over convolution, dense and recurrent kernels; biases and normalisation are left alone."""
+    """Over convolution, dense and recurrent kernels; biases and normalization are left alone."""
     leaves = jax.tree_util.tree_leaves_with_path(params)
     kernels = [leaf for path, leaf in leaves if "kernel" in jax.tree_util.keystr(path[-1:])]
     return sum((jnp.square(kernel).sum() for kernel in kernels), jnp.zeros(()))

@@ -3,7 +3,7 @@
 import pytest
 
 from jaxvid.benchmark import benchmark
-from jaxvid.train import set_up
+from jaxvid.train.setup import set_up
 
 
 def test_every_part_has_its_rates(config):

@@ -11,18 +11,22 @@ import ml_collections
 import pytest
 
 import configs
+from configs.datasets import DATASETS
 from jaxvid import parallel
-from jaxvid.config import DATASETS, parse_arg
-from jaxvid.data.sound import num_samples
-from jaxvid.evaluation import evaluate
-from jaxvid.finetune import parameter_labels
+from jaxvid.config import parse_arg
+from jaxvid.data.audio import num_samples
+from jaxvid.evaluate.evaluate import evaluate
 from jaxvid.models import MODELS, create_model
-from jaxvid.optimizers import create_optimizer, create_schedule
-from jaxvid.retraining import frames_config
+from jaxvid.models.freezing import parameter_labels
 from jaxvid.steps import create_state, initial_variables, train_step
-from jaxvid.train import check_config, train
+from jaxvid.train.loop import train
+from jaxvid.train.optimizer import create_optimizer, create_schedule
+from jaxvid.train.setup import check_config
+from jaxvid.train.two_stage import frames_config
 
-NAMES = sorted(path.stem for path in Path(configs.__path__[0]).glob("*.py") if path.name != "__init__.py")
+NAMES = sorted(
+    path.stem for path in Path(configs.__path__[0]).glob("*.py") if path.name not in ("__init__.py", "datasets.py")
+)
 
 # A run on synthetic_fight/tiny: what makes each system small enough.
 SMALL = {

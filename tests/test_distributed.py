@@ -16,7 +16,7 @@ def free_port():
 
 
 def start(workdir, data_dir, *options):
-    """The main command on the tiny data set, small enough for a test."""
+    """The main command on the tiny dataset, small enough for a test."""
     command = [
         sys.executable, "-m", "jaxvid.main", "--config=configs/quickstart.py", f"--workdir={workdir}",
         "--config.dataset.name=synthetic_fight/tiny", f"--config.dataset.data_dir={data_dir}",

@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxvid import compilation, parallel
+from jaxvid import parallel
 
 
 def convolved(kernel, frames):
@@ -13,9 +13,9 @@ def convolved(kernel, frames):
 
 @pytest.fixture
 def fresh_options():
-    compilation.compiler_options.cache_clear()
+    parallel.compiler_options.cache_clear()
     yield
-    compilation.compiler_options.cache_clear()
+    parallel.compiler_options.cache_clear()
 
 
 def test_convolutions_on_the_cpu_are_not_given_to_the_library_that_has_one_core_for_them():
@@ -27,8 +27,8 @@ def test_convolutions_on_the_cpu_are_not_given_to_the_library_that_has_one_core_
 
 @pytest.mark.usefixtures("fresh_options")
 def test_options_that_xla_does_not_know_are_left_out(monkeypatch):
-    monkeypatch.setattr(compilation, "_FUSIONS", ("OF_ANOTHER_RELEASE",))
-    assert compilation.compiler_options() == {}
+    monkeypatch.setattr(parallel, "_FUSIONS", ("OF_ANOTHER_RELEASE",))
+    assert parallel.compiler_options() == {}
 
 
 def test_in_batches_gives_a_row_for_every_row():

@@ -14,8 +14,8 @@ from flax import linen as nn
 
 from jaxvid import parallel
 from jaxvid.config import base_config
-from jaxvid.finetune import HEAD
 from jaxvid.models import create_model
+from jaxvid.models.freezing import HEAD
 from jaxvid.steps import create_state, eval_step, initial_variables, train_step
 
 
@@ -29,13 +29,13 @@ class Linear(nn.Module):
 
 KERNEL = np.asarray([[1.0, -1.0], [0.5, 2.0]], np.float32)
 # Mean red and green of two clips, of classes 0 and 1.
-COLOURS = np.asarray([[51, 102], [204, 255]], np.uint8)
-FEATURES = COLOURS / 255
+COLORS = np.asarray([[51, 102], [204, 255]], np.uint8)
+FEATURES = COLORS / 255
 
 
-def clips_of(colours):
-    frames = np.zeros((len(colours), 1, 2, 2, 3), np.uint8)
-    frames[..., :2] = colours[:, None, None, None]
+def clips_of(colors):
+    frames = np.zeros((len(colors), 1, 2, 2, 3), np.uint8)
+    frames[..., :2] = colors[:, None, None, None]
     return frames
 
 
@@ -63,7 +63,7 @@ def one_step(config, class_weights=(1.0, 1.0)):
             axis_name=parallel.AXIS_NAME,
         )
 
-    batch = {"frames": clips_of(COLOURS), "label": np.asarray([0, 1], np.int32)}
+    batch = {"frames": clips_of(COLORS), "label": np.asarray([0, 1], np.int32)}
     state, figures = parallel.over_devices(step)(state, parallel.shard_rows(batch))
     return jax.device_get(figures), np.asarray(state.params["Dense_0"]["kernel"]), int(state.step)
 
@@ -143,7 +143,7 @@ def test_l2_pulls_kernels_down_and_is_not_in_the_reported_loss():
 def test_evaluation_gives_probabilities_by_hand():
     variables = {"params": {"Dense_0": {"kernel": jnp.asarray(KERNEL)}}}
     probabilities = eval_step(
-        variables, {"frames": jnp.asarray(clips_of(COLOURS))}, model=Linear(), config=small_config()
+        variables, {"frames": jnp.asarray(clips_of(COLORS))}, model=Linear(), config=small_config()
     )
     np.testing.assert_allclose(probabilities, softmax(FEATURES @ KERNEL), rtol=1e-5)
 

@@ -16,9 +16,9 @@ find_spec = importlib.util.find_spec
 importlib.util.find_spec = lambda name, *package: None if name == "tensorflow" else find_spec(name, *package)
 sys.meta_path.insert(0, NoTensorFlow)
 
-from tests.conftest import tiny_config
-from jaxvid.evaluation import evaluate
-from jaxvid.train import train
+from tests.tiny import tiny_config
+from jaxvid.evaluate.evaluate import evaluate
+from jaxvid.train.loop import train
 
 config = tiny_config(pathlib.Path(sys.argv[1]))
 config.train.num_epochs = 1

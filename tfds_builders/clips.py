@@ -48,7 +48,7 @@ def folder_clips(
       ValueError: if there is no such folder, or no videos in it.
     """
     # Not at the top: reading a prepared dataset needs neither decord nor OpenCV.
-    from jaxvid.data.videos import find_videos
+    from jaxvid.video.files import find_videos
 
     directory = subfolder(root, folder)
     if directory is None:

@@ -220,7 +220,7 @@ class VideoDataset(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
     def _generate_examples(self, clips: Sequence[Clip]) -> Examples:
         # Not at the top: reading a prepared dataset needs neither decord nor OpenCV.
-        from jaxvid.data.workers import InvalidVideo, InvalidVideoError
+        from jaxvid.video.workers import InvalidVideo, InvalidVideoError
 
         clips = in_mixed_order(clips)
         statistics = self._statistics[clips[0].split] = _Statistics()
@@ -245,11 +245,11 @@ class VideoDataset(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         size = (config.height, config.width)
         options: dict[str, Any] = {"num_workers": self._num_workers, "timeout_seconds": self._timeout_seconds}
         if config.is_plain:
-            from jaxvid.data.videos import decode_clips
+            from jaxvid.video.clips import decode_clips
 
             yield from enumerate(decode_clips(paths, size, **options))
             return
-        from jaxvid.data.sequences import SequenceForm, decode_sequences
+        from jaxvid.video.sequences import SequenceForm, decode_sequences
 
         yield from decode_sequences(
             paths, SequenceForm(size, config.fps, config.sequence_frames, config.audio), **options

@@ -13,7 +13,9 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from jaxvid.data.videos import InvalidVideo, decode_clips, find_videos
+from jaxvid.video.clips import decode_clips
+from jaxvid.video.files import find_videos
+from jaxvid.video.workers import InvalidVideo
 
 # The frames are decoded and dropped: the smaller, the less there is to resize.
 _FRAME_SIZE = (64, 64)

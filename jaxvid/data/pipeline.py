@@ -7,9 +7,9 @@ import grain
 import numpy as np
 from jaxtyping import Bool, Int, UInt8
 
-from jaxvid.data.clips import Clip, ClipSplit, decode_frames
+from jaxvid.data.audio import sound_inputs
+from jaxvid.data.dataset import Clip, ClipSplit, decode_frames
 from jaxvid.data.sampling import evaluation_frames, training_frames, windows_per_clip
-from jaxvid.data.sound import sound_inputs
 from jaxvid.types import ConfigDict, Inputs
 
 # Epochs. Grain's own endless repetition has a length that overflows in batches of one.
@@ -62,7 +62,7 @@ def training_batches(
     own_rows = slice(shard[0] * num_rows, (shard[0] + 1) * num_rows)
 
     # The samples of clip i are those from first_samples[i] on, up to those of the next.
-    counts = windows_per_clip(split.catalogue.num_frames, clip)
+    counts = windows_per_clip(split.metadata.num_frames, clip)
     first_samples = np.cumsum(counts) - counts
 
     def load(samples: Int[np.ndarray, "global_batch"], rng: np.random.Generator) -> dict[str, np.ndarray]:
@@ -93,19 +93,19 @@ def require_fitting_clips(split: ClipSplit, clip: ConfigDict) -> None:
     Raises:
       ValueError: if one does not, naming it.
     """
-    longest = int(np.argmax(split.catalogue.num_frames))
-    if clip.sampling == "sequence" and split.catalogue.num_frames[longest] > clip.num_frames:
+    longest = int(np.argmax(split.metadata.num_frames))
+    if clip.sampling == "sequence" and split.metadata.num_frames[longest] > clip.num_frames:
         raise ValueError(
-            f"config.clip.num_frames is {clip.num_frames}; {split.catalogue.filenames[longest]} of split {split.name} "
-            f"has {split.catalogue.num_frames[longest]}: take a data set that is stored in sequences, such as "
+            f"config.clip.num_frames is {clip.num_frames}; {split.metadata.filenames[longest]} of split {split.name} "
+            f"has {split.metadata.num_frames[longest]}: take a dataset that is stored in sequences, such as "
             f"NAME/128x128_4fps_{clip.num_frames}frames"
         )
-    shortest = int(np.argmin(split.catalogue.num_frames))
-    num_frames = int(split.catalogue.num_frames[shortest])
+    shortest = int(np.argmin(split.metadata.num_frames))
+    num_frames = int(split.metadata.num_frames[shortest])
     if clip.sampling == "sliding_window" and clip.num_frames > num_frames:
         raise ValueError(
             f"config.clip.num_frames is {clip.num_frames}, a sliding window longer than the clip "
-            f"{split.catalogue.filenames[shortest]} of split {split.name}; allowed: 1 to {num_frames}"
+            f"{split.metadata.filenames[shortest]} of split {split.name}; allowed: 1 to {num_frames}"
         )
 
 

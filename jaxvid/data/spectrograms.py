@@ -55,10 +55,10 @@ def spectrograms(waveforms: Shaped[Array, "batch sample"], audio: ConfigDict) ->
 
 
 def log_mel(waveforms: Float[Array, "batch sample"], audio: ConfigDict) -> Float[Array, "batch time mel"]:
-    """Log-mel spectrograms in decibels, of 1 + samples // hop spectra, centred on every hop-th sample.
+    """Log-mel spectrograms in decibels, of 1 + samples // hop spectra, centered on every hop-th sample.
 
     As `librosa.power_to_db(librosa.feature.melspectrogram(...), top_db=...)` has it: Hann windows, zeros beyond the
-    ends, Slaney's mel scale and normalisation; nothing is lower than `top_db` below the loudest of a sound.
+    ends, Slaney's mel scale and normalization; nothing is lower than `top_db` below the loudest of a sound.
     """
     padding = audio.fft_size // 2
     padded = jnp.pad(waveforms, ((0, 0), (padding, padding)))

@@ -37,7 +37,7 @@ WITH_BACKBONE = ("backbone_lstm", "frame_classifier", "genre_crnn")
 
 
 def takes_sequences(model: nn.Module) -> bool:
-    """Whether the clips that a model takes come with their lengths and their sound (`SightAndSound`)."""
+    """Whether the clips that a model takes come with their lengths and their sound (`AudioVisualClips`)."""
     return isinstance(model, GenreCRNN)
 
 
@@ -46,7 +46,7 @@ def create_model(config: ConfigDict, *, axis_name: str | None = None) -> nn.Modu
 
     Args:
       config: `name`, a key of MODELS, and fields of that module; dtypes by name.
-      axis_name: the mapped axis over which batch normalisation shares its statistics in training.
+      axis_name: the mapped axis over which batch normalization shares its statistics in training.
 
     Raises:
       ValueError: on an unknown model, field or dtype.

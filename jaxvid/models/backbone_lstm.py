@@ -14,8 +14,7 @@ from jaxtyping import Array, Float
 
 from jaxvid.models.activations import Activation
 from jaxvid.models.backbones import create_backbone
-from jaxvid.models.dropout import Dropout
-from jaxvid.models.recurrent import LSTM
+from jaxvid.models.layers import LSTM, Dropout
 
 FEATURES = ("pool", "softmax")
 
@@ -83,7 +82,7 @@ class BackboneLSTM(nn.Module):
       activation: name of the activation at the sites of the dense layers.
       backbone_activation: name of the activation at the sites of the backbone; None for the architecture's own.
       adaptive: whether the sites, those of the backbone too, read their coefficients from the state.
-      axis_name: mapped axis over which batch normalisation shares its statistics in training.
+      axis_name: mapped axis over which batch normalization shares its statistics in training.
       dtype: of the computation.
       param_dtype: of the parameters.
     """

@@ -1,4 +1,4 @@
-"""SHDN: a time-distributed CNN, an LSTM and dense layers, for recognising sexual harassment in video.
+"""SHDN: a time-distributed CNN, an LSTM and dense layers, for recognizing sexual harassment in video.
 
 Source: the paper's Figure 1, section III and Table II. `C{c}R{r}D{d}` counts convolutions plus max-pools (always two),
 LSTM layers and dense layers, the output layer included. The paper names its best network C10R1D3: convolutions of 32,
@@ -16,10 +16,9 @@ from flax import linen as nn
 from jaxtyping import Array, Float
 
 from jaxvid.models.activations import Activation
-from jaxvid.models.convolution import conv_general_dilated
-from jaxvid.models.dropout import Dropout
-from jaxvid.models.pooling import max_pool
-from jaxvid.models.recurrent import LSTM
+from jaxvid.models.layers import LSTM, Dropout
+from jaxvid.ops.convolution import conv_general_dilated
+from jaxvid.ops.pooling import max_pool
 
 ARCHITECTURES = tuple(f"C{c}R1D{d}" for c in (4, 6, 8, 10) for d in (2, 3))
 _FILTERS = (32, 32, 64, 64, 128, 128, 512, 512)
@@ -40,13 +39,13 @@ def parse_arch(arch: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
 
 
 class FrameCNN(nn.Module):
-    """The convolutions of SHDN, each with batch normalisation and an activation, over single frames.
+    """The convolutions of SHDN, each with batch normalization and an activation, over single frames.
 
     Attributes:
       filters: of the convolutions, in order; the first is 7x7, the others 3x3.
       activation: name of the activation at every site.
       adaptive: whether the sites read their coefficients from the state.
-      axis_name: mapped axis over which batch normalisation shares its statistics in training.
+      axis_name: mapped axis over which batch normalization shares its statistics in training.
       dtype: of the computation.
       param_dtype: of the parameters.
     """
@@ -100,7 +99,7 @@ class CNNLSTM(nn.Module):
       activation: name of the activation at every site of the CNN and the dense layers.
       adaptive: whether the sites read their coefficients from the state.
       dropout_rate: after each hidden dense layer.
-      axis_name: mapped axis over which batch normalisation shares its statistics in training.
+      axis_name: mapped axis over which batch normalization shares its statistics in training.
       dtype: of the computation.
       param_dtype: of the parameters.
     """

@@ -1,4 +1,4 @@
-"""ConvLSTM: four convolutional LSTM layers with max-pools, for recognising activities in video.
+"""ConvLSTM: four convolutional LSTM layers with max-pools, for recognizing activities in video.
 
 Sources: the layer, X. Shi et al., Convolutional LSTM Network: A Machine Learning Approach for Precipitation Nowcasting,
 NIPS 2015, without peepholes, as Keras' ConvLSTM2D; the network, the activity recognition paper, whose figures are
@@ -14,12 +14,11 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-from jaxvid.keys import row_keys
 from jaxvid.models.activations import Activation
-from jaxvid.models.convolution import conv_general_dilated, convolve
-from jaxvid.models.dropout import Dropout
-from jaxvid.models.pooling import max_pool
-from jaxvid.models.recurrent import unit_forget_bias
+from jaxvid.models.layers import Dropout, unit_forget_bias
+from jaxvid.ops.convolution import conv_general_dilated, convolve
+from jaxvid.ops.pooling import max_pool
+from jaxvid.ops.random import row_keys
 
 _FILTERS = (4, 8, 14, 16)
 _GATES = 4

@@ -20,7 +20,7 @@ class FrameClassifier(nn.Module):
       backbone: a key of BACKBONES.
       activation: name of the activation at its sites; None for the architecture's own.
       adaptive: whether the sites read their coefficients from the state.
-      axis_name: mapped axis over which batch normalisation shares its statistics in training.
+      axis_name: mapped axis over which batch normalization shares its statistics in training.
       dtype: of the computation.
       param_dtype: of the parameters.
     """

@@ -17,9 +17,8 @@ from jaxtyping import Array, Bool, Float, Int
 
 from jaxvid.models.activations import Activation
 from jaxvid.models.backbones import create_backbone, find_architecture
-from jaxvid.models.convolution import conv_general_dilated
-from jaxvid.models.dropout import Dropout
-from jaxvid.models.recurrent import LSTM
+from jaxvid.models.layers import LSTM, Dropout
+from jaxvid.ops.convolution import conv_general_dilated
 
 FEATURES = ("pool", "softmax")
 STREAMS = ("frames", "sound")
@@ -33,7 +32,7 @@ _PATCH_SIZE = 96
 Features = dict[str, Any]
 
 
-class SightAndSound(NamedTuple):
+class AudioVisualClips(NamedTuple):
     """What the network takes of a batch of sequences.
 
     Attributes:
@@ -74,7 +73,7 @@ class LastState(nn.Module):
 
 
 class SpectrogramCNN(nn.Module):
-    """Three strided convolutions over a spectrogram, each with an activation, two with normalisation over channels.
+    """Three strided convolutions over a spectrogram, each with an activation, two with normalization over channels.
 
     One step of the output stands for 32 spectra. Nothing mixes the clips of a batch, of which some may have no sound.
     Strides rather than pools: gradients for 16 spectrograms of 1001x64 took 0.08 s on two cores, and 0.64 s with 3x3
@@ -112,7 +111,7 @@ class SpectrogramCNN(nn.Module):
                 conv_general_dilated=conv_general_dilated,
                 name=f"conv{i}",
             )(x)
-            # Of the first one the input is normalised already, and its own would take a third of the time.
+            # Of the first one the input is normalized already, and its own would take a third of the time.
             if i > 1:
                 x = nn.LayerNorm(dtype=self.dtype, param_dtype=self.param_dtype, name=f"norm{i}")(x)
             x = Activation(self.activation, self.adaptive, name=f"activation{i}")(x)
@@ -124,25 +123,25 @@ def standardized(
 ) -> Float[Array, "batch spectrum band"]:
     """Spectrograms of mean 0 and variance 1 over their own spectra; zeros elsewhere."""
     weights = own[..., None] / jnp.maximum(own.sum(axis=1), 1)[:, None, None] / spectrograms.shape[2]
-    centred = spectrograms - (weights * spectrograms).sum(axis=(1, 2), keepdims=True)
-    variance = (weights * jnp.square(centred)).sum(axis=(1, 2), keepdims=True)
-    return jnp.where(own[..., None], centred * jax.lax.rsqrt(variance + 1e-6), 0)
+    centered = spectrograms - (weights * spectrograms).sum(axis=(1, 2), keepdims=True)
+    variance = (weights * jnp.square(centered)).sum(axis=(1, 2), keepdims=True)
+    return jnp.where(own[..., None], centered * jax.lax.rsqrt(variance + 1e-6), 0)
 
 
-def as_pictures(
+def as_images(
     spectrograms: Float[Array, "batch spectrum band"], own: Bool[Array, "batch spectrum"], size: int
 ) -> Float[Array, "batch time size size 3"]:
-    """Spectrograms cut into squares, as grey pictures in 0..255 from the lowest to the highest value of each."""
+    """Spectrograms cut into squares, as gray pictures in 0..255 from the lowest to the highest value of each."""
     num_clips, num_spectra, num_bands = spectrograms.shape
     own = own[..., None]
     lowest = jnp.where(own, spectrograms, jnp.inf).min(axis=(1, 2), keepdims=True)
     highest = jnp.where(own, spectrograms, -jnp.inf).max(axis=(1, 2), keepdims=True)
     scaled = (spectrograms - lowest) / jnp.maximum(highest - lowest, 1e-6)
     # A clip without sound has neither a lowest nor a highest value.
-    grey = jnp.where(own, 255 * jnp.where(own, scaled, 0), 0)
+    gray = jnp.where(own, 255 * jnp.where(own, scaled, 0), 0)
     num_pictures = -(-num_spectra // num_bands)
-    grey = jnp.pad(grey, ((0, 0), (0, num_pictures * num_bands - num_spectra), (0, 0)))
-    squares = grey.reshape(num_clips, num_pictures, num_bands, num_bands, 1)
+    gray = jnp.pad(gray, ((0, 0), (0, num_pictures * num_bands - num_spectra), (0, 0)))
+    squares = gray.reshape(num_clips, num_pictures, num_bands, num_bands, 1)
     pictures = jax.image.resize(squares, (num_clips, num_pictures, size, size, 1), "bilinear")
     return jnp.broadcast_to(pictures, (*pictures.shape[:-1], 3))
 
@@ -207,7 +206,7 @@ class GenreCRNN(nn.Module):
       activation: name of the activation at the sites of the small CNN.
       backbone_activation: name of the activation at the sites of the backbones; None for the architecture's own.
       adaptive: whether the sites read their coefficients from the state.
-      axis_name: mapped axis over which batch normalisation shares its statistics in training.
+      axis_name: mapped axis over which batch normalization shares its statistics in training.
       dtype: of the computation.
       param_dtype: of the parameters.
     """
@@ -267,7 +266,7 @@ class GenreCRNN(nn.Module):
         )
 
     def extract(
-        self, clips: SightAndSound | Float[Array, "batch time height width channel"], *, train: bool = False
+        self, clips: AudioVisualClips | Float[Array, "batch time height width channel"], *, train: bool = False
     ) -> Features:
         """What the head takes, in float32: features of frames and pictures, or the spectrograms as they are.
 
@@ -275,7 +274,7 @@ class GenreCRNN(nn.Module):
           clips: sequences; plain frames are sequences of full length without sound.
           train: whether the backbones' batch norms take the statistics of the batch.
         """
-        clips = clips if isinstance(clips, SightAndSound) else self._without_sound(clips)
+        clips = clips if isinstance(clips, AudioVisualClips) else self._without_sound(clips)
         features = {}
         if "frames" in self.streams:
             frames = self.cnn(clips.frames.reshape(-1, *clips.frames.shape[2:]), train=train)
@@ -291,7 +290,7 @@ class GenreCRNN(nn.Module):
         return self.head(features, train=train)
 
     def __call__(
-        self, clips: SightAndSound | Float[Array, "batch time height width channel"], *, train: bool
+        self, clips: AudioVisualClips | Float[Array, "batch time height width channel"], *, train: bool
     ) -> Float[Array, "batch classes"]:
         """Logits in float32; see `extract`."""
         return self.classify(self.extract(clips, train=train), train=train)
@@ -307,11 +306,11 @@ class GenreCRNN(nn.Module):
             return {"sound": spectrograms, "num_sounds": length}
         own = jnp.arange(spectrograms.shape[1]) < length[:, None]
         size = max(_PATCH_SIZE, find_architecture(self.audio_backbone).minimum_size)
-        pictures = as_pictures(spectrograms, own, size)
+        pictures = as_images(spectrograms, own, size)
         features = self.audio_cnn(pictures.reshape(-1, *pictures.shape[2:]), train=train)
         return {"sound": features.reshape(*pictures.shape[:2], -1), "num_sounds": -(-length // self.num_bands)}
 
-    def _without_sound(self, frames: Float[Array, "batch time height width channel"]) -> SightAndSound:
+    def _without_sound(self, frames: Float[Array, "batch time height width channel"]) -> AudioVisualClips:
         num_clips, num_frames = frames.shape[:2]
         nothing = jnp.zeros((num_clips, self.num_bands, self.num_bands))
-        return SightAndSound(frames, jnp.full(num_clips, num_frames), nothing, jnp.zeros(num_clips, jnp.int32))
+        return AudioVisualClips(frames, jnp.full(num_clips, num_frames), nothing, jnp.zeros(num_clips, jnp.int32))

@@ -1,4 +1,4 @@
-"""LRCN: convolutions over single frames and an LSTM over their features, for recognising activities in video.
+"""LRCN: convolutions over single frames and an LSTM over their features, for recognizing activities in video.
 
 Sources: J. Donahue et al., Long-term Recurrent Convolutional Networks for Visual Recognition and Description, CVPR
 2015; the network here, the activity recognition paper, whose figures are those of UCF50 at 20 frames of 64x64.
@@ -12,10 +12,9 @@ from flax import linen as nn
 from jaxtyping import Array, Float
 
 from jaxvid.models.activations import Activation
-from jaxvid.models.convolution import conv_general_dilated
-from jaxvid.models.dropout import Dropout
-from jaxvid.models.pooling import max_pool
-from jaxvid.models.recurrent import LSTM
+from jaxvid.models.layers import LSTM, Dropout
+from jaxvid.ops.convolution import conv_general_dilated
+from jaxvid.ops.pooling import max_pool
 
 _FILTERS_AND_POOLS = ((16, 4), (32, 4), (64, 2), (64, 2))
 _STATE = 32

@@ -18,9 +18,9 @@ from flax import linen as nn
 from jaxtyping import Array, Float
 
 from jaxvid.models.activations import Activation
-from jaxvid.models.convolution import convolve_clips
+from jaxvid.ops.convolution import convolve_clips
 
-Factorisation = Literal["2+1d", "3d", "2d"]
+Factorization = Literal["2+1d", "3d", "2d"]
 
 
 class Variant(NamedTuple):
@@ -31,11 +31,11 @@ class Variant(NamedTuple):
       convolutions: in each of the four layers, (2+1)D, 3x3x3, or 1x3x3, which leaves time alone.
       factored_stem: whether the stem is (2+1)D rather than one 3x7x7 convolution.
       planes_per_block: whether the middle planes of a (2+1)D block are those of its first convolution.
-      norm_epsilon: added to the variance in batch normalisation.
+      norm_epsilon: added to the variance in batch normalization.
     """
 
     blocks: tuple[int, ...]
-    convolutions: tuple[Factorisation, ...]
+    convolutions: tuple[Factorization, ...]
     factored_stem: bool
     planes_per_block: bool
     norm_epsilon: float
@@ -91,7 +91,7 @@ class ClipConv(nn.Module):
 
 
 class Layers(NamedTuple):
-    """Makers of the layers of one network, which share its dtypes, normalisation and activation."""
+    """Makers of the layers of one network, which share its dtypes, normalization and activation."""
 
     conv: Callable[..., nn.Module]
     norm: Callable[..., nn.Module]
@@ -99,7 +99,7 @@ class Layers(NamedTuple):
 
 
 class Conv2Plus1D(nn.Module):
-    """A 1x3x3 convolution, batch normalisation and an activation, and a 3x1x1 convolution (the paper's section 3.5)."""
+    """A 1x3x3 convolution, batch normalization and an activation, and a 3x1x1 convolution (the paper's section 3.5)."""
 
     middle: int
     features: int
@@ -130,7 +130,7 @@ class ResidualBlock(nn.Module):
 
     features: int
     stride: int
-    convolutions: Factorisation
+    convolutions: Factorization
     planes_per_block: bool
     layers: Layers
 
@@ -193,7 +193,7 @@ class VideoResNet(nn.Module):
       activation: name of the activation at every site: 34 of them in r2plus1d_18.
       adaptive: whether the sites read their coefficients from the state.
       remat: whether a block's activations are computed again in the backward pass instead of being kept.
-      axis_name: mapped axis over which batch normalisation shares its statistics in training.
+      axis_name: mapped axis over which batch normalization shares its statistics in training.
       dtype: of the computation.
       param_dtype: of the parameters.
     """

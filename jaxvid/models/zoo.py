@@ -69,7 +69,7 @@ def variable_shapes(entry: Entry) -> dict[str, Any]:
 
 
 def num_parameters(variables: dict[str, Any]) -> int:
-    """How many parameters are trained; the running statistics of batch normalisation are not."""
+    """How many parameters are trained; the running statistics of batch normalization are not."""
     return sum(leaf.size for leaf in jax.tree.leaves(variables["params"]))
 
 

@@ -100,7 +100,7 @@ def _describe_tensor(storage: Any, offset: Any, shape: Any, strides: Any) -> _Te
     return _Tensor(storage, offset, tuple(shape), tuple(strides))
 
 
-def _materialise(tensor: _Tensor, flat: np.ndarray) -> np.ndarray:
+def _materialize(tensor: _Tensor, flat: np.ndarray) -> np.ndarray:
     """The tensor as an array of its own; bfloat16, which NumPy lacks, becomes float32."""
     strides = [stride * flat.itemsize for stride in tensor.strides]
     start = tensor.offset if math.prod(tensor.shape) else 0
@@ -142,7 +142,7 @@ def _read_zip(file: io.BufferedIOBase) -> dict[str, np.ndarray]:
             return np.frombuffer(content, dtype)
 
         tensors = _unpickle_tensors(io.BytesIO(archive.read(f"{roots[0]}data.pkl")))
-        return {key: _materialise(tensor, read_storage(tensor.storage)) for key, tensor in tensors.items()}
+        return {key: _materialize(tensor, read_storage(tensor.storage)) for key, tensor in tensors.items()}
 
 
 def _read_legacy(file: io.BufferedIOBase) -> dict[str, np.ndarray]:
@@ -168,7 +168,7 @@ def _read_legacy(file: io.BufferedIOBase) -> dict[str, np.ndarray]:
         if size != storage.size or len(content) != storage.size * dtype.itemsize:
             raise ValueError(f"its storage {key} ends early")
         flat_arrays[key] = np.frombuffer(content, dtype)
-    return {key: _materialise(tensor, flat_arrays[tensor.storage.key]) for key, tensor in tensors.items()}
+    return {key: _materialize(tensor, flat_arrays[tensor.storage.key]) for key, tensor in tensors.items()}
 
 
 def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
@@ -220,7 +220,7 @@ def _read(path: Path) -> dict[str, np.ndarray]:
         return _read_zip(file) if start == b"PK\x03\x04" else _read_legacy(file)
 
 
-# PyTorch counts the batches that a batch normalisation has seen; Flax does not.
+# PyTorch counts the batches that a batch normalization has seen; Flax does not.
 _COUNTER = ".num_batches_tracked"
 # Where torchvision's nn.Sequential numbers its layers, by the names of jaxvid.models.video_resnet.
 _STEM_NAMES = MappingProxyType(

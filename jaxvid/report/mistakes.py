@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from jaxtyping import Int, UInt8
 
-from jaxvid.predictions import Predictions
+from jaxvid.metrics.predictions import Predictions
 
 _MAX_FRAMES = 8
 _STRIP_HEIGHT = 160

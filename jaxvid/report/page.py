@@ -4,8 +4,8 @@ import html
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from jaxvid.report.adaptation import BEST_HEADER, CHANGES_HEADER, Adaptation, best_cells, change_cells
-from jaxvid.report.elements import (
+from jaxvid.report.activations import BEST_HEADER, CHANGES_HEADER, Adaptation, best_cells, change_cells
+from jaxvid.report.html import (
     Picture,
     bdi,
     counted,
@@ -53,7 +53,7 @@ def render_page(
 
     Args:
       title: Heading of the page.
-      figures: What `metrics.classification_figures` gives.
+      figures: What `metrics.classification_metrics` gives.
       details: What was evaluated and where, in the order to show: name to value.
       mistakes: The worst mistakes, the worst first.
       pictures: "confusion_matrix", and "roc_curve" and "training_curves" where there is one to draw.

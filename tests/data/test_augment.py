@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from jaxvid.data import augment as augment_lib
-from jaxvid.keys import row_keys
+from jaxvid.data.preprocess import check_preprocessing, preprocess
+from jaxvid.ops.random import row_keys
 
 OFF = {"flip": False, "min_scale": 1.0, "brightness": 0.0, "contrast": 0.0, "erasing": 0.0, "mixup": 0.0}
 
@@ -33,24 +34,24 @@ def random_frames(batch=2, time=3, height=8, width=8):
 )
 def test_normalisation_by_hand(normalization, pixel, expected):
     frames = jnp.broadcast_to(jnp.asarray(pixel, jnp.uint8), (1, 1, 2, 2, 3))
-    pictures = augment_lib.preprocess(frames, clip_config(2, 2, normalization=normalization))
+    pictures = preprocess(frames, clip_config(2, 2, normalization=normalization))
     np.testing.assert_allclose(pictures[0, 0, 1, 1], expected, atol=1e-4)
 
 
 def test_centre_crop_cuts_the_middle_out():
     frames = random_frames(height=6, width=9)
-    pictures = augment_lib.preprocess(frames, clip_config(4, 5, crop="center"))
+    pictures = preprocess(frames, clip_config(4, 5, crop="center"))
     np.testing.assert_allclose(pictures, frames[:, :, 1:5, 2:7] / np.float32(255), rtol=1e-6)
 
 
 def test_a_centre_crop_larger_than_the_pictures_is_refused():
-    with pytest.raises(ValueError, match="centre crop of 9x4 of pictures of 8x8"):
-        augment_lib.preprocess(random_frames(), clip_config(9, 4, crop="center"))
+    with pytest.raises(ValueError, match="center crop of 9x4 of pictures of 8x8"):
+        preprocess(random_frames(), clip_config(9, 4, crop="center"))
 
 
 def test_resizing_to_half_averages_with_the_triangle_kernel():
     frames = jnp.zeros((1, 1, 4, 4, 3), jnp.uint8).at[..., :2, :].set(255)
-    pictures = augment_lib.preprocess(frames, clip_config(2, 2))
+    pictures = preprocess(frames, clip_config(2, 2))
     # Antialiased triangle of width two: weights 3/7, 3/7, 1/7 at the border.
     np.testing.assert_allclose(pictures[0, 0, 0, :, 0], [6 / 7, 1 / 7], atol=1e-5)
 
@@ -59,7 +60,7 @@ def test_without_augmentation_training_sees_what_evaluation_sees():
     frames, clip = random_frames(), clip_config(8, 8, normalization="imagenet")
     keys = row_keys(jax.random.key(0), 2, None)
     augmented = augment_lib.augmented(frames, keys, clip, augment_config())
-    np.testing.assert_allclose(augmented, augment_lib.preprocess(frames, clip), rtol=1e-6)
+    np.testing.assert_allclose(augmented, preprocess(frames, clip), rtol=1e-6)
 
 
 def test_flip_mirrors_whole_clips_about_half_the_time():
@@ -157,4 +158,4 @@ def test_bad_values_are_named(section, key, value, message):
     sections = {"clip": clip_config(8, 8), "augment": augment_config()}
     sections[section][key] = value
     with pytest.raises(ValueError, match=message):
-        augment_lib.check_preprocessing(sections["clip"], sections["augment"])
+        check_preprocessing(sections["clip"], sections["augment"])

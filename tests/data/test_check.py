@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from jaxvid.data.check import main
-from jaxvid.data.videos import write_video
+from jaxvid.video.files import write_video
 
 
 @pytest.fixture

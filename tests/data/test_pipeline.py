@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
-from jaxvid.data.clips import decode_frames, open_split
+from jaxvid.data.dataset import decode_frames, open_split
 from jaxvid.data.pipeline import clip_views, evaluation_batches, evaluation_views, training_batches
 
 
@@ -99,7 +99,7 @@ def test_evaluation_shows_every_clip_once_padded_and_masked(split, config):
 def test_evaluation_of_windows_shows_all_of_every_clip(split, config):
     config.clip.update(sampling="consecutive", num_frames=4, window_stride=1)
     views = {i: inputs["frames"] for i, inputs in evaluation_views(split, config.clip, num_threads=2)}
-    assert {len(views[i]) for i in range(16)} == {split.catalogue.num_frames[i] - 3 for i in range(16)}
+    assert {len(views[i]) for i in range(16)} == {split.metadata.num_frames[i] - 3 for i in range(16)}
     # The second window is the first, a frame later.
     np.testing.assert_array_equal(views[0][1][:-1], views[0][0][1:])
 

@@ -6,14 +6,7 @@ import numpy as np
 import pytest
 from flax import traverse_util
 
-from jaxvid.models.activations import (
-    ACTIVATIONS,
-    FAMILY,
-    Activation,
-    activation_sites,
-    get_activation,
-    with_functions,
-)
+from jaxvid.models.activations import ACTIVATIONS, FAMILY, Activation, activation_sites, get_activation, with_functions
 from jaxvid.models.backbone_lstm import BackboneLSTM
 from jaxvid.models.cnn_lstm import CNNLSTM
 from jaxvid.models.convlstm import ConvLSTM

@@ -6,7 +6,7 @@ import pytest
 
 from jaxvid.models import create_model
 from jaxvid.models.backbone_lstm import BackboneLSTM
-from tests.models.backbones.random_variables import random_variables
+from tests.tiny import random_variables
 
 pytestmark = pytest.mark.usefixtures("tiny_backbone")
 

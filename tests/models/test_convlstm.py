@@ -7,7 +7,7 @@ import pytest
 
 from jaxvid.models.activations import family_coefficients
 from jaxvid.models.convlstm import ConvLSTM, ConvLSTMLayer
-from tests.models.made_up import made_up_variables
+from tests.tiny import random_variables
 
 
 @partial(jax.jit, static_argnums=0, static_argnames="train")
@@ -71,7 +71,7 @@ def sigmoid(x):
 def test_recurrent_dropout_masks_the_state_for_each_gate_and_all_steps(filters, monkeypatch):
     steps, batch = 3, 2
     rng = np.random.default_rng(0)
-    # Of 3x3 images a single output pixel is left, so a convolution of the state is a product with the kernel's centre.
+    # Of 3x3 images a single output pixel is left, so a convolution of the state is a product with the kernel's center.
     images = rng.standard_normal((steps, batch, 3, 3, 1)).astype(np.float32)
     variables = layer_variables(channels=1, filters=filters)
     kernel, bias = variables["params"]["input"]["kernel"], variables["params"]["input"]["bias"]
@@ -154,7 +154,7 @@ def test_the_forget_gate_starts_open():
 def test_sites_inside_the_scan_adapt(name):
     images = jnp.asarray(np.random.default_rng(0).standard_normal((3, 1, 6, 6, 2)), jnp.float32)
     adaptive = ConvLSTMLayer(4, name, adaptive=True)
-    variables = made_up_variables(adaptive, images)
+    variables = random_variables(adaptive, images)
     coefficients = jnp.asarray(family_coefficients(name))
     variables["activations"] = jax.tree.map(lambda _: coefficients, variables["activations"])
     assert set(variables["activations"]) == {"candidate_activation", "output_activation"}

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxvid.models.genre_crnn import GenreCRNN, SightAndSound, as_pictures, standardized
+from jaxvid.models.genre_crnn import AudioVisualClips, GenreCRNN, as_images, standardized
 
 pytestmark = pytest.mark.usefixtures("tiny_backbone")
 
@@ -22,7 +22,7 @@ def small(**fields):
 
 
 def clips(num_frames=(4, 4), num_spectra=(70, 70)):
-    return SightAndSound(FRAMES, jnp.asarray(num_frames), SPECTROGRAMS, jnp.asarray(num_spectra))
+    return AudioVisualClips(FRAMES, jnp.asarray(num_frames), SPECTROGRAMS, jnp.asarray(num_spectra))
 
 
 def features(num_frames=(4, 4), num_spectra=(70, 70), frames=PICTURES, spectrograms=SPECTROGRAMS):
@@ -168,12 +168,12 @@ def test_standardised_over_what_is_there_by_hand():
 def test_a_spectrogram_is_cut_into_grey_squares():
     # 5 spectra of 2 bands: three squares, of which the last is half empty. From -10 to 30 decibels, 51 greys to 8.
     spectrograms = jnp.asarray([[[-10.0, -2.0], [6.0, 14.0], [22.0, 30.0], [30.0, 30.0], [-2.0, 6.0]]])
-    pictures = as_pictures(spectrograms, jnp.asarray([[True, True, True, True, True]]), 2)
+    pictures = as_images(spectrograms, jnp.asarray([[True, True, True, True, True]]), 2)
     assert pictures.shape == (1, 3, 2, 2, 3)
     np.testing.assert_allclose(
         pictures[0, ..., 1], [[[0, 51], [102, 153]], [[204, 255], [255, 255]], [[51, 102], [0, 0]]], atol=1e-3
     )
-    unheard = as_pictures(spectrograms, jnp.zeros((1, 5), bool), 2)
+    unheard = as_images(spectrograms, jnp.zeros((1, 5), bool), 2)
     assert not unheard.any()
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jaxvid.models.lrcn import LRCN
-from tests.models.made_up import made_up_variables
+from tests.tiny import random_variables
 
 
 @partial(jax.jit, static_argnums=0, static_argnames="train")
@@ -56,7 +56,7 @@ def test_weights_of_keras_give_its_outputs():
 
 def test_dropout_acts_in_training_only():
     model, clips = LRCN(num_classes=2), jnp.ones((1, 1, 64, 64, 3))
-    variables = made_up_variables(model, clips)
+    variables = random_variables(model, clips)
     logits = [logits_of(model, variables, clips, train=True, seed=seed) for seed in (1, 1, 2)]
     np.testing.assert_array_equal(logits[0], logits[1])
     assert not np.array_equal(logits[0], logits[2])
@@ -78,7 +78,7 @@ def test_frames_too_small_for_the_pools_are_refused():
 @pytest.mark.slow
 def test_bfloat16_computes_and_returns_float32():
     model, clips = LRCN(2, dtype=jnp.bfloat16), jnp.ones((1, 1, 64, 64, 3))
-    variables = made_up_variables(model, clips)
+    variables = random_variables(model, clips)
     logits = logits_of(model, variables, clips)
     assert logits.dtype == jnp.float32
     np.testing.assert_allclose(logits, logits_of(LRCN(2), variables, clips), atol=0.05)

@@ -5,7 +5,7 @@ import pytest
 
 from jaxvid.models.activations import family_coefficients
 from jaxvid.models.video_resnet import VARIANTS, VideoResNet, middle_planes
-from tests.models.made_up import made_up_variables
+from tests.tiny import random_variables
 
 
 def shapes_of(model, clips_shape=(1, 8, 32, 32, 3)):
@@ -92,7 +92,7 @@ def mc3():
     """The smallest variant: its variables, a batch of small clips, and its logits."""
     clips = jnp.asarray(np.random.default_rng(0).standard_normal((1, 3, 48, 48, 3)), jnp.float32)
     model = VideoResNet(3, "mc3_18", "leaky_relu")
-    variables = made_up_variables(model, clips)
+    variables = random_variables(model, clips)
     return variables, clips, logits_of(model, variables, clips)
 
 

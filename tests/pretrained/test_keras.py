@@ -83,7 +83,7 @@ def test_legacy_files_are_matched_by_order_whatever_the_names(root, chunks, tmp_
 
 def test_files_of_keras_3_hold_what_legacy_files_do(tmp_path):
     model = keras_reference.build("mobilenet", (32, 32))
-    keras_reference.randomise(model)
+    keras_reference.randomize(model)
     keras_reference.save_keras3(model, tmp_path / "w.weights.h5")
     keras_reference.save_legacy(model, tmp_path / "w.h5")
     new, old = (load(tmp_path / name, include_top=True) for name in ("w.weights.h5", "w.h5"))

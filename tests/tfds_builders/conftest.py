@@ -17,7 +17,7 @@ def touch(root: Path, names: Iterable[str]) -> None:
 
 @pytest.fixture
 def find_clips(tmp_path):
-    """Finds the clips of a data set, by name, in the manual directory `tmp_path / "manual"`."""
+    """Finds the clips of a dataset, by name, in the manual directory `tmp_path / "manual"`."""
 
     def find(name: str, **kwargs):
         builder = tfds.builder(name, data_dir=tmp_path / "data", **kwargs)

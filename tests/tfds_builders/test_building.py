@@ -17,19 +17,21 @@ import tensorflow_datasets as tfds
 from tensorflow_datasets.proto import tf_example_pb2
 
 import tfds_builders  # noqa: F401 - registers the builders
-from jaxvid.data.videos import InvalidVideoError, encode_clip, write_video
+from jaxvid.video.clips import encode_clip
+from jaxvid.video.files import write_video
+from jaxvid.video.workers import InvalidVideoError
 from tfds_builders.video_dataset import _write_shards
 
 REPOSITORY = Path(__file__).parents[2]
 
 
 def write_clips(directory: Path, names: list[str], num_frames: int = 4) -> None:
-    """Clips whose grey is 40 for the class `calm` and 160 for any other."""
+    """Clips whose gray is 40 for the class `calm` and 160 for any other."""
     for name in names:
         path = directory / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        grey = 40 if path.parent.name == "calm" else 160
-        write_video(path, np.full((num_frames, 64, 64, 3), grey, np.uint8), 12.5)
+        gray = 40 if path.parent.name == "calm" else 160
+        write_video(path, np.full((num_frames, 64, 64, 3), gray, np.uint8), 12.5)
 
 
 @pytest.fixture(scope="module")

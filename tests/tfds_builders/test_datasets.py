@@ -1,4 +1,4 @@
-"""Each data set: which files it finds in the published layout, with which label, source and split."""
+"""Each dataset: which files it finds in the published layout, with which label, source and split."""
 
 import zipfile
 from collections import Counter

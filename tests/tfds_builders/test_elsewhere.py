@@ -67,5 +67,5 @@ def test_tfrecord_is_built_by_path_and_read_with_tf_data(tmp_path):
     assert output[-3:] == [
         "tensorflow 8 (64, 64, 3)",
         "True",
-        "['jaxvid', 'jaxvid.data', 'jaxvid.data.videos', 'jaxvid.data.workers']",
+        "['jaxvid', 'jaxvid.video', 'jaxvid.video.clips', 'jaxvid.video.files', 'jaxvid.video.workers']",
     ]

@@ -8,8 +8,9 @@ import pytest
 import tensorflow_datasets as tfds
 
 import tfds_builders  # noqa: F401 - registers the builders
-from jaxvid.data.sound import write_video_with_sound
-from jaxvid.data.videos import InvalidVideoError, write_video
+from jaxvid.video.files import write_video
+from jaxvid.video.sound import write_video_with_sound
+from jaxvid.video.workers import InvalidVideoError
 from tfds_builders.video_folder.video_folder import VideoFolderConfig
 
 RATE = 8000

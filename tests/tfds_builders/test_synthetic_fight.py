@@ -9,8 +9,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 import tfds_builders  # noqa: F401 - registers the builders
-from jaxvid.data.videos import encode_clip
-from tests.data.test_videos import decoded_frames
+from jaxvid.video.clips import encode_clip
+from tests.video.test_clips import decoded_frames
 from tfds_builders.clips import Clip
 from tfds_builders.synthetic_fight.drawing import draw_scene, playing_order
 

@@ -11,7 +11,7 @@ from tfds_builders.synthetic_genre.synthetic_genre import SyntheticGenre
 @pytest.fixture(scope="module")
 def films(tmp_path_factory):
     """Twelve films, three of each class, with their frames and sound as decoded from the files."""
-    from jaxvid.data.sequences import SequenceForm, read_sequences
+    from jaxvid.video.sequences import SequenceForm, read_sequences
 
     builder = SyntheticGenre(data_dir=tmp_path_factory.mktemp("data"))
     builder._drawn = tmp_path_factory.mktemp("drawn")

@@ -10,7 +10,7 @@ from tfds_builders.clips import Clip, manual_root
 from tfds_builders.splits import split_by_source
 from tfds_builders.video_dataset import VideoDataset
 
-# In this data set, and in no other here, the file's name gives the label: all clips lie in one folder.
+# In this dataset, and in no other here, the file's name gives the label: all clips lie in one folder.
 _FILENAME = re.compile(r"(fi|no)\d+_xvid\.avi", re.IGNORECASE)
 _LABELS = {"fi": "fight", "no": "no_fight"}
 

@@ -1,4 +1,4 @@
-"""Surveillance Camera Fight: fights and other scenes from surveillance cameras; the one public data set here."""
+"""Surveillance Camera Fight: fights and other scenes from surveillance cameras; the one public dataset here."""
 
 import re
 from pathlib import Path
@@ -16,14 +16,14 @@ _IS_ROOT = has_folders("fight", "noFight")
 
 
 class SurveillanceFight(VideoDataset):
-    """Surveillance cameras: 150 fights and 150 other scenes of about 2 seconds, cut from 44 videos and two data sets.
+    """Surveillance cameras: 150 fights and 150 other scenes of about 2 seconds, cut from 44 videos and two datasets.
 
     Nearly every source video gave clips of both classes, and clips of one source look alike: the split, about 60 % for
     training and 20 % each for validation and testing, is by source.
     """
 
     MANUAL_DOWNLOAD_INSTRUCTIONS = f"""
-    Nothing needs to be done: the data set is downloaded from {_HOMEPAGE}.
+    Nothing needs to be done: the dataset is downloaded from {_HOMEPAGE}.
     Where that is not possible, put its files into the manual directory, or into a folder surveillance_fight/ in it:
       fight/fi001.mp4 ...      noFight/nofi001.mp4 ...      videos.txt
     """
@@ -73,7 +73,7 @@ def clip_sources(listing: str) -> dict[str, str]:
     """The source of each clip, by `videos.txt`.
 
     A line with an address begins the clips cut from that video, one a line (`fi001: 0.13.50 - 0.15.60`). The last lines
-    give ranges of clips taken from other data sets (`nofi062 - nofi076 : CamNet Dataset`), one source each. Of a clip
+    give ranges of clips taken from other datasets (`nofi062 - nofi076 : CamNet Dataset`), one source each. Of a clip
     listed twice, the first source counts.
     """
     sources: dict[str, str] = {}

@@ -16,19 +16,19 @@ FRAME_SIZE = (96, 128)
 
 
 def draw_scene(rng: np.random.Generator, num_frames: int) -> UInt8[np.ndarray, "time height width 3"]:
-    """The frames of one cycle of poses, from a random pose on; looks (colours, ground, sizes, place) are random too."""
+    """The frames of one cycle of poses, from a random pose on; looks (colors, ground, sizes, place) are random too."""
     height, width = FRAME_SIZE
     ground = cv2.resize(rng.integers(20, 90, (6, 8, 3), dtype=np.uint8), (width, height), interpolation=cv2.INTER_CUBIC)
-    colours = [tuple(int(value) for value in rng.integers(120, 256, 3)) for _ in range(2)]
+    colors = [tuple(int(value) for value in rng.integers(120, 256, 3)) for _ in range(2)]
     body = height * rng.uniform(0.7, 0.85)
-    centre = (width * rng.uniform(0.45, 0.55), height * rng.uniform(0.46, 0.54))
+    center = (width * rng.uniform(0.45, 0.55), height * rng.uniform(0.46, 0.54))
     phase = rng.uniform()
     frames = []
     for position in range(num_frames):
         closeness = 0.5 - 0.5 * math.cos(2 * math.pi * (phase + position / num_frames))
         frame = ground.copy()
-        for side, colour in zip((-1, 1), colours, strict=True):
-            _draw_figure(frame, centre, body, side, closeness, colour)
+        for side, color in zip((-1, 1), colors, strict=True):
+            _draw_figure(frame, center, body, side, closeness, color)
         frames.append(frame)
     return np.stack(frames)
 
@@ -48,24 +48,24 @@ def playing_order(num_frames: int, *, fight: bool) -> Int[np.ndarray, " time"]:
 
 def _draw_figure(
     frame: np.ndarray,
-    centre: tuple[float, float],
+    center: tuple[float, float],
     body: float,
     side: int,
     closeness: float,
-    colour: tuple[int, ...],
+    color: tuple[int, ...],
 ) -> None:
-    """Draws a figure on the left (side -1) or right (1) of the centre; the closer, the more it reaches out."""
-    x = centre[0] + side * body * (0.6 - 0.25 * closeness)
-    hip, shoulder = centre[1] + 0.1 * body, centre[1] - 0.2 * body
+    """Draws a figure on the left (side -1) or right (1) of the center; the closer, the more it reaches out."""
+    x = center[0] + side * body * (0.6 - 0.25 * closeness)
+    hip, shoulder = center[1] + 0.1 * body, center[1] - 0.2 * body
     thickness = max(2, round(0.11 * body))
 
     def line(start: tuple[float, float], end: tuple[float, float]) -> None:
-        cv2.line(frame, _pixel(start), _pixel(end), colour, thickness, cv2.LINE_AA)
+        cv2.line(frame, _pixel(start), _pixel(end), color, thickness, cv2.LINE_AA)
 
     line((x, hip), (x, shoulder))
-    line((x, hip), (x - 0.13 * body, centre[1] + 0.5 * body))
-    line((x, hip), (x + 0.13 * body, centre[1] + 0.5 * body))
-    cv2.circle(frame, _pixel((x, shoulder - 0.14 * body)), round(0.12 * body), colour, -1, cv2.LINE_AA)
+    line((x, hip), (x - 0.13 * body, center[1] + 0.5 * body))
+    line((x, hip), (x + 0.13 * body, center[1] + 0.5 * body))
+    cv2.circle(frame, _pixel((x, shoulder - 0.14 * body)), round(0.12 * body), color, -1, cv2.LINE_AA)
     # From hanging down to stretched out towards the other.
     angle = 0.5 * math.pi * closeness
     hand = (x - side * 0.38 * body * math.sin(angle), shoulder + 0.38 * body * math.cos(angle))

@@ -65,7 +65,7 @@ class SyntheticFight(VideoDataset):
 
     def _write_scene(self, scene: int, split: str, num_frames: tuple[int, int]) -> list[Clip]:
         # Not at the top: reading a prepared dataset needs neither decord nor OpenCV.
-        from jaxvid.data.videos import write_video
+        from jaxvid.video.files import write_video
         from tfds_builders.synthetic_fight.drawing import draw_scene, playing_order
 
         # A generator of its own for each scene: no scene depends on the others.

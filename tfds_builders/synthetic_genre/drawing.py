@@ -1,7 +1,7 @@
 """Films whose class is a motion and a sound, of which neither tells the other.
 
 The motion: a ball swings sideways or up and down, blurred along its path as a camera would blur it. The sound: chirps
-that rise, or the same chirps played backwards, which fall, in noise. Colours, ground, place and pace, and of the sound
+that rise, or the same chirps played backwards, which fall, in noise. Colors, ground, place and pace, and of the sound
 loudness, pitch and pace, are random.
 """
 
@@ -26,8 +26,8 @@ def draw_motion(
     """The frames of a ball that swings as `motion` says."""
     height, width = FRAME_SIZE
     ground = cv2.resize(rng.integers(20, 90, (6, 8, 3), dtype=np.uint8), (width, height), interpolation=cv2.INTER_CUBIC)
-    colour = [int(value) for value in rng.integers(150, 256, 3)]
-    centre = width * rng.uniform(0.4, 0.6), height * rng.uniform(0.4, 0.6)
+    color = [int(value) for value in rng.integers(150, 256, 3)]
+    center = width * rng.uniform(0.4, 0.6), height * rng.uniform(0.4, 0.6)
     radius, reach = round(height * rng.uniform(0.08, 0.12)), height * rng.uniform(0.25, 0.35)
     swings_per_second, phase = rng.uniform(0.6, 1.0), rng.uniform(0, 2 * math.pi)
     frames = []
@@ -38,7 +38,7 @@ def draw_motion(
             offset = reach * math.sin(2 * math.pi * swings_per_second * seconds + phase)
             x, y = (offset, 0.0) if motion == "sideways" else (0.0, offset)
             picture = ground.copy()
-            cv2.circle(picture, (round(centre[0] + x), round(centre[1] + y)), radius, colour, -1, cv2.LINE_AA)
+            cv2.circle(picture, (round(center[0] + x), round(center[1] + y)), radius, color, -1, cv2.LINE_AA)
             exposed += picture
         frames.append((exposed / _EXPOSURES).astype(np.uint8))
     return np.stack(frames)

@@ -64,7 +64,7 @@ class SyntheticGenre(VideoDataset):
 
     def _write_film(self, number: int, split: str, label: str, config: SyntheticGenreConfig) -> Clip:
         # Not at the top: reading a prepared dataset needs neither PyAV nor OpenCV.
-        from jaxvid.data.sound import write_video_with_sound
+        from jaxvid.video.sound import write_video_with_sound
         from tfds_builders.synthetic_genre.drawing import draw_motion, play_sound
 
         # A generator of its own for each film: none depends on the others.

@@ -67,7 +67,7 @@ class Backbone(nn.Module):
       num_classes: of the classifier; ImageNet's 1000 for the published weights.
       activation: name of the activation at every site; None for the architecture's own.
       adaptive: whether the sites read their coefficients from the state.
-      axis_name: mapped axis over which batch normalisation shares its statistics in training.
+      axis_name: mapped axis over which batch normalization shares its statistics in training.
       dtype: of the computation.
       param_dtype: of the parameters.
     """
@@ -93,7 +93,7 @@ class Backbone(nn.Module):
 
         Args:
           frames: red, green, blue in 0..255, not scaled otherwise: the scaling is the architecture's.
-          train: whether batch normalisation takes, and updates, the statistics of the batch. A frozen backbone is
+          train: whether batch normalization takes, and updates, the statistics of the batch. A frozen backbone is
             called with False.
 
         Raises:

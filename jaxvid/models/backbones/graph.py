@@ -14,11 +14,10 @@ from flax import linen as nn
 from jaxtyping import Array, Float
 
 from jaxvid.models.activations import Activation
-from jaxvid.models.dropout import Dropout as DropoutLayer
+from jaxvid.models.layers import Dropout as DropoutLayer
+from jaxvid.ops.depthwise import Maps, NewMaps, depthwise_conv
 
 Padding: TypeAlias = str | tuple[tuple[int, int], tuple[int, int]]
-Maps: TypeAlias = Float[Array, "frame height width channel"]
-NewMaps: TypeAlias = Float[Array, "frame new_height new_width new_channel"]
 
 
 class Options(NamedTuple):
@@ -56,38 +55,6 @@ class Conv:
             param_dtype=options.param_dtype,
             name=self.name,
         )(x)
-
-
-def depthwise_conv(
-    x: Maps, kernel: Float[Array, "3 3 1 channel"], *, stride: int, padding: tuple[int, int]
-) -> Float[Array, "frame new_height new_width channel"]:
-    """A 3x3 convolution of every channel by itself, with zeros `padding` before and after both height and width.
-
-    On a CPU it is a sum of nine shifted products: XLA's grouped convolution took 12 to 25 times as long forwards and 3
-    to 14 times backwards (16 frames, 14x14x512 to 112x112x32, two cores).
-    """
-
-    def grouped(x: jax.Array, kernel: jax.Array) -> jax.Array:
-        return jax.lax.conv_general_dilated(
-            x,
-            kernel,
-            (stride, stride),
-            (padding, padding),
-            dimension_numbers=("NHWC", "HWIO", "NHWC"),
-            feature_group_count=x.shape[-1],
-        )
-
-    def shifted(x: jax.Array, kernel: jax.Array) -> jax.Array:
-        padded = jnp.pad(x, ((0, 0), padding, padding, (0, 0)))
-        # Where a window's first row or column stands, for each of the outputs; the last window must fit.
-        height, width = padded.shape[1] - 2, padded.shape[2] - 2
-        shifts = [(i, j) for i in range(3) for j in range(3)]
-        return sum(
-            (padded[:, i : i + height : stride, j : j + width : stride] * kernel[i, j, 0] for i, j in shifts[1:]),
-            start=padded[:, :height:stride, :width:stride] * kernel[0, 0, 0],
-        )
-
-    return jax.lax.platform_dependent(x, kernel, cpu=shifted, default=grouped)
 
 
 class Depthwise3x3(nn.Module):
@@ -139,14 +106,14 @@ class SeparableConv:
 
 @dataclass(frozen=True)
 class Norm:
-    """Batch normalisation; running statistics move by 0.01 a step, as in Keras."""
+    """Batch normalization; running statistics move by 0.01 a step, as in Keras."""
 
     name: str
     epsilon: float = 1e-3
     use_scale: bool = True
 
     def __call__(self, x: Maps, options: Options) -> Maps:
-        """`x` normalised over all but its channels."""
+        """`x` normalized over all but its channels."""
         return nn.BatchNorm(
             use_running_average=not options.train,
             momentum=0.99,
@@ -294,6 +261,8 @@ Layer: TypeAlias = (
     | Dropout
     | Parallel
 )
+
+
 Series: TypeAlias = tuple[Layer, ...]
 
 

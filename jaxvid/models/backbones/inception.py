@@ -22,7 +22,7 @@ from jaxvid.models.backbones.graph import (
 
 
 class Unit(NamedTuple):
-    """A convolution, which batch normalisation and an activation follow."""
+    """A convolution, which batch normalization and an activation follow."""
 
     filters: int
     height: int

@@ -37,7 +37,7 @@ def build(name, size, include_top=True):
     )
 
 
-def randomise(model, seed=0):
+def randomize(model, seed=0):
     """Biases and batch norms that differ from one another; Keras starts them all at 0 or 1."""
     rng = np.random.RandomState(seed)
     for variable in model.variables:
@@ -100,7 +100,7 @@ def assert_equal_outputs(name, size, path):
     smallest = BACKBONES[name].minimum_size
     size = size or (smallest, smallest)
     model = build(name, size)
-    randomise(model)
+    randomize(model)
     frames = np.random.RandomState(2).uniform(0, 255, (2, *size, 3)).astype(np.float32)
     features, probabilities = outputs(name, model, frames)
     # Values that are all alike would prove nothing.

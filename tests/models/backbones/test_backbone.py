@@ -5,7 +5,7 @@ import pytest
 
 from jaxvid.models.backbones import BACKBONES, create_backbone
 from jaxvid.models.backbones.backbone import caffe_scaling, symmetric_scaling
-from tests.models.backbones.random_variables import random_variables
+from tests.tiny import random_variables
 
 # Total and trainable parameters without the classifier, and features, as keras.applications has them; the classifier
 # adds features * 1000 + 1000, that of the VGGs 25088*4096 + 4096 + 4096*4096 + 4096 + 4096*1000 + 1000 at 224x224.

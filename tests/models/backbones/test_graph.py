@@ -2,16 +2,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxvid.models.backbones.graph import (
-    Add,
-    Conv,
-    MaxPool,
-    Norm,
-    Parallel,
-    Site,
-    by_distance_from_output,
-    depthwise_conv,
-)
+from jaxvid.models.backbones.graph import Add, Conv, MaxPool, Norm, Parallel, Site, by_distance_from_output
+from jaxvid.ops.depthwise import depthwise_conv
 
 
 def conv(name):

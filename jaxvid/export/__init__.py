@@ -1,0 +1,1 @@
+"""Export of a checkpoint for programs without jaxvid."""

@@ -1,0 +1,1 @@
+"""Operations that XLA computes slowly on the CPU; flax.linen computes the same."""

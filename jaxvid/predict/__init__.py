@@ -1,0 +1,1 @@
+"""Prediction: videos in, timelines and events out."""

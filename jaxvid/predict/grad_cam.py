@@ -1,0 +1,135 @@
+"""Where a network looks: Grad-CAM over the frames of a window.
+
+Source: R. Selvaraju et al., Grad-CAM: Visual Explanations from Deep Networks via Gradient-based Localization, ICCV
+2017: the feature maps of the last convolutional stage, weighted by the gradient of a class's logit, without what is
+negative.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import cv2
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import linen as nn
+from jaxtyping import Array, Float, UInt8
+
+from jaxvid.data.preprocess import preprocess
+from jaxvid.models import create_model
+from jaxvid.models.activations import Activation
+from jaxvid.models.convlstm import ConvLSTMLayer
+from jaxvid.models.genre_crnn import AudioVisualClips
+from jaxvid.predict.predictor import Predictor
+from jaxvid.predict.windows import Window
+from jaxvid.steps import network_input
+
+_MAX_FRAMES = 8
+_SIDE = 160
+_GAP = 3
+
+
+def grad_cam(
+    model: nn.Module, variables: Any, clips: Float[Array, "1 time height width 3"] | AudioVisualClips, label: int
+) -> Float[np.ndarray, "time map_height map_width"]:
+    """How much each place of each frame speaks for the class `label`, from 0 to 1, on the grid of the last stage.
+
+    Args:
+      model: any that has a convolutional stage.
+      variables: of the model.
+      clips: one, as the network takes it.
+      label: the class.
+
+    Raises:
+      ValueError: if no stage of the network has maps of more than one place.
+    """
+    stage, shape = _last_stage(model, variables, clips)
+
+    def logit(added: Array) -> tuple[Array, Array]:
+        maps = []
+
+        def add(call: Callable, args: tuple, kwargs: dict, context: nn.module.InterceptorContext) -> Any:
+            output = call(*args, **kwargs)
+            if not _is_stage(context) or "/".join(context.module.path) != stage:
+                return output
+            maps.append(output)
+            return output + added
+
+        with nn.intercept_methods(add):
+            logits = model.apply(variables, clips, train=False)
+        return jnp.asarray(logits)[0, label], maps[0]
+
+    gradient, maps = jax.jit(jax.grad(logit, has_aux=True))(jnp.zeros(shape.shape, shape.dtype))
+    # One clip: whether time or the batch comes first makes no difference.
+    gradient, maps = (np.asarray(x, np.float32).reshape(-1, *x.shape[-3:]) for x in (gradient, maps))
+    weights = gradient.mean(axis=(1, 2), keepdims=True)
+    cam = np.maximum((weights * maps).sum(axis=-1), 0)
+    # Where the network halves time, a map stands for several frames.
+    time = (clips.frames if isinstance(clips, AudioVisualClips) else clips).shape[1]
+    cam = cam[np.arange(time) * len(cam) // time]
+    return cam / (cam.max() or 1)
+
+
+def _sees_frames(context: nn.module.InterceptorContext) -> bool:
+    """Whether a module is none of those over a spectrogram, whose places are no places of a frame."""
+    return not any(name in ("audio_cnn", "spectrogram_cnn") for name in context.module.path)
+
+
+def _is_stage(context: nn.module.InterceptorContext) -> bool:
+    of_kind = isinstance(context.module, Activation | ConvLSTMLayer) and context.method_name == "__call__"
+    return of_kind and _sees_frames(context)
+
+
+def _last_stage(model: nn.Module, variables: Any, clips: Any) -> tuple[str, jax.ShapeDtypeStruct]:
+    """The name of the last stage whose maps have more than one place, and the shape of its output."""
+    stages: dict[str, jax.ShapeDtypeStruct] = {}
+
+    def note(call: Callable, args: tuple, kwargs: dict, context: nn.module.InterceptorContext) -> Any:
+        output = call(*args, **kwargs)
+        if _is_stage(context) and context.module.path and output.ndim >= 4 and max(output.shape[-3:-1]) > 1:
+            stages["/".join(context.module.path)] = jax.ShapeDtypeStruct(output.shape, output.dtype)
+        return output
+
+    with nn.intercept_methods(note):
+        jax.eval_shape(lambda clips: model.apply(variables, clips, train=False), clips)
+    if not stages:
+        raise ValueError("no stage of the network has maps of more than one place: there is nothing to point at")
+    return list(stages.items())[-1]
+
+
+def explain(predictor: Predictor, window: Window, label: int) -> UInt8[np.ndarray, "strip_height strip_width 3"]:
+    """A strip of frames of a window, as the network sees them, and under each the same with what speaks for a class.
+
+    Args:
+      predictor: the network.
+      window: whose frames are of the network's number and `frame_size`.
+      label: the class.
+
+    Raises:
+      ValueError: if the network has no convolutional stage to look at.
+    """
+    config = predictor.config.copy_and_resolve_references()
+    inputs = {key: jnp.asarray(values) for key, values in predictor.inputs([window]).items()}
+    model = create_model(config.model)
+    clips = network_input(inputs, preprocess(inputs["frames"], config.clip), model, config.audio)
+    cam = grad_cam(model, predictor.variables, clips, label)
+    config.clip.normalization = "unit"
+    pictures = np.asarray(255 * jnp.clip(preprocess(inputs["frames"], config.clip)[0], 0, 1)).astype(np.uint8)
+    chosen = np.unique(np.linspace(0, len(pictures) - 1, _MAX_FRAMES).round().astype(int))
+    columns = [_column(pictures[i], cam[i]) for i in chosen]
+    gap = np.full((columns[0].shape[0], _GAP, 3), 255, np.uint8)
+    return np.hstack([part for column in columns for part in (column, gap)][:-1])
+
+
+def _column(
+    picture: UInt8[np.ndarray, "height width 3"], cam: Float[np.ndarray, "map_height map_width"]
+) -> UInt8[np.ndarray, "column_height column_width 3"]:
+    height, width = picture.shape[:2]
+    size = (max(1, round(_SIDE * width / height)), _SIDE)
+    picture = np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_CUBIC), np.uint8)
+    smooth = np.clip(cv2.resize(cam, size, interpolation=cv2.INTER_CUBIC), 0, 1)
+    heat = cv2.cvtColor(cv2.applyColorMap((255 * smooth).astype(np.uint8), cv2.COLORMAP_INFERNO), cv2.COLOR_BGR2RGB)
+    # The more a place says, the more of its color; the rest of the picture stays to be recognized.
+    share = 0.25 + 0.5 * smooth[..., None]
+    mixed = ((1 - share) * picture + share * heat).astype(np.uint8)
+    return np.vstack([picture, np.full((_GAP, size[0], 3), 255, np.uint8), mixed])

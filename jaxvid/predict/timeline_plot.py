@@ -1,0 +1,61 @@
+"""The picture of a video's timeline."""
+
+from collections.abc import Sequence
+
+from jaxvid.predict.events import Event, Thresholds, Timeline, find_segments
+from jaxvid.report.plots import LIGHT, add_legend, drawable, new_axes, new_figure, png
+
+_MAX_TITLE = 80
+_MAX_LABEL = 24
+_MAX_EVENTS_NAMED = 12
+# Height of the strip below the curves, on the scale of the probabilities.
+_STRIP = 0.12
+
+
+def plot_timeline(timeline: Timeline, events: Sequence[Event], thresholds: Thresholds, title: str) -> bytes:
+    """A PNG file: the probabilities of the classes over time, the events shaded, the thresholds as lines.
+
+    Of more than two classes, a strip below shows which one is the most probable.
+    """
+    figure = new_figure((10.0, 3.4), LIGHT)
+    axes = new_axes(figure, LIGHT, "")
+    axes.set_title(drawable(title, _MAX_TITLE), loc="left", color=LIGHT.ink, fontsize=10, parse_math=False)
+    # Of two classes one curve says it all.
+    names = timeline.class_names[1:] if len(timeline.class_names) == 2 else timeline.class_names
+    colors = {name: LIGHT.series[i % len(LIGHT.series)] for i, name in enumerate(names)}
+    for name in names:
+        values = timeline.probabilities[:, timeline.class_names.index(name)]
+        axes.stairs(
+            values, timeline.edges, color=colors[name], linewidth=1.8, baseline=None, label=drawable(name, _MAX_LABEL)
+        )
+    for event in events:
+        end = timeline.ends[-1] if event.offset is None else event.offset
+        axes.axvspan(event.onset, end, color=colors.get(event.class_name, LIGHT.muted), alpha=0.15, linewidth=0)
+    for onset in _apart([event.onset for event in events], timeline.ends[-1] / _MAX_EVENTS_NAMED):
+        axes.annotate(
+            f"{onset:.1f} s",
+            (onset, 1.0),
+            fontsize=7.5,
+            color=LIGHT.muted,
+            xytext=(1, 2),
+            textcoords="offset points",
+        )
+    for value, style in ((thresholds.on, "--"), (thresholds.off, ":")):
+        axes.axhline(value, color=LIGHT.muted, linestyle=style, linewidth=1)
+    strip = _STRIP if len(names) > 1 else 0.0
+    for segment in find_segments(timeline) if strip else ():
+        length, color = segment.end - segment.start, colors[segment.class_name]
+        axes.barh(-strip / 2, length, 0.7 * strip, left=segment.start, color=color, zorder=3)
+    axes.set(xlim=(timeline.starts[0], timeline.ends[-1]), ylim=(-strip, 1.08), xlabel="seconds", ylabel="probability")
+    axes.grid(color=LIGHT.grid, linewidth=0.8)
+    add_legend(axes, LIGHT, loc="lower right", bbox_to_anchor=(1, 1), ncols=4, frameon=False)
+    return png(figure)
+
+
+def _apart(onsets: Sequence[float], distance: float) -> list[float]:
+    """The first of the onsets, and of the others those that are so far from the one before that both can be named."""
+    kept: list[float] = []
+    for onset in sorted(onsets):
+        if not kept or onset - kept[-1] >= distance:
+            kept.append(onset)
+    return kept

@@ -1,0 +1,137 @@
+"""Windows of a network over a stream of frames."""
+
+import collections
+import dataclasses
+from collections.abc import Callable, Generator, Iterable
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int16, UInt8
+
+from jaxvid.types import ConfigDict
+from jaxvid.video.sound import Sound
+from jaxvid.video.streams import ONE_FRAME, TIME_EPSILON, TimedFrame
+
+
+class Window(NamedTuple):
+    """What the network sees of a stretch of a video.
+
+    Attributes:
+      start: in seconds.
+      end: in seconds.
+      frames: the pictures.
+      num_frames: how many of them are the video's own; the others repeat its last one.
+      audio: the sound as 16-bit samples; empty where there is none.
+    """
+
+    start: float
+    end: float
+    frames: UInt8[np.ndarray, "time height width 3"]
+    num_frames: int
+    audio: Int16[np.ndarray, "sample"]
+
+
+@dataclasses.dataclass(frozen=True)
+class WindowPlan:
+    """Where windows begin, and at which instants of a window its frames are taken.
+
+    Attributes:
+      seconds: length of a window.
+      stride: seconds from the start of one window to that of the next.
+      offsets: of the frames, in seconds from the start of the window.
+      stretches: whether a video shorter than a window is seen at instants as evenly spread, rather than up to its end.
+    """
+
+    seconds: float
+    stride: float
+    offsets: Float[np.ndarray, "time"]
+    stretches: bool
+
+    def instants(self, start: float, available: float) -> Float[np.ndarray, "time"]:
+        """The times of a window's frames, of a video of which `available` seconds can be had for it."""
+        share = min(1.0, available / self.seconds) if self.stretches else 1.0
+        return start + share * self.offsets
+
+
+def plan_windows(config: ConfigDict, window_seconds: float | None = None, stride: float | None = None) -> WindowPlan:
+    """The windows that a network was trained for: as long as the training clips, or as its frames take.
+
+    Args:
+      config: of the training run.
+      window_seconds: another length; for clip.sampling 'uniform' and 'random_segment' alone.
+      stride: seconds between windows; by default a quarter of a window.
+
+    Raises:
+      ValueError: if a value is not positive, or the sampling leaves no choice of the length.
+    """
+    clip = config.clip
+    for name, value in (("window_seconds", window_seconds), ("stride_seconds", stride)):
+        if value is not None and value <= 0:
+            raise ValueError(f"{name} is {value:g}; allowed: above 0")
+    spread = clip.sampling in ("uniform", "random_segment")
+    if window_seconds is not None and not spread:
+        raise ValueError(f"window_seconds is given, but sampling {clip.sampling!r} fixes how long a window is")
+    if spread:
+        seconds = window_seconds or config.dataset.clip_seconds
+        offsets = (np.arange(clip.num_frames) + 0.5) * seconds / clip.num_frames
+    else:
+        # Frames of a sequence follow one another as they are stored.
+        interval = clip.frame_interval / (clip.fps if clip.sampling == "fps" else config.dataset.fps)
+        seconds = clip.num_frames * interval
+        # The middle of a frame's time, which the roundings of a container's clock cannot move to another frame.
+        offsets = (np.arange(clip.num_frames) * clip.frame_interval + 0.5) * interval / clip.frame_interval
+    return WindowPlan(seconds, stride or seconds / 4, offsets, spread)
+
+
+def windows(
+    frames: Iterable[TimedFrame],
+    plan: WindowPlan,
+    *,
+    sound: Sound | None = None,
+    more_waiting: Callable[[], bool] | None = None,
+) -> Generator[Window, None, None]:
+    """The windows of a stream, each as soon as its last frame has come; the last one ends where the video does.
+
+    A frame shows until the next one begins, the last one as long as the one before it. A video shorter than a window
+    makes one window.
+
+    Args:
+      frames: in order of time.
+      plan: of the windows.
+      sound: of the video, if it is asked for.
+      more_waiting: of a live stream, whether more frames have come already: windows that a later one has overtaken are
+        left out then.
+    """
+    kept: collections.deque[TimedFrame] = collections.deque()
+    start, last_start = 0.0, None
+    for frame in frames:
+        kept.append(frame)
+        # A frame of the window may still be replaced by the next one until its instant has passed.
+        if more_waiting is not None and more_waiting():
+            continue
+        while frame.seconds > start + plan.offsets[-1]:
+            if more_waiting is not None:
+                overtaken = np.ceil((frame.seconds - start - plan.offsets[-1]) / plan.stride) - 1
+                start += float(overtaken) * plan.stride
+            yield _window(kept, start, start + plan.seconds, plan.instants(start, plan.seconds), sound)
+            last_start, start = start, start + plan.stride
+            # The last window of all may begin right after this one.
+            while len(kept) > 1 and kept[1].seconds <= last_start:
+                kept.popleft()
+    if not kept:
+        return
+    end = kept[-1].seconds + (kept[-1].seconds - kept[-2].seconds if len(kept) > 1 else ONE_FRAME)
+    if last_start is None or end > last_start + plan.seconds + TIME_EPSILON:
+        start = max(0.0, end - plan.seconds)
+        yield _window(kept, start, end, plan.instants(start, end - start), sound)
+
+
+def _window(
+    frames: Iterable[TimedFrame], start: float, end: float, instants: Float[np.ndarray, "time"], sound: Sound | None
+) -> Window:
+    listed = list(frames)
+    begins = [frame.seconds - TIME_EPSILON for frame in listed]
+    shown = np.maximum(np.searchsorted(begins, instants, side="right") - 1, 0)
+    own = max(1, int((instants < end + TIME_EPSILON).sum()))
+    audio = sound.stretch(start, end) if sound else np.zeros(0, np.int16)
+    return Window(start, end, np.stack([listed[i].image for i in shown]), own, audio)

@@ -1,0 +1,325 @@
+"""The pictures of a report, drawn with matplotlib's objects alone: nothing is global, no display is needed."""
+
+import functools
+import io
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap, PowerNorm, to_rgb
+from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties, findfont, get_font
+from matplotlib.ticker import MaxNLocator
+from sklearn.metrics import roc_curve
+
+from jaxvid.metrics.predictions import Predictions
+from jaxvid.metrics.text import format_percent
+from jaxvid.report.mistakes import Mistake
+
+_DPI = 144
+_MAX_NUMBERED_CLASSES = 20
+_MAX_NAMED_CLASSES = 60
+_MAX_ROC_COLORS = 8
+_NUM_LOWEST = 3
+_MAX_LABEL = 24
+_MAX_CAPTION = 70
+_MAX_NAMED_CHANGES = 12
+
+
+@dataclass(frozen=True)
+class Theme:
+    """Colors of a figure: what is behind it, its text, its lines, and the ends of the scale of the matrix."""
+
+    paper: str
+    ink: str
+    muted: str
+    grid: str
+    series: tuple[str, ...]
+
+
+# The series follow Okabe and Ito's palette, which color-blind readers can tell apart; lightened for the dark page.
+LIGHT = Theme(
+    paper="#ffffff",
+    ink="#1c2126",
+    muted="#5b6570",
+    grid="#e3e7eb",
+    series=("#0b6fb8", "#c8500a", "#00815c", "#b0568c", "#8a6d00", "#3d8fc4", "#7a4b9e", "#4d5a66"),
+)
+DARK = Theme(
+    paper="#1b2026",
+    ink="#e8ebee",
+    muted="#a3adb8",
+    grid="#333b44",
+    series=("#62b4ee", "#f59a5c", "#4cc9a0", "#e29cc6", "#e3c34a", "#9cd0f2", "#c0a2de", "#b4bec8"),
+)
+
+
+def png(figure: Figure) -> bytes:
+    """The figure as a PNG file; the same figure gives the same bytes."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=_DPI, metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def confusion_matrix_figure(
+    confusion: Int[np.ndarray, "true predicted"], class_names: Sequence[str], theme: Theme = LIGHT
+) -> Figure:
+    """Counts by true class (rows) and predicted class, shaded by their share of the row.
+
+    Up to 20 classes have their counts written into the cells, more than 60 do not all have their names on the axes.
+    """
+    num_classes = len(class_names)
+    numbered = num_classes <= _MAX_NUMBERED_CLASSES
+    side = min(10.0, 3.6 + 0.42 * num_classes)
+    figure = new_figure((side + 0.4, side), theme)
+    axes = new_axes(figure, theme, "Confusion matrix")
+    shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
+    colors = LinearSegmentedColormap.from_list("share", [theme.paper, theme.series[0]])
+    # Among many classes the interesting cells hold small shares: the square root brings them out.
+    image = axes.imshow(shares, cmap=colors, norm=PowerNorm(1 if numbered else 0.5, vmin=0, vmax=1))
+
+    step = math.ceil(num_classes / _MAX_NAMED_CLASSES)
+    ticks = list(range(0, num_classes, step))
+    labels = [drawable(class_names[index], _MAX_LABEL) for index in ticks]
+    turned = num_classes > 3 or max(map(len, labels)) > 16
+    size = 9 if numbered else 6.5
+    axes.set_xticks(ticks, labels, rotation=90 if turned else 0, fontsize=size, parse_math=False)
+    axes.set_yticks(ticks, labels, fontsize=size, parse_math=False)
+    axes.tick_params(length=0)
+    axes.set_xlabel("predicted class")
+    axes.set_ylabel("true class")
+    axes.set_xticks(np.arange(num_classes + 1) - 0.5, minor=True)
+    axes.set_yticks(np.arange(num_classes + 1) - 0.5, minor=True)
+    axes.grid(which="minor", color=theme.grid, linewidth=1.0 if numbered else 0.3)
+    axes.tick_params(which="minor", length=0)
+    if numbered:
+        _write_counts(axes, confusion, shares, colors, theme)
+    else:
+        bar = figure.colorbar(image, ax=axes, shrink=0.6, label="share of the clips of the true class")
+        bar.ax.yaxis.label.set_color(theme.ink)
+        bar.ax.tick_params(colors=theme.muted, labelsize=8)
+        bar.outline.set_edgecolor(theme.grid)  # pyright: ignore[reportCallIssue]
+    return figure
+
+
+def _write_counts(
+    axes: Axes,
+    confusion: Int[np.ndarray, "true predicted"],
+    shares: Float[np.ndarray, "true predicted"],
+    colors: LinearSegmentedColormap,
+    theme: Theme,
+) -> None:
+    roomy = len(confusion) <= 6
+    for (row, column), count in np.ndenumerate(confusion):
+        share = shares[row, column]
+        text = f"{count}\n{100 * share:.0f} %" if roomy else f"{count}"
+        legible = max(theme.paper, theme.ink, key=lambda color: _contrast(color, colors(share)))
+        color = legible if count else theme.muted
+        axes.text(column, row, text, ha="center", va="center", color=color, fontsize=11 if roomy else 8)
+
+
+def _contrast(first: Any, second: Any) -> float:
+    """The contrast ratio of two colors, 1 to 21 (Web Content Accessibility Guidelines 2.2, section 1.4.3)."""
+    low, high = sorted((_luminance(first), _luminance(second)))
+    return (high + 0.05) / (low + 0.05)
+
+
+def _luminance(color: Any) -> float:
+    encoded = np.array(to_rgb(color))
+    linear = np.where(encoded <= 0.04045, encoded / 12.92, ((encoded + 0.055) / 1.055) ** 2.4)
+    return float(linear @ [0.2126, 0.7152, 0.0722])
+
+
+def roc_curve_figure(predictions: Predictions, figures: Mapping[str, Any], theme: Theme = LIGHT) -> Figure | None:
+    """ROC curves with their areas, beside the line that guessing gives; None if no class can be ranked.
+
+    Two classes have one curve, of the positive class, with a point where the most probable class decides. More have
+    one curve each, against the rest; of more than eight, the three with the least area stand out from the others.
+    """
+    areas = {name: figure["auc"] for name, figure in figures["per_class"].items()}
+    names = predictions.class_names
+    drawn = [index for index, name in enumerate(names) if areas[name]["value"] is not None]
+    if not drawn:
+        return None
+    if len(names) == 2:
+        drawn = drawn[-1:]
+    drawn.sort(key=lambda index: areas[names[index]]["value"])
+    colored = drawn if len(drawn) <= _MAX_ROC_COLORS else drawn[:_NUM_LOWEST]
+
+    figure = new_figure((6.4, 6.0), theme)
+    axes = new_axes(figure, theme, "ROC curve" if len(names) == 2 else "ROC curves, one class against the rest")
+    axes.plot([0, 1], [0, 1], linestyle="--", color=theme.muted, linewidth=1, label="guessing: 50 %")
+    for index in drawn:
+        if index not in colored:
+            _plot_roc(axes, predictions, index, color=theme.muted, linewidth=0.6, alpha=0.5)
+    for color, index in zip(theme.series, colored, strict=False):
+        label = f"{drawable(names[index], _MAX_LABEL)}: {format_percent(areas[names[index]])}"
+        _plot_roc(axes, predictions, index, color=color, linewidth=2, label=label)
+    if len(names) == 2:
+        _mark_decision(axes, predictions, theme)
+    axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
+    axes.set_xlabel("false positive rate")
+    axes.set_ylabel("true positive rate (recall)")
+    axes.grid(color=theme.grid, linewidth=0.8)
+    title = "area under the curve" if len(colored) == len(drawn) else f"{_NUM_LOWEST} smallest areas of {len(drawn)}"
+    add_legend(axes, theme, loc="lower right", title=title)
+    return figure
+
+
+def _plot_roc(axes: Axes, predictions: Predictions, index: int, **style: Any) -> None:
+    false_rate, true_rate, _ = roc_curve(predictions.labels == index, predictions.probabilities[:, index])
+    axes.plot(false_rate, true_rate, **style)
+
+
+def _mark_decision(axes: Axes, predictions: Predictions, theme: Theme) -> None:
+    positive, called = predictions.labels == 1, predictions.predicted == 1
+    point = (_share(called[~positive]), _share(called[positive]))
+    style = {"marker": "o", "markersize": 9, "markerfacecolor": theme.paper, "markeredgecolor": theme.series[0]}
+    axes.plot(*point, linestyle="none", markeredgewidth=2, label="most probable class", **style)
+
+
+def _share(called: Bool[np.ndarray, " clip"]) -> float:
+    return float(called.mean())
+
+
+def training_curves_figure(
+    history: Sequence[Mapping[str, Any]], theme: Theme = LIGHT, changes: Sequence[Mapping[str, Any]] = ()
+) -> Figure | None:
+    """Loss, accuracy and learning rate over the run, of those that `history` has; None if it has none.
+
+    Changes of activations are lines across loss and accuracy, with what they led to (Figures 5 to 7 of paper 1.2).
+
+    Args:
+      history: Rows of the run's metrics.jsonl. Of rows of one step the last counts, as after a resumed run.
+      theme: Colors.
+      changes: of activations, with step, epoch and to.
+    """
+    panels = {
+        "Loss": ("train_loss", "val_loss"),
+        "Accuracy": ("train_accuracy", "val_accuracy"),
+        "Learning rate": ("learning_rate",),
+    }
+    unit = "epoch" if all("epoch" in row for row in history) else "step"
+    curves = {title: {key: _curve(history, key, unit) for key in keys} for title, keys in panels.items()}
+    curves = {title: lines for title, lines in curves.items() if any(len(line) for line in lines.values())}
+    if not curves:
+        return None
+    figure = new_figure((4.2 * len(curves) + 0.4, 3.6), theme)
+    for position, (title, lines) in enumerate(curves.items(), start=1):
+        axes = new_axes(figure, theme, title, (1, len(curves), position))
+        _plot_curves(axes, lines, theme)
+        if len(lines) > 1:
+            _mark_changes(axes, changes, unit, theme)
+            # Above the curves, which can be in any corner.
+            add_legend(axes, theme, loc="lower right", bbox_to_anchor=(1, 1), ncols=2, frameon=False)
+        axes.ticklabel_format(axis="y", scilimits=(-2, 3))
+        axes.yaxis.get_offset_text().set_color(theme.ink)
+        axes.set_xlabel(unit)
+        axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+        axes.grid(color=theme.grid, linewidth=0.8)
+    return figure
+
+
+def _curve(history: Sequence[Mapping[str, Any]], key: str, unit: str) -> Float[np.ndarray, "point 2"]:
+    # JSON has no NaN: what was not finite may have been written as null.
+    rows = [row for row in history if row.get(key) is not None and math.isfinite(row[key])]
+    by_step = {row["step"]: (row[unit], row[key]) for row in rows}
+    return np.array([by_step[step] for step in sorted(by_step)], dtype=np.float64).reshape(-1, 2)
+
+
+def _plot_curves(axes: Axes, lines: Mapping[str, Float[np.ndarray, "point 2"]], theme: Theme) -> None:
+    for key, line in lines.items():
+        if not len(line):
+            continue
+        validation = key.startswith("val_")
+        label = {"train": "training", "val": "validation"}.get(key.split("_")[0])
+        marker = "o" if len(line) == 1 or (validation and len(line) <= 60) else ""
+        color = theme.series[1 if validation else 0]
+        axes.plot(*line.T, color=color, linewidth=2 if validation else 1.2, marker=marker, markersize=4, label=label)
+
+
+def _mark_changes(axes: Axes, changes: Sequence[Mapping[str, Any]], unit: str, theme: Theme) -> None:
+    for change in changes:
+        axes.axvline(change[unit], color=theme.muted, linestyle=":", linewidth=1.2)
+    # Names of many changes would lie on one another; the table beside the picture has them all.
+    for change in changes[:_MAX_NAMED_CHANGES]:
+        axes.annotate(
+            drawable(change["to"], _MAX_LABEL),
+            (change[unit], 0.02),
+            xycoords=("data", "axes fraction"),
+            xytext=(2, 0),
+            textcoords="offset points",
+            rotation=90,
+            fontsize=7.5,
+            color=theme.muted,
+        )
+
+
+def mistakes_figure(mistakes: Sequence[Mistake], theme: Theme = LIGHT) -> Figure:
+    """One strip of frames for each mistake, under its file name, true and predicted class and the probability.
+
+    Raises:
+      ValueError: if there are no mistakes.
+    """
+    if not mistakes:
+        raise ValueError("mistakes must hold at least one mistake to draw, got none")
+    width, caption_height = 10.0, 0.55
+    widest = max(mistake.strip.shape[1] for mistake in mistakes)
+    heights = [width * mistake.strip.shape[0] / widest + caption_height for mistake in mistakes]
+    figure = new_figure((width, sum(heights)), theme)
+    grid = figure.add_gridspec(len(mistakes), 1, height_ratios=heights)
+    for row, mistake in enumerate(mistakes):
+        axes = figure.add_subplot(grid[row])
+        axes.imshow(mistake.strip, interpolation="antialiased")
+        axes.set_xlim(-0.5, widest - 0.5)
+        axes.set_axis_off()
+        label, predicted = drawable(mistake.label, _MAX_LABEL), drawable(mistake.predicted, _MAX_LABEL)
+        words = f"is {label}, called {predicted} with probability {100 * mistake.probability:.1f} %"
+        title = f"{drawable(mistake.clip, _MAX_CAPTION)}\n{words}"
+        axes.set_title(title, loc="left", fontsize=9, color=theme.ink, parse_math=False)
+    return figure
+
+
+def new_figure(size: tuple[float, float], theme: Theme) -> Figure:
+    """An empty figure of that width and height, in inches, on the theme's paper."""
+    return Figure(figsize=size, facecolor=theme.paper, layout="constrained")
+
+
+def new_axes(figure: Figure, theme: Theme, title: str, position: tuple[int, int, int] = (1, 1, 1)) -> Axes:
+    """Axes with a title, in the theme's colors; `position` as matplotlib's (rows, columns, number)."""
+    axes = figure.add_subplot(*position, facecolor=theme.paper)
+    axes.set_title(title, loc="left", color=theme.ink, fontsize=11, fontweight="bold")
+    axes.tick_params(colors=theme.muted, labelsize=9, labelcolor=theme.ink)
+    axes.xaxis.label.set_color(theme.ink)
+    axes.yaxis.label.set_color(theme.ink)
+    for spine in axes.spines.values():
+        spine.set_color(theme.grid)
+    return axes
+
+
+def add_legend(axes: Axes, theme: Theme, **options: Any) -> None:
+    """A legend in the theme's colors; `options` as matplotlib's."""
+    legend = axes.legend(fontsize=8.5, title_fontsize=8.5, labelcolor=theme.ink, facecolor=theme.paper, **options)
+    legend.get_frame().set_edgecolor(theme.grid)
+    legend.get_title().set_color(theme.muted)
+    for text in legend.get_texts():
+        text.set_parse_math(False)
+
+
+def drawable(text: str, length: int) -> str:
+    """The end of `text`, where names of clips differ, with a mark for every character that the font lacks.
+
+    matplotlib warns about such characters and draws boxes; the page beside the figures has the names in full.
+    """
+    glyphs = _font_glyphs()
+    text = "".join(char if ord(char) in glyphs and char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
+    return text if len(text) <= length else f"…{text[-length + 1 :]}"
+
+
+@functools.cache
+def _font_glyphs() -> frozenset[int]:
+    return frozenset(get_font(findfont(FontProperties())).get_charmap())

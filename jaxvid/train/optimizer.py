@@ -1,0 +1,90 @@
+"""Optax optimizers and learning-rate schedules from the section `optimizer` of a config."""
+
+import jax
+import optax
+from jaxtyping import PyTree
+
+from jaxvid.models.freezing import BACKBONE, FROZEN, HEAD
+from jaxvid.types import ConfigDict
+
+OPTIMIZERS = ("adam", "adamw", "sgd")
+SCHEDULES = ("constant", "cosine", "steps")
+
+
+def check_optimizer(config: ConfigDict) -> None:
+    """Checks the section `optimizer` of a config before anything is read.
+
+    Raises:
+      ValueError: naming the key, its value and what is allowed.
+    """
+    if config.name not in OPTIMIZERS:
+        raise ValueError(f"config.optimizer.name is {config.name!r}; allowed: {', '.join(OPTIMIZERS)}")
+    if config.schedule not in SCHEDULES:
+        raise ValueError(f"config.optimizer.schedule is {config.schedule!r}; allowed: {', '.join(SCHEDULES)}")
+    if config.learning_rate <= 0:
+        raise ValueError(f"config.optimizer.learning_rate is {config.learning_rate}; allowed: above 0")
+    if config.accumulate_steps < 1:
+        raise ValueError(f"config.optimizer.accumulate_steps is {config.accumulate_steps}; allowed: 1 or more")
+    for key in ("warmup_fraction", "momentum", "weight_decay", "clip_norm", "backbone_rate_factor"):
+        if config[key] < 0:
+            raise ValueError(f"config.optimizer.{key} is {config[key]}; allowed: 0 or more")
+    if config.weight_decay and config.name == "adam":
+        raise ValueError("config.optimizer.weight_decay needs name 'adamw' or 'sgd'; for adam, use config.train.l2")
+    if not all(0 < point < 1 for point in config.decay_at):
+        raise ValueError(
+            f"config.optimizer.decay_at is {tuple(config.decay_at)}; allowed: shares of the run, in (0, 1)"
+        )
+
+
+def create_schedule(config: ConfigDict, num_steps: int) -> optax.Schedule:
+    """The learning rate after each update of a run of `num_steps` training steps.
+
+    After a linear warm-up over `warmup_fraction` of the run: constant, a half cosine to zero, or multiplied by
+    `decay_factor` at each of `decay_at` (shares of the run).
+    """
+    num_updates = max(1, num_steps // config.accumulate_steps)
+    warmup = round(config.warmup_fraction * num_updates)
+    peak = config.learning_rate
+    if config.schedule == "cosine":
+        after = optax.cosine_decay_schedule(peak, max(1, num_updates - warmup))
+    elif config.schedule == "steps":
+        boundaries = {round(point * num_updates) - warmup: config.decay_factor for point in config.decay_at}
+        after = optax.piecewise_constant_schedule(peak, boundaries)
+    else:
+        after = optax.constant_schedule(peak)
+    if not warmup:
+        return after
+    return optax.join_schedules([optax.linear_schedule(0.0, peak, warmup), after], [warmup])
+
+
+def create_optimizer(config: ConfigDict, schedule: optax.Schedule, labels: PyTree) -> optax.GradientTransformation:
+    """The optimizer that `config` names; clips by the global norm first, and accumulates gradients if asked.
+
+    Args:
+      config: that section.
+      schedule: the learning rate of the head.
+      labels: HEAD, BACKBONE or FROZEN for every parameter (jaxvid.finetune).
+    """
+    rules = {
+        HEAD: _rule(config, schedule),
+        BACKBONE: _rule(config, lambda count: config.backbone_rate_factor * schedule(count)),
+        FROZEN: optax.set_to_zero(),
+    }
+    present = set(jax.tree.leaves(labels))
+    optimizer = optax.partition({label: rules[label] for label in present}, labels)
+    if config.clip_norm:
+        optimizer = optax.chain(optax.clip_by_global_norm(config.clip_norm), optimizer)
+    if config.accumulate_steps > 1:
+        return optax.MultiSteps(optimizer, config.accumulate_steps).gradient_transformation()
+    return optimizer
+
+
+def _rule(config: ConfigDict, schedule: optax.Schedule) -> optax.GradientTransformation:
+    if config.name == "adam":
+        return optax.adam(schedule)
+    if config.name == "adamw":
+        return optax.adamw(schedule, weight_decay=config.weight_decay)
+    return optax.chain(
+        optax.add_decayed_weights(config.weight_decay),
+        optax.sgd(schedule, momentum=config.momentum or None, nesterov=config.nesterov),
+    )

@@ -1,0 +1,80 @@
+"""The figures of recent training steps, fetched from the device a little later than they are computed."""
+
+import collections
+import contextlib
+import math
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+from tqdm import tqdm
+
+# Steps that may be under way on the device while the host reads the figures of earlier ones and prepares batches.
+_STEPS_IN_FLIGHT = 2
+
+
+class NonFiniteError(FloatingPointError):
+    """The loss or its gradient is no longer a number."""
+
+
+class StepMetrics:
+    """Collects figures without making the device wait for the host, and stops at the first that is not finite."""
+
+    def __init__(self, bar: tqdm, clips_per_step: int):
+        """Shows loss, accuracy and clips a second in `bar`, which counts the steps."""
+        self._bar = bar
+        self._clips_per_step = clips_per_step
+        self._pending: collections.deque[tuple[int, dict[str, Any]]] = collections.deque()
+        self._fetched: list[dict[str, float]] = []
+        self._since = time.perf_counter()
+
+    def add(self, step: int, figures: dict[str, Any]) -> None:
+        """Adds the figures of `step`, arrays on the device.
+
+        Raises:
+          NonFiniteError: if those of an earlier step are not finite.
+        """
+        self._pending.append((step, figures))
+        while len(self._pending) > _STEPS_IN_FLIGHT:
+            self._fetch()
+
+    def require_finite(self) -> None:
+        """Waits for all steps added.
+
+        Raises:
+          NonFiniteError: if the figures of one are not finite.
+        """
+        while self._pending:
+            self._fetch()
+
+    def means(self) -> dict[str, float]:
+        """The means over the steps fetched since the last call, as `train_...`, and the clips a second."""
+        self.require_finite()
+        now = time.perf_counter()
+        count = len(self._fetched)
+        means = {f"train_{name}": sum(row[name] for row in self._fetched) / count for name in self._fetched[0]}
+        means["clips_per_second"] = count * self._clips_per_step / (now - self._since)
+        self._fetched, self._since = [], now
+        return means
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """Something other than training steps goes on inside, once all steps added are done and found finite."""
+        self.require_finite()
+        began = time.perf_counter()
+        yield
+        self._since += time.perf_counter() - began
+
+    def _fetch(self) -> None:
+        step, figures = self._pending.popleft()
+        values = {name: float(value) for name, value in jax.device_get(figures).items()}
+        if not all(map(math.isfinite, values.values())):
+            shown = ", ".join(f"{name} {value:.4g}" for name, value in values.items())
+            raise NonFiniteError(
+                f"step {step} is not finite ({shown}); the last good checkpoint is kept: "
+                "try a lower config.optimizer.learning_rate, or config.optimizer.clip_norm=1"
+            )
+        self._fetched.append(values)
+        self._bar.update()
+        self._bar.set_postfix(loss=f"{values['loss']:.3f}", accuracy=f"{values['accuracy']:.2f}", refresh=False)

@@ -1,0 +1,112 @@
+"""Models of sequences: what their configs must agree on, and the stage before, in which the CNN sees single frames.
+
+Source: paper 1.3 (genre classification). The CNN is retrained on frames, 4000 steps with a checkpoint every 400, and
+the sequence model then trains on what it says of them.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import ml_collections
+from jaxtyping import PyTree
+
+from jaxvid import checkpoint
+from jaxvid.config import base_config
+from jaxvid.data.spectrograms import check_audio, num_bands
+from jaxvid.models.freezing import TRAINABLE
+from jaxvid.types import ConfigDict
+
+# Of the workdir, for the run of the first stage.
+DIRECTORY = "frames"
+
+
+def check_sequences(config: ConfigDict) -> None:
+    """Checks what a config says of sequences, sound and retraining, before anything is read.
+
+    Raises:
+      ValueError: naming the key, its value and what is allowed.
+    """
+    check_audio(config.audio)
+    if config.model.name != "genre_crnn":
+        for section, key in (("audio", "sample_rate"), ("retrain", "num_steps")):
+            if config[section][key]:
+                raise ValueError(
+                    f"config.{section}.{key} is {config[section][key]}; allowed for {config.model.name}: 0"
+                )
+        return
+    if config.clip.sampling != "sequence":
+        raise ValueError(f"config.clip.sampling is {config.clip.sampling!r}; allowed for genre_crnn: sequence")
+    if config.augment.mixup:
+        raise ValueError(f"config.augment.mixup is {config.augment.mixup}; allowed for genre_crnn: 0")
+    if "sound" in config.model.streams:
+        _check_sound(config)
+    elif config.audio.sample_rate:
+        raise ValueError(f"config.audio.sample_rate is {config.audio.sample_rate}; allowed without a stream 'sound': 0")
+    _check_retraining(config)
+
+
+def _check_sound(config: ConfigDict) -> None:
+    if not config.audio.sample_rate:
+        raise ValueError("config.audio.sample_rate is 0; the stream 'sound' needs that of the dataset, above 0")
+    if config.model.num_bands != num_bands(config.audio):
+        raise ValueError(
+            f"config.model.num_bands is {config.model.num_bands}; allowed: {num_bands(config.audio)}, as the section "
+            "audio has it"
+        )
+
+
+def _check_retraining(config: ConfigDict) -> None:
+    retrain = config.retrain
+    if retrain.num_steps < 0 or retrain.every_steps < 1:
+        raise ValueError(
+            f"config.retrain has num_steps {retrain.num_steps} and every_steps {retrain.every_steps}; allowed: 0 or "
+            "more, and 1 or more"
+        )
+    if retrain.num_steps and "frames" not in config.model.streams:
+        raise ValueError(f"config.retrain.num_steps is {retrain.num_steps}; allowed without a stream 'frames': 0")
+    if config.model.features == "softmax" and not retrain.num_steps:
+        raise ValueError("config.retrain.num_steps is 0; features 'softmax' are of a retrained CNN: above 0")
+    if retrain.trainable not in TRAINABLE:
+        raise ValueError(f"config.retrain.trainable is {retrain.trainable!r}; allowed: {', '.join(TRAINABLE)}")
+
+
+def frames_config(config: ConfigDict) -> ConfigDict:
+    """The config of the first stage: the CNN and a dense layer on one frame of a sequence, drawn anew each time."""
+    retrain = config.retrain
+    stage = config.copy_and_resolve_references()
+    stage.model = ml_collections.ConfigDict(
+        {
+            "name": "frame_classifier",
+            "num_classes": config.model.num_classes,
+            "backbone": config.model.backbone,
+            "adaptive": False,
+            "dtype": config.model.dtype,
+            "pretrained": config.model.pretrained,
+            "trainable": retrain.trainable,
+        }
+    )
+    stage.clip.update(num_frames=1, sampling="random_segment")
+    stage.audio.sample_rate = 0
+    stage.optimizer.update(name=retrain.optimizer, learning_rate=retrain.learning_rate)
+    stage.train.update(batch_size=retrain.batch_size, num_steps=retrain.num_steps, early_stopping_patience=0)
+    stage.eval.update(batch_size=retrain.batch_size, every_steps=retrain.every_steps)
+    stage.checkpoint.update(every_steps=retrain.every_steps, keep_all=True)
+    # Which of its checkpoints the second stage takes does not make it another run.
+    stage.retrain = base_config().retrain
+    return stage
+
+
+def with_retrained_cnn(variables: dict[str, PyTree], workdir: Path, config: ConfigDict) -> dict[str, PyTree]:
+    """The variables of a sequence model with the CNN, and its top if there is one, of a checkpoint of the first stage.
+
+    Raises:
+      ValueError: if there is no checkpoint of the name `config.retrain.checkpoint`.
+    """
+    _, trained = checkpoint.load_variables(workdir / DIRECTORY, config.eval.monitor, config.retrain.checkpoint)
+    parts = {"cnn": "cnn", "cnn_top": "head"}
+
+    def replaced(name: str, collection: PyTree) -> Any:
+        new = {part: trained[name][source] for part, source in parts.items() if part in collection}
+        return {**collection, **new}
+
+    return {name: replaced(name, collection) for name, collection in variables.items()}

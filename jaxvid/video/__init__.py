@@ -1,0 +1,1 @@
+"""Video files; knows neither JAX nor configs."""

@@ -1,0 +1,153 @@
+"""Videos of any length as sequences of frames at one rate, each with its stretch of sound, with PyAV.
+
+For files that are to be stored in pieces, or with their sound; short clips as they are go through
+`jaxvid.data.videos`. Frames are chosen by their times, so that variable frame rates are no hindrance, and a film of
+hours is never held.
+"""
+
+import dataclasses
+import itertools
+import re
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+
+from jaxvid.video.clips import EncodedClip, announced_frames, encode_frame
+from jaxvid.video.sound import open_sound
+from jaxvid.video.streams import ONE_FRAME, open_video, raw_frames, scaled, video_start
+from jaxvid.video.workers import InvalidVideo, InvalidVideoError, decode_in_workers
+
+# Of what a container announces, frames or seconds, the share that must decode.
+_LEAST_SHARE = 0.9
+
+
+@dataclasses.dataclass(frozen=True)
+class SequenceForm:
+    """How videos are stored.
+
+    Attributes:
+      size: height and width of the frames.
+      fps: frames a second, 0 for all there are.
+      num_frames: of a sequence, of which the last one of a video may have fewer; 0 for the whole video as one.
+      sample_rate: of the sound in hertz; 0 to leave it out.
+
+    Raises:
+      ValueError: if a number is out of range.
+    """
+
+    size: tuple[int, int]
+    fps: float = 0.0
+    num_frames: int = 0
+    sample_rate: int = 0
+
+    def __post_init__(self):
+        if min(self.size) <= 0:
+            raise ValueError(f"size must be a positive height and width, got {self.size}")
+        for name in ("fps", "num_frames", "sample_rate"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must be 0 or more, got {getattr(self, name)}")
+
+
+class _Slot(NamedTuple):
+    """A frame, and the stretch of time in seconds since the first one for which it stands."""
+
+    begin: float
+    end: float
+    frame: Any
+
+
+def decode_sequences(
+    paths: Sequence[Path],
+    form: SequenceForm,
+    *,
+    num_workers: int | None = None,
+    timeout_seconds: float = 60.0,
+    quality: int = 95,
+) -> Generator[tuple[int, EncodedClip | InvalidVideo], None, None]:
+    """The sequences of videos, decoded in worker processes, in order, each with the position of its path.
+
+    A video that breaks off midway gives the sequences before that place, and then an InvalidVideo. `timeout_seconds` is
+    for a sequence; all else as in `jaxvid.data.workers.decode_in_workers`.
+    """
+    decoder = partial(read_sequences, form=form, quality=quality)
+    return decode_in_workers(decoder, paths, num_workers=num_workers, timeout_seconds=timeout_seconds)
+
+
+def read_sequences(path: Path, form: SequenceForm, quality: int = 95) -> Generator[EncodedClip, None, None]:
+    """The sequences of one video, decoded in this process.
+
+    Raises:
+      InvalidVideoError: when iterating, if it does not decode, or breaks off.
+    """
+    # One process a core: threads within would only compete.
+    cv2.setNumThreads(1)
+    # Files that are no videos, or that their own length tells to be cut short, need not be opened.
+    announced_frames(path)
+    with open_video(path) as container:
+        stream = container.streams.video[0]
+        slots = _slots(_whole(raw_frames(container, path), container, path), form.fps)
+        with open_sound(path, form.sample_rate, video_start(container)) as sound:
+            for begin, end, encoded in _groups(slots, form, quality):
+                audio = sound.stretch(begin, end) if sound else np.zeros(0, np.int16) if form.sample_rate else None
+                yield EncodedClip(path, encoded, form.fps or float(stream.average_rate or 25), begin, audio)
+
+
+def _whole(frames: Iterable[tuple[float, Any]], container: Any, path: Path) -> Iterator[tuple[float, Any]]:
+    """The frames; an error after the last one if the container announces more."""
+    number, last = 0, 0.0
+    for last, frame in frames:
+        number += 1
+        yield last, frame
+    stream = container.streams.video[0]
+    # An AVI counts frames that only repeat the one before and hold nothing; whether it is whole, its length says.
+    if container.format.name != "avi" and number < _LEAST_SHARE * stream.frames:
+        raise InvalidVideoError(path, f"only {number} of {stream.frames} frames decode: it is cut short")
+    seconds = _tagged_seconds(stream.metadata.get("DURATION", ""))
+    if number > 1 and last < _LEAST_SHARE * seconds:
+        raise InvalidVideoError(path, f"its picture ends at {last:.1f} of {seconds:.1f} s: it is cut short")
+
+
+def _tagged_seconds(duration: str) -> float:
+    """The seconds of Matroska's "00:01:02.5"; 0 if it is none."""
+    match = re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)", duration)
+    return float(match[1]) * 3600 + float(match[2]) * 60 + float(match[3]) if match else 0.0
+
+
+def _slots(frames: Iterable[tuple[float, Any]], fps: float) -> Iterator[_Slot]:
+    """All frames, each until the next one begins; or those shown in the middles of intervals of 1 / fps seconds."""
+    position = 0
+    for begin, end, frame in _shown(frames):
+        if not fps:
+            yield _Slot(begin, end, frame)
+            continue
+        while (position + 0.5) / fps < end:
+            yield _Slot(position / fps, (position + 1) / fps, frame)
+            position += 1
+    # What is shorter than half an interval still shows something.
+    if fps and not position:
+        yield _Slot(0.0, 1 / fps, frame)
+
+
+def _shown(frames: Iterable[tuple[float, Any]]) -> Iterator[_Slot]:
+    """Every frame with the time for which it shows; the last one for as long as the one before it."""
+    ahead = iter(frames)
+    begin, frame = next(ahead)
+    seconds = ONE_FRAME
+    for following, next_frame in ahead:
+        seconds = following - begin
+        yield _Slot(begin, following, frame)
+        begin, frame = following, next_frame
+    yield _Slot(begin, begin + seconds, frame)
+
+
+def _groups(slots: Iterator[_Slot], form: SequenceForm, quality: int) -> Iterator[tuple[float, float, list[bytes]]]:
+    """Begin, end and encoded frames of every sequence."""
+    while group := [
+        (slot.begin, slot.end, encode_frame(scaled(slot.frame, form.size), quality))
+        for slot in itertools.islice(slots, form.num_frames or None)
+    ]:
+        yield group[0][0], group[-1][1], [frame for *_, frame in group]

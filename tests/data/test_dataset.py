@@ -1,0 +1,97 @@
+import collections
+
+import cv2
+import numpy as np
+import pytest
+import tensorflow_datasets as tfds
+
+from jaxvid.data.dataset import ClipMetadata, decode_frames, fold_of, open_split, shared_sources
+
+
+@pytest.fixture(scope="module")
+def builder(data_dir):
+    return tfds.builder("synthetic_fight/tiny", data_dir=data_dir)
+
+
+def test_a_split_holds_the_clips_that_tfds_reads(builder):
+    split = open_split(builder, "train")
+    examples = list(builder.as_data_source("train"))
+    assert len(split) == len(examples) == 16
+    for position in (0, 7):
+        clip, example = split[position], examples[position]
+        assert (clip.label, clip.source, clip.filename) == (
+            example["label"],
+            example["source"].decode(),
+            example["filename"].decode(),
+        )
+        assert clip.fps == example["fps"]
+        frames = decode_frames(clip.frames, np.asarray([3, 0, 3]))
+        np.testing.assert_array_equal(frames, [example["video"][i] for i in (3, 0, 3)])
+
+
+def test_folds_cover_a_split_once_and_keep_sources_together(builder):
+    whole = open_split(builder, "train")
+    folds = [open_split(builder, f"train@{fold}/4") for fold in range(4)]
+    assert sorted(name for fold in folds for name in fold.metadata.filenames) == sorted(whole.metadata.filenames)
+    for fold in range(4):
+        others = open_split(builder, f"train@!{fold}/4")
+        assert len(others) + len(folds[fold]) == len(whole)
+        assert shared_sources(folds[fold], others) == []
+    two, rest = open_split(builder, "train@1+3/4"), open_split(builder, "train@!1+3/4")
+    assert two.metadata.filenames == sorted(
+        folds[1].metadata.filenames + folds[3].metadata.filenames, key=whole.metadata.filenames.index
+    )
+    assert len(rest) == len(folds[0]) + len(folds[2])
+    assert len(shared_sources(whole, folds[0])) == 2
+
+
+def test_splits_can_be_joined(builder):
+    assert len(open_split(builder, "train+val")) == 24
+
+
+def metadata(labels, sources):
+    names = list(map(str, range(100, 100 + len(labels))))
+    return ClipMetadata(
+        labels=np.asarray(labels),
+        num_frames=np.ones(len(labels), int),
+        num_samples=np.zeros(len(labels), int),
+        fps=np.ones(len(labels)),
+        sources=list(sources),
+        filenames=names,
+        videos=names,
+    )
+
+
+def test_folds_are_stratified_and_depend_on_the_clips_alone():
+    labels = [0, 1] * 20
+    sources = [f"s{i // 2}" for i in range(40)]
+    folds = fold_of(metadata(labels, sources), 5)
+    assert collections.Counter(zip(folds.tolist(), labels, strict=True)) == {
+        (f, c): 4 for f in range(5) for c in (0, 1)
+    }
+    stored = np.random.default_rng(0).permutation(40)
+    reordered = metadata(labels, sources).take(stored)
+    np.testing.assert_array_equal(fold_of(reordered, 5), folds[stored])
+
+
+@pytest.mark.parametrize(
+    ("split", "message"),
+    [
+        ("trian", "has no split 'trian'; it has: "),
+        ("train@1", "is not NAME, NAME\\+NAME"),
+        ("train@4/4", "names fold 4: allowed are 0 to 3"),
+        ("train@0/9", "9 folds of 8 source videos: allowed are 2 to 8"),
+    ],
+)
+def test_a_bad_split_is_named(builder, split, message):
+    with pytest.raises(ValueError, match=message):
+        open_split(builder, split)
+
+
+def test_only_the_frames_asked_for_are_decoded(monkeypatch):
+    frames = [cv2.imencode(".jpg", np.full((4, 4, 3), i, np.uint8))[1].tobytes() for i in range(10)]
+    decoded = []
+    original = cv2.imdecode
+    monkeypatch.setattr(cv2, "imdecode", lambda data, flags: decoded.append(data.tobytes()) or original(data, flags))
+    decode_frames(frames, np.asarray([2, 7, 7]))
+    assert decoded == [frames[2], frames[7]]

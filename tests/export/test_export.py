@@ -1,0 +1,118 @@
+import json
+import subprocess
+import sys
+import zipfile
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+import pytest
+
+from jaxvid import checkpoint
+from jaxvid.config import base_config
+from jaxvid.export.export import export, exported_program, program_inputs
+from jaxvid.models import create_model
+from jaxvid.steps import eval_step
+from jaxvid.train.loop import train
+from tests.tiny import tiny_config
+
+FRAMES = np.random.default_rng(0).integers(0, 256, (3, 4, 64, 64, 3), np.uint8)
+SMALL = {
+    "cnn_lstm": {"arch": "C4R1D2"},
+    "lrcn": {},
+    "convlstm": {},
+    "video_resnet": {"variant": "r2plus1d_10"},
+    "backbone_lstm": {"backbone": "mobilenet"},
+}
+
+
+@pytest.fixture(scope="module")
+def run(data_dir, tmp_path_factory):
+    """A workdir with a checkpoint, and the probabilities of FRAMES by it."""
+    workdir = tmp_path_factory.mktemp("run")
+    config = tiny_config(data_dir)
+    config.train.num_epochs = 1
+    train(config, workdir)
+    config.model.num_classes = 2
+    with checkpoint.open_checkpoints(workdir, "val_loss") as checkpoints:
+        variables = checkpoint.restore_variables(checkpoints, 2)
+    return workdir, eval_step(
+        variables, {"frames": jnp.asarray(FRAMES)}, model=create_model(config.model), config=config
+    )
+
+
+def test_an_exported_file_runs_without_jaxvid_and_agrees(run, tmp_path):
+    workdir, expected = run
+    facts = export(workdir, tmp_path / "sub" / "model.zip")
+    assert [path.name for path in (tmp_path / "sub").iterdir()] == ["model.zip"]
+    np.save(tmp_path / "frames.npy", FRAMES)
+    program = f"""
+import json, sys, zipfile
+import jax, numpy as np
+from jax import export
+sys.modules["jaxvid"] = sys.modules["flax"] = None  # importing either fails from here on
+with zipfile.ZipFile({str(tmp_path / "sub" / "model.zip")!r}) as archive:
+    model = export.deserialize(bytearray(archive.read("model.stablehlo")))
+    facts = json.loads(archive.read("model.json"))
+frames = np.load({str(tmp_path / "frames.npy")!r})
+assert facts["input"]["shape"][1:] == list(frames.shape[1:])
+one, all_three = model.call(frames[:1]), model.call(frames)
+print(json.dumps([np.asarray(one).tolist(), np.asarray(all_three).tolist(), model.platforms, facts["class_names"]]))
+"""
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True)
+    one, all_three, platforms, names = json.loads(done.stdout)
+    np.testing.assert_allclose(all_three, expected, atol=1e-5)
+    np.testing.assert_allclose(one, expected[:1], atol=1e-5)
+    assert (platforms, names) == (["cpu", "cuda"], ["no_fight", "fight"])
+    assert facts["input"]["sampling"] == "uniform"
+    assert facts["step"] == 2
+    with zipfile.ZipFile(tmp_path / "sub" / "model.zip") as archive:
+        assert json.loads(archive.read("model.json")) == facts
+
+
+def test_a_savedmodel_agrees(run, tmp_path):
+    import tensorflow as tf
+
+    workdir, expected = run
+    export(workdir, tmp_path / "saved", kind="savedmodel")
+    assert json.loads((tmp_path / "saved" / "model.json").read_text())["class_names"] == ["no_fight", "fight"]
+    signature = tf.saved_model.load(str(tmp_path / "saved")).signatures["serving_default"]
+    (outputs,) = signature(frames=tf.constant(FRAMES)).values()
+    np.testing.assert_allclose(outputs.numpy(), expected, atol=1e-5)
+    with pytest.raises(ValueError, match="exists; give another directory"):
+        export(workdir, tmp_path / "saved", kind="savedmodel")
+
+
+def test_what_cannot_be_exported_is_named(run, tmp_path):
+    with pytest.raises(ValueError, match="'onnx'; allowed: stablehlo, savedmodel"):
+        export(run[0], tmp_path / "model", kind="onnx")
+    with pytest.raises(ValueError, match="no checkpoint '7'; allowed: best, last, 2"):
+        export(run[0], tmp_path / "model", which="7")
+    with pytest.raises(ValueError, match="no workdir of a training run"):
+        export(tmp_path / "none", tmp_path / "model")
+    assert list(tmp_path.iterdir()) == []
+
+
+def program_of(name):
+    config = base_config()
+    config.clip.update(num_frames=4, height=64, width=64)
+    config.model = ml_collections.ConfigDict({"name": name, "num_classes": 2, **SMALL[name]})
+    model = create_model(config.model)
+    variables = jax.jit(partial(model.init, train=False))(jax.random.key(0), jnp.zeros((1, 4, 64, 64, 3)))
+
+    def probabilities(frames):
+        return eval_step(variables, {"frames": frames}, model=model, config=config)
+
+    config.dataset.frame_size = (64, 64)
+    return probabilities, exported_program(probabilities, program_inputs(config))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SMALL)
+def test_every_architecture_is_exported_for_any_batch(name):
+    probabilities, program = program_of(name)
+    for batch in (1, 3):
+        frames = jnp.asarray(FRAMES[:batch])
+        np.testing.assert_allclose(program.call(frames), jax.jit(probabilities)(frames), atol=1e-5)

@@ -1,0 +1,105 @@
+import jax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+import pytest
+from flax import linen as nn
+from flax import traverse_util
+
+from jaxvid import parallel
+from jaxvid.config import base_config
+from jaxvid.models import create_model
+from jaxvid.models.freezing import BACKBONE, FROZEN, HEAD, check_trainable, parameter_labels
+from jaxvid.steps import create_state, initial_variables, train_step
+from jaxvid.train.optimizer import create_optimizer, create_schedule
+
+
+class Small(nn.Module):
+    """A backbone of two stages with batch norms, and a head, named as those of the Video ResNets."""
+
+    @nn.compact
+    def __call__(self, clips, *, train):
+        x = clips.mean(axis=(1, 2, 3))
+        for name in ("layer1_0", "layer4_0"):
+            x = nn.Dense(4, name=f"{name}_conv")(x)
+            x = nn.BatchNorm(use_running_average=not train, momentum=0.5, name=f"{name}_norm")(x)
+        return nn.Dense(2, name="head")(x)
+
+
+def model_config(trainable):
+    return ml_collections.ConfigDict({"name": "video_resnet", "trainable": trainable})
+
+
+def moved_by_a_step(trainable, **optimizer):
+    """What one step of SGD with weight decay moves, by the first part of its path, and by how much."""
+    config = base_config()
+    config.clip.update(num_frames=1, height=2, width=2)
+    config.optimizer.update({"name": "sgd", "learning_rate": 0.1, "momentum": 0.0, "weight_decay": 0.1, **optimizer})
+    model = Small()
+    variables = initial_variables(model, config.clip, 0)
+    labels = parameter_labels(variables["params"], model_config(trainable))
+    rule = create_optimizer(config.optimizer, create_schedule(config.optimizer, 10), labels)
+    before = create_state(variables, rule)
+
+    def step(state, batch):
+        return train_step(
+            state,
+            batch,
+            model=model,
+            optimizer=rule,
+            labels=labels,
+            class_weights=jnp.ones(2),
+            config=config,
+            axis_name=parallel.AXIS_NAME,
+        )
+
+    frames = np.random.default_rng(0).integers(0, 256, (4, 1, 2, 2, 3), np.uint8)
+    batch = {"frames": frames, "label": np.asarray([0, 1, 0, 1], np.int32)}
+    variables = jax.device_get(before.variables)
+    after, _ = parallel.over_devices(step)(before, parallel.shard_rows(batch))
+    changes = jax.tree.map(lambda old, new: np.abs(np.asarray(new) - old).max(), variables, after.variables)
+    return {"/".join(path): change for path, change in traverse_util.flatten_dict(changes).items()}
+
+
+@pytest.mark.parametrize(
+    ("trainable", "still"),
+    [("all", ()), ("head_and_last_stage", ("layer1_0",)), ("head", ("layer1_0", "layer4_0"))],
+)
+def test_what_is_frozen_does_not_move_weight_decay_and_batch_norm_included(trainable, still):
+    for path, change in moved_by_a_step(trainable).items():
+        frozen = path.split("/")[1].startswith(still) if still else False
+        # The bias before a batch norm gets no gradient, and starts at zero.
+        if not path.endswith("conv/bias"):
+            assert (change == 0) == frozen, path
+
+
+def test_the_backbone_learns_at_its_share_of_the_rate():
+    whole = moved_by_a_step("all", weight_decay=0.0)
+    tenth = moved_by_a_step("all", weight_decay=0.0, backbone_rate_factor=0.1)
+    assert tenth["params/head/kernel"] == pytest.approx(whole["params/head/kernel"], rel=1e-5)
+    assert tenth["params/layer1_0_conv/kernel"] == pytest.approx(0.1 * whole["params/layer1_0_conv/kernel"], rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    "backbone", ["vgg16", "vgg19", "resnet50", "mobilenet", "xception", "inception_v3", "inception_resnet_v2"]
+)
+def test_the_last_stage_of_every_backbone_is_a_part_of_it(backbone):
+    config = ml_collections.ConfigDict(
+        {"name": "backbone_lstm", "num_classes": 2, "backbone": backbone, "trainable": "head_and_last_stage"}
+    )
+    clips = jnp.zeros((1, 1, 96, 96, 3))
+    model = create_model(config)
+    params = jax.eval_shape(lambda: model.init(jax.random.key(0), clips, train=False))["params"]
+    labels = parameter_labels(params, config)
+    assert set(jax.tree.leaves(labels["head"])) == {HEAD}
+    assert set(jax.tree.leaves(labels["cnn"])) == {BACKBONE, FROZEN}
+    sizes = jax.tree.map(lambda leaf, label: leaf.size * (label == BACKBONE), params["cnn"], labels["cnn"])
+    share = sum(jax.tree.leaves(sizes)) / sum(leaf.size for leaf in jax.tree.leaves(params["cnn"]))
+    assert 0.2 < share < 0.8
+
+
+def test_bad_values_are_named():
+    with pytest.raises(ValueError, match="'haed'; allowed: all, head, head_and_last_stage"):
+        check_trainable(model_config("haed"))
+    with pytest.raises(ValueError, match="'cnn_lstm' has no backbone: allowed: all"):
+        check_trainable(ml_collections.ConfigDict({"name": "cnn_lstm", "trainable": "head"}))

@@ -1,0 +1,91 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import linen as nn
+
+from jaxvid.config import base_config
+from jaxvid.models.activations import Activation
+from jaxvid.models.backbone_lstm import BackboneLSTM
+from jaxvid.models.cnn_lstm import CNNLSTM
+from jaxvid.models.convlstm import ConvLSTM
+from jaxvid.models.lrcn import LRCN
+from jaxvid.models.video_resnet import VideoResNet
+from jaxvid.predict.grad_cam import explain, grad_cam
+from jaxvid.predict.predictor import Predictor
+from jaxvid.predict.windows import Window
+
+
+class Weighted(nn.Module):
+    """Logits: the mean red, and the mean green less the mean blue, of all frames; its one stage is the picture."""
+
+    @nn.compact
+    def __call__(self, clips, *, train):
+        maps = Activation("relu", name="stage")(clips.reshape(-1, *clips.shape[2:]))
+        red, green, blue = maps.mean(axis=(0, 1, 2))
+        return jnp.stack([red, green - blue])[None]
+
+
+def test_grad_cam_by_hand():
+    clips = np.zeros((1, 2, 2, 3, 3), np.float32)
+    clips[0, 0, 0, 1, 0] = 0.5  # red in frame 0
+    clips[0, 1, 1, 2, 1] = 0.8  # green in frame 1,
+    clips[0, 1, 0, 0, 1] = 0.4  # half as strong elsewhere,
+    clips[0, 1, 0, 0, 2] = 0.1  # where blue takes a quarter away
+    clips[0, 1, 1, 0, 2] = 0.9  # and blue alone, which speaks against
+    red = np.zeros((2, 2, 3))
+    red[0, 0, 1] = 1
+    np.testing.assert_allclose(grad_cam(Weighted(), {}, jnp.asarray(clips), 0), red, atol=1e-6)
+    green = np.zeros((2, 2, 3))
+    green[1, 1, 2], green[1, 0, 0] = 1, 0.3 / 0.8
+    np.testing.assert_allclose(grad_cam(Weighted(), {}, jnp.asarray(clips), 1), green, atol=1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("model", "shape"),
+    [
+        (CNNLSTM(2, "C4R1D2"), (4, 32, 32, 3)),
+        (LRCN(2), (4, 64, 64, 3)),
+        (ConvLSTM(2), (2, 48, 48, 3)),
+        (VideoResNet(2, "r2plus1d_10"), (4, 32, 32, 3)),
+        (BackboneLSTM(2, "mobilenet"), (2, 64, 64, 3)),
+    ],
+)
+def test_every_architecture_has_a_stage_to_look_at(model, shape):
+    clips = jax.random.normal(jax.random.key(0), (1, *shape))
+    variables = jax.jit(lambda clips: model.init(jax.random.key(1), clips, train=False))(clips)
+    cams = [grad_cam(model, variables, clips, label) for label in (0, 1)]
+    for cam in cams:
+        assert len(cam) == shape[0]
+        assert max(cam.shape[1:]) > 1
+        assert (cam >= 0).all()
+    assert max(cam.max() for cam in cams) == pytest.approx(1)
+
+
+def test_a_strip_shows_frames_and_what_speaks_for_the_class_under_them(monkeypatch):
+    monkeypatch.setattr("jaxvid.predict.grad_cam.create_model", lambda _: Weighted())
+    config = base_config()
+    config.dataset.update(frame_size=(8, 16))
+    config.clip.update(num_frames=3, height=8, width=16)
+    config.model = {"name": "made up"}
+    frames = np.zeros((3, 8, 16, 3), np.uint8)
+    frames[1, 2:6, 8:, 0] = 255
+    strip = explain(Predictor(config, {}, 1, lambda *_: None), Window(0.0, 1.0, frames, 3, np.zeros(0, np.int16)), 0)
+    # Three columns of 320x160, each over the other, with gaps of 3.
+    assert strip.shape == (160 + 3 + 160, 3 * 320 + 2 * 3, 3)
+    above, below = strip[80, 323 + 240], strip[163 + 80, 323 + 240]
+    assert above.tolist() == [255, 0, 0]
+    assert below[0] > 100
+    assert below[1] > 50
+    assert strip[163 + 80, 323 + 40].max() < 40
+
+
+def test_a_network_without_maps_has_nothing_to_point_at():
+    class Flat(nn.Module):
+        @nn.compact
+        def __call__(self, clips, *, train):
+            return Activation("relu")(clips.mean(axis=(1, 2, 3)))
+
+    with pytest.raises(ValueError, match="no stage of the network has maps of more than one place"):
+        grad_cam(Flat(), {}, jnp.zeros((1, 2, 4, 4, 3)), 0)
