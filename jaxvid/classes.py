@@ -4,27 +4,20 @@ import re
 from collections.abc import Mapping, Sequence
 
 # A name that begins with one of these words, such as "normal_videos", is the negative class of two.
-_NEGATIVE_WORDS = frozenset(
-    [
-        "background",
-        "calm",
-        "negative",
-        "neutral",
-        "no",
-        "non",
-        "none",
-        "normal",
-        "not",
-        "nothing",
-        "other",
-        "peaceful",
-        "quiet",
-        "regular",
-        "safe",
-        "usual",
-        "without",
-    ]
+_NEGATIVE_WORDS = (
+    "background",
+    "calm",
+    "negative",
+    "neutral",
+    "no",
+    "non",
+    "none",
+    "normal",
+    "not",
+    "nothing",
+    "other",
 )
+_NEGATIVE_WORDS += ("peaceful", "quiet", "regular", "safe", "usual", "without")
 _PREFIXES = ("non", "not", "no")
 
 
@@ -58,8 +51,8 @@ def match_classes(theirs: Sequence[str], ours: Sequence[str], class_map: Mapping
     missing = [name for name, match in zip(theirs, matches, strict=True) if match is None]
     if missing:
         raise ValueError(
-            f"the data has the classes {', '.join(theirs)}; the model has {', '.join(ours)}: {', '.join(missing)} is not "
-            "among them; name the counterparts with --class_map=theirs:ours,..."
+            f"the data has the classes {', '.join(theirs)}; the model has {', '.join(ours)}: {', '.join(missing)} is "
+            "not among them; name the counterparts with --class_map=theirs:ours,..."
         )
     return [match for match in matches if match is not None]
 

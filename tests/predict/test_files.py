@@ -190,7 +190,10 @@ def test_importing_jaxvid_imports_neither_jax_nor_tensorflow():
 
 
 def test_predicting_needs_no_tensorflow_and_no_datasets():
-    program = "import sys, jaxvid.predict.files; print([n for n in ('tensorflow', 'tensorflow_datasets') if n in sys.modules])"
+    program = """
+import sys, jaxvid.predict.files
+print([name for name in ("tensorflow", "tensorflow_datasets") if name in sys.modules])
+"""
     environment = {**os.environ, "JAX_PLATFORMS": "cpu"}
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, env=environment)
     assert done.stdout.strip() == "[]"
