@@ -1,6 +1,7 @@
-"""Configs: the sections all of them share, the strict string argument, and the copy kept in a workdir."""
+"""Configs: the sections that all share, the strict string argument, and the copy saved in a workdir."""
 
 import json
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +12,15 @@ from jaxvid.types import ConfigDict
 
 FILE_NAME = "config.json"
 
-
-# Raised when a saved config can no longer be read by this code.
+# Incremented when this code can no longer read saved configs; a new key alone needs no new format.
 FORMAT = 3
 
-
-# What may differ when a run is taken up again: none of it changes what the steps done so far have computed.
+# Keys that may change when a run is resumed: none of them changes what the steps done so far have computed.
 RESUMABLE = (
     "checkpoint.",
     "dataset.data_dir",
     "dataset.manual_dir",
+    "dataset.positive_class",
     "eval.batch_size",
     "eval.num_resamples",
     "pipeline.",
@@ -32,7 +32,7 @@ RESUMABLE = (
 
 
 def parse_arg(arg: str | None, **defaults: Any) -> ConfigDict:
-    """The values of a config's string argument, such as "dataset=movies_fight,normalize=false".
+    """Parses a config's string argument, such as "dataset=movies_fight,normalize=false".
 
     Args:
       arg: comma-separated `key=value`; None or "" for the defaults.
@@ -69,122 +69,185 @@ def _parse_value(key: str, text: str, default: Any) -> Any:
         raise ValueError(f"config argument {key}={text!r} is not of type {type(default).__name__}") from error
 
 
+_DATASET = {
+    "name": "synthetic_fight/64x64",  # TFDS name and size
+    "data_dir": "",  # of prepared datasets; "": TFDS_DATA_DIR, or ~/tensorflow_datasets
+    "manual_dir": "",  # of raw videos that cannot be downloaded; "": <data_dir>/downloads/manual
+    "on_invalid": "error",  # or "skip": leaves out videos that do not decode
+    "train_split": "train",
+    "val_split": "val",  # chooses the best checkpoint and stops early
+    "test_split": "test",  # evaluated once, at the end
+    "positive_class": "",  # of two classes; "": the one that the other's name negates (fight of fight and no_fight)
+    "class_names": (),  # filled in from the dataset
+    "frame_size": (),  # filled in: height and width of the stored frames
+    "clip_seconds": 0.0,  # filled in: median length of the training clips
+    "fps": 0.0,  # filled in: their median frame rate
+}
+
+_CLIP = {
+    "sampling": "uniform",
+    "num_frames": 16,
+    "frame_interval": 1,  # of 'consecutive' and 'fps': frames from one to the next
+    "window_stride": 1,  # of 'consecutive' and 'fps': frames between the windows of evaluation
+    "fps": 0.0,  # of 'fps': frames per second
+    "height": 128,
+    "width": 128,
+    "crop": "resize",
+    "normalization": "unit",
+}
+
+# The audio of a clip, for models that take it (jaxvid/data/spectrograms.py).
+_AUDIO = {
+    "sample_rate": 0,  # of the dataset's audio, in hertz; 0: no audio
+    "seconds": 10.0,  # from the beginning of a clip
+    "kind": "log_mel",  # or "mfcc"
+    "window": 400,  # samples in a Hann window
+    "hop": 160,  # samples from one spectrum to the next
+    "fft_size": 512,  # samples
+    "num_mels": 64,
+    "num_mfcc": 20,
+    "min_hz": 0.0,
+    "max_hz": 0.0,  # 0: half the sample rate
+    "top_db": 80.0,  # values further below the maximum, in decibels, are raised to this distance
+}
+
+_AUGMENT = {
+    "flip": False,
+    "min_scale": 1.0,  # smallest random crop, as a fraction of the sides of the largest
+    "brightness": 0.0,
+    "contrast": 0.0,
+    "erasing": 0.0,  # probability
+    "mixup": 0.0,  # alpha
+}
+
+# How the activations of an adaptive model change during training (jaxvid/train/adaptation.py).
+_ACTIVATIONS = {
+    "policy": "fixed",  # or "sequence": through the pool; "random": draws from it
+    "pool": ("celu", "leaky_relu", "relu", "relu6"),
+    "scope": "global",  # all sites at once; or "per_site"
+    "sites": (),  # patterns of the sites that change, such as "layer4_*"; (): all
+    "trigger": "rise",  # of the validation loss; or "epochs"
+    "patience": 1,  # of 'rise': evaluations without a new lowest loss since the last change
+    "cool_down": 0,  # of 'rise': evaluations after a change before the next one
+    "at_epochs": (),  # of 'epochs'
+    "return_to_best": False,  # whether a change begins from the weights of the best checkpoint
+    "reject_after": 0,  # evaluations within which a change must bring a new lowest loss; 0: never undone
+    "converge_after": 0,  # changes in a row without a new lowest loss that end the run; 0: they never do
+}
+
+_OPTIMIZER = {
+    "name": "adam",
+    "learning_rate": 1e-4,
+    "schedule": "constant",
+    "warmup_fraction": 0.0,
+    "decay_at": (0.5, 0.75),  # of schedule 'steps', as fractions of the run
+    "decay_factor": 0.1,  # of schedule 'steps'
+    "momentum": 0.9,  # of sgd
+    "nesterov": False,  # of sgd
+    "weight_decay": 0.0,  # of adamw and sgd
+    "clip_norm": 0.0,  # 0: gradients are not clipped
+    "accumulate_steps": 1,  # training steps per update
+    "backbone_rate_factor": 1.0,  # the backbone's learning rate divided by the head's
+}
+
+_TRAIN = {
+    "batch_size": 16,  # of all devices together
+    "num_epochs": 50,
+    "num_steps": 0,  # instead of epochs, if not 0
+    "l2": 0.0,  # weight of the sum of squared kernels in the loss
+    "label_smoothing": 0.0,
+    "class_weights": "none",  # or "balanced": inversely to the classes' numbers of clips
+    "early_stopping_patience": 0,  # evaluations without improvement; 0: train to the end
+    "log_every_steps": 10,
+}
+
+# The first stage of genre_crnn, which trains the CNN on single frames (jaxvid/train/two_stage.py).
+_RETRAIN = {
+    "num_steps": 0,  # 0: no first stage
+    "every_steps": 400,  # from one evaluation and checkpoint to the next; all are kept
+    "batch_size": 32,
+    "optimizer": "adam",
+    "learning_rate": 1e-4,
+    "trainable": "all",  # or "head", "head_and_last_stage"
+    "checkpoint": "last",  # that the second stage starts from: also "best", or a step such as "400"
+}
+
+_EVAL = {
+    "batch_size": 16,  # views, of all devices of a process together
+    "clips": 0,  # views over time whose probabilities are averaged; 0: one, or all windows
+    "crops": 1,  # of each of them, side by side; of clip.crop 'center'
+    "every_epochs": 1,
+    "every_steps": 0,  # instead, if not 0
+    "monitor": "val_loss",
+    "num_resamples": 1000,  # of the bootstrap
+}
+
+_PIPELINE = {"num_threads": 4, "num_workers": 0}
+
+_CHECKPOINT = {
+    "every_steps": 0,  # in addition to those at evaluations; 0: no others
+    "keep_all": False,  # instead of the best and the last
+}
+
+
 def base_config() -> ConfigDict:
-    """Every section with the defaults that the configs start from; `model` is each config's own."""
+    """Every section with its defaults, which the configs start from; each config adds its own section `model`.
+
+    The default of a key that is added later must do what earlier versions did: `load_config` fills it in.
+    """
     return ml_collections.ConfigDict(
         {
             "seed": 0,
-            "dataset": {
-                "name": "synthetic_fight/64x64",  # TFDS name and size
-                "data_dir": "",  # where prepared datasets lie; "": TFDS_DATA_DIR, or ~/tensorflow_datasets
-                "manual_dir": "",  # where raw videos lie that cannot be downloaded; "": <data_dir>/downloads/manual
-                "on_invalid": "error",  # or "skip": leave out videos that do not decode
-                "train_split": "train",
-                "val_split": "val",  # chooses the best checkpoint and stops early
-                "test_split": "test",  # evaluated once, at the end
-                "class_names": (),  # filled in from the dataset
-                "frame_size": (),  # filled in: height and width of the stored frames
-                "clip_seconds": 0.0,  # filled in: median length of the training clips
-                "fps": 0.0,  # filled in: their median frame rate
-            },
-            "clip": {
-                "sampling": "uniform",
-                "num_frames": 16,
-                "frame_interval": 1,  # of 'consecutive' and 'fps': frames from one to the next
-                "window_stride": 1,  # of 'consecutive' and 'fps': frames between the windows of evaluation
-                "fps": 0.0,  # of 'fps': frames a second
-                "height": 128,
-                "width": 128,
-                "crop": "resize",
-                "normalization": "unit",
-            },
-            "audio": {  # the sound of a clip, for models that hear (jaxvid/data/spectrograms.py)
-                "sample_rate": 0,  # of the dataset's, in hertz; 0: no sound
-                "seconds": 10.0,  # from the beginning of a clip on
-                "kind": "log_mel",  # or "mfcc"
-                "window": 400,  # samples, of the Hann windows
-                "hop": 160,  # samples, from one spectrum to the next
-                "fft_size": 512,  # samples
-                "num_mels": 64,
-                "num_mfcc": 20,
-                "min_hz": 0.0,
-                "max_hz": 0.0,  # 0: half the sample rate
-                "top_db": 80.0,  # decibels below the loudest, under which nothing counts
-            },
-            "augment": {
-                "flip": False,
-                "min_scale": 1.0,  # smallest random crop, as a share of the largest one's sides
-                "brightness": 0.0,
-                "contrast": 0.0,
-                "erasing": 0.0,  # probability
-                "mixup": 0.0,  # alpha
-            },
-            "activations": {  # how those of an adaptive model change during training (jaxvid/adaptation.py)
-                "policy": "fixed",  # or "sequence": through the pool; "random": draws from it
-                "pool": ("celu", "leaky_relu", "relu", "relu6"),
-                "scope": "global",  # all sites at once; or "per_site"
-                "sites": (),  # patterns of the sites that change, such as "layer4_*"; (): all
-                "trigger": "rise",  # of the validation loss; or "epochs"
-                "patience": 1,  # of 'rise': evaluations without a new lowest loss since the last change
-                "cool_down": 0,  # of 'rise': evaluations after a change before another
-                "at_epochs": (),  # of 'epochs'
-                "return_to_best": False,  # whether a change begins from the weights of the best checkpoint
-                "reject_after": 0,  # evaluations within which a change must bring a new lowest loss; 0: never undone
-                "converge_after": 0,  # changes in a row without a new lowest loss that end the run; 0: they never do
-            },
-            "optimizer": {
-                "name": "adam",
-                "learning_rate": 1e-4,
-                "schedule": "constant",
-                "warmup_fraction": 0.0,
-                "decay_at": (0.5, 0.75),  # of schedule 'steps'
-                "decay_factor": 0.1,  # of schedule 'steps'
-                "momentum": 0.9,  # of sgd
-                "nesterov": False,  # of sgd
-                "weight_decay": 0.0,  # of adamw and sgd
-                "clip_norm": 0.0,  # 0: gradients are not clipped
-                "accumulate_steps": 1,  # training steps to an update
-                "backbone_rate_factor": 1.0,  # the backbone's learning rate, as a share of the head's
-            },
-            "train": {
-                "batch_size": 16,  # of all devices together
-                "num_epochs": 50,
-                "num_steps": 0,  # instead of epochs, if not 0
-                "l2": 0.0,  # weight of the sum of squared kernels in the loss
-                "label_smoothing": 0.0,
-                "class_weights": "none",  # or "balanced": inversely to the classes' numbers of clips
-                "early_stopping_patience": 0,  # evaluations without improvement; 0: train to the end
-                "log_every_steps": 10,
-            },
-            "retrain": {  # a first stage, in which the CNN of genre_crnn sees single frames (jaxvid/retraining.py)
-                "num_steps": 0,  # 0: no such stage
-                "every_steps": 400,  # from one evaluation and checkpoint to the next; all are kept
-                "batch_size": 32,
-                "optimizer": "adam",
-                "learning_rate": 1e-4,
-                "trainable": "all",  # or "head", "head_and_last_stage"
-                "checkpoint": "last",  # that the second stage starts from: also "best", or a step such as "400"
-            },
-            "eval": {
-                "batch_size": 16,  # views, of all devices of a process together
-                "clips": 0,  # views over time whose probabilities are averaged; 0: one, or all windows
-                "crops": 1,  # of each of them, side by side; of clip.crop 'center'
-                "every_epochs": 1,
-                "every_steps": 0,  # instead, if not 0
-                "monitor": "val_loss",
-                "num_resamples": 1000,  # of the bootstrap
-            },
-            "pipeline": {"num_threads": 4, "num_workers": 0},
-            "checkpoint": {
-                "every_steps": 0,  # besides one at each evaluation; 0: no others
-                "keep_all": False,  # instead of the best and the last
-            },
+            "dataset": _DATASET,
+            "clip": _CLIP,
+            "audio": _AUDIO,
+            "augment": _AUGMENT,
+            "activations": _ACTIVATIONS,
+            "optimizer": _OPTIMIZER,
+            "train": _TRAIN,
+            "retrain": _RETRAIN,
+            "eval": _EVAL,
+            "pipeline": _PIPELINE,
+            "checkpoint": _CHECKPOINT,
         }
     )
 
 
+def one_of(section: ConfigDict, key: str, allowed: Collection[str]) -> None:
+    """Checks that a value is one of a few.
+
+    Args:
+      section: that holds the value, such as `config.optimizer`.
+      key: in full, such as "optimizer.name".
+      allowed: values.
+
+    Raises:
+      ValueError: if it is another value.
+    """
+    value = section[key.split(".")[-1]]
+    if value not in allowed:
+        raise ValueError(f"config.{key} is {value!r}; allowed: {', '.join(allowed)}")
+
+
+def at_least(section: ConfigDict, least: int | float, *keys: str) -> None:
+    """Checks the lower bound of numbers.
+
+    Args:
+      section: that holds the values, such as `config.train`.
+      least: allowed value.
+      keys: in full, such as "train.num_epochs".
+
+    Raises:
+      ValueError: if a value is below `least`.
+    """
+    for key in keys:
+        value = section[key.split(".")[-1]]
+        if not value >= least:
+            raise ValueError(f"config.{key} is {value}; allowed: {least} or more")
+
+
 def differences(old: ConfigDict, new: ConfigDict) -> list[str]:
-    """The dotted keys at which two configs differ, with both values."""
+    """Lists the dotted keys at which two configs differ, with both values."""
     old_values, new_values = dotted(old), dotted(new)
     keys = sorted(set(old_values) | set(new_values))
     return [
@@ -195,27 +258,28 @@ def differences(old: ConfigDict, new: ConfigDict) -> list[str]:
 
 
 def save_config(config: ConfigDict, workdir: Path) -> None:
-    """Writes the config into `workdir`, where it alone says how to read the checkpoints.
+    """Writes the config to `workdir`; reading the checkpoints needs no other file.
 
     Raises:
-      ValueError: if the workdir holds another config, naming what differs; length of the run, logging and paths may.
+      ValueError: if the workdir holds a config that differs in other keys than RESUMABLE, naming them.
     """
     path = workdir / FILE_NAME
     if path.exists():
         changed = [line for line in differences(load_config(workdir), config) if not line.startswith(RESUMABLE)]
         if changed:
             raise ValueError(
-                f"{path} is of another run; choose another --workdir, or undo these changes:\n  " + "\n  ".join(changed)
+                f"{path} belongs to another run; choose another --workdir, or undo these changes:\n  "
+                + "\n  ".join(changed)
             )
     with replacing(path) as unfinished:
         unfinished.write_text(json.dumps({"format": FORMAT, "config": config.to_dict()}, indent=2) + "\n")
 
 
 def load_config(workdir: Path) -> ConfigDict:
-    """The config saved in `workdir`.
+    """Reads the config saved in `workdir`; keys that it lacks, as they are newer, get their defaults.
 
     Raises:
-      ValueError: if there is none, it cannot be read, or it is of another version of jaxvid.
+      ValueError: if there is none, it cannot be read, or another version of jaxvid wrote it.
     """
     path = workdir / FILE_NAME
     if not path.exists():
@@ -227,18 +291,20 @@ def load_config(workdir: Path) -> ConfigDict:
         raise ValueError(f"{path} cannot be read: {error}; train again, or restore the file") from error
     if version != FORMAT:
         raise ValueError(f"{path} has format {version}, this jaxvid reads {FORMAT}: use the version that wrote it")
-    return ml_collections.ConfigDict(_tuples(values))
+    config = base_config()
+    config.update(_tuples(values))
+    return config
 
 
 def _tuples(value: Any) -> Any:
-    """JSON's lists as the tuples that configs hold."""
+    """Turns JSON's lists into the tuples that configs hold."""
     if isinstance(value, dict):
         return {key: _tuples(item) for key, item in value.items()}
     return tuple(map(_tuples, value)) if isinstance(value, list) else value
 
 
 def dotted(config: ConfigDict, prefix: str = "") -> dict[str, Any]:
-    """The values of a config by their dotted keys, such as "train.batch_size"."""
+    """Maps dotted keys to the values of a config, such as "train.batch_size"."""
     flat = {}
     for key, value in config.items():
         nested = isinstance(value, ml_collections.ConfigDict)

@@ -33,6 +33,44 @@ def test_a_saved_config_comes_back_equal(tmp_path):
     assert isinstance(config_lib.load_config(tmp_path).optimizer.decay_at, tuple)
 
 
+def test_keys_that_an_older_config_lacks_get_their_defaults(tmp_path):
+    config = config_lib.base_config()
+    config.model = {"name": "cnn_lstm"}
+    config.dataset.fps = 25.0
+    older = config.to_dict()
+    del older["dataset"]["positive_class"], older["checkpoint"]
+    older["dataset"]["class_names"] = ["calm", "fight"]
+    (tmp_path / "config.json").write_text(json.dumps({"format": config_lib.FORMAT, "config": older}))
+    loaded = config_lib.load_config(tmp_path)
+    assert loaded.dataset.positive_class == ""
+    assert loaded.dataset.class_names == ("calm", "fight")
+    assert loaded.dataset.fps == 25.0
+    assert loaded.checkpoint.keep_all is False
+    assert loaded.model.name == "cnn_lstm"
+    # Neither the new key nor its value stops such a run from being resumed.
+    config.dataset.update(class_names=("calm", "fight"), positive_class="calm")
+    config_lib.save_config(config, tmp_path)
+    assert config_lib.load_config(tmp_path).dataset.positive_class == "calm"
+
+
+def test_changing_a_config_leaves_the_defaults_alone():
+    config_lib.base_config().train.num_epochs = 99
+    assert config_lib.base_config().train.num_epochs == 50
+
+
+def test_values_out_of_range_are_named_with_what_is_allowed():
+    config = config_lib.base_config()
+    config_lib.one_of(config.optimizer, "optimizer.name", ("adam", "sgd"))
+    config_lib.at_least(config.train, 16, "train.num_epochs", "train.batch_size")
+    with pytest.raises(ValueError, match=r"^config.optimizer.name is 'adam'; allowed: adamw, sgd$"):
+        config_lib.one_of(config.optimizer, "optimizer.name", ("adamw", "sgd"))
+    with pytest.raises(ValueError, match=r"^config.train.batch_size is 16; allowed: 17 or more$"):
+        config_lib.at_least(config.train, 17, "train.num_epochs", "train.batch_size")
+    config.train.l2 = float("nan")
+    with pytest.raises(ValueError, match=r"^config.train.l2 is nan; allowed: 0 or more$"):
+        config_lib.at_least(config.train, 0, "train.l2")
+
+
 def test_another_run_in_the_workdir_is_refused_and_the_difference_named(tmp_path):
     config = config_lib.base_config()
     config_lib.save_config(config, tmp_path)

@@ -4,6 +4,7 @@ import jax
 import optax
 from jaxtyping import PyTree
 
+from jaxvid.config import at_least, one_of
 from jaxvid.models.freezing import BACKBONE, FROZEN, HEAD
 from jaxvid.types import ConfigDict
 
@@ -17,17 +18,13 @@ def check_optimizer(config: ConfigDict) -> None:
     Raises:
       ValueError: naming the key, its value and what is allowed.
     """
-    if config.name not in OPTIMIZERS:
-        raise ValueError(f"config.optimizer.name is {config.name!r}; allowed: {', '.join(OPTIMIZERS)}")
-    if config.schedule not in SCHEDULES:
-        raise ValueError(f"config.optimizer.schedule is {config.schedule!r}; allowed: {', '.join(SCHEDULES)}")
+    one_of(config, "optimizer.name", OPTIMIZERS)
+    one_of(config, "optimizer.schedule", SCHEDULES)
     if config.learning_rate <= 0:
         raise ValueError(f"config.optimizer.learning_rate is {config.learning_rate}; allowed: above 0")
-    if config.accumulate_steps < 1:
-        raise ValueError(f"config.optimizer.accumulate_steps is {config.accumulate_steps}; allowed: 1 or more")
+    at_least(config, 1, "optimizer.accumulate_steps")
     for key in ("warmup_fraction", "momentum", "weight_decay", "clip_norm", "backbone_rate_factor"):
-        if config[key] < 0:
-            raise ValueError(f"config.optimizer.{key} is {config[key]}; allowed: 0 or more")
+        at_least(config, 0, f"optimizer.{key}")
     if config.weight_decay and config.name == "adam":
         raise ValueError("config.optimizer.weight_decay needs name 'adamw' or 'sgd'; for adam, use config.train.l2")
     if not all(0 < point < 1 for point in config.decay_at):
