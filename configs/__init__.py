@@ -1,1 +1,1 @@
-"""One file per system; each docstring gives the command, the expected result and the time it takes."""
+"""One file per system; its docstring gives the command, the arguments and the paper's results. README.md: ours."""

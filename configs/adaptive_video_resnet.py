@@ -3,17 +3,21 @@
     python -m jaxvid.main --config=configs/adaptive_video_resnet.py:frames=12,policy=random \
         --workdir=runs/adaptive --config.dataset.manual_dir=/data
 
-Arguments: `dataset` (rwf2000, shv, hockey_fight, movies_fight, ucf50, ucf101_split1/2/3, surveillance_fight,
-video_folder, synthetic_fight), `frames` of a sliding window (12, 4, 6, 8, 10), `policy` (sequence: CELU, Leaky ReLU,
-ReLU, ReLU6, as in Table 1; random: draws from those; fixed: ReLU), `scope` (global: all sites at once; per_site),
-`depth` (18, and from nothing 10 and 34). The section `activations` of the config has the rest: trigger, patience,
-cool-down, return to the best weights, rejection, convergence.
+Arguments:
+  `dataset`: a key of configs/datasets.py.
+  `frames`: of a sliding window; 12, 4, 6, 8 or 10.
+  `policy`: sequence (CELU, Leaky ReLU, ReLU, ReLU6, as in Table 1), random (draws from those) or fixed (ReLU).
+  `scope`: global (all activations change together) or per_site.
+  `depth`: 18; 10 and 34 train from scratch.
+
+The section `activations` of the config has the rest: trigger, patience, cool-down, return to the best weights,
+rejection, convergence.
 
 The paper's best validation accuracy on rwf2000, CELU / Leaky ReLU / ReLU / ReLU6 (Table 2): 4 frames 76.75 / 81 / 84.25
 / 82.25 %, 8 frames 80.25 / 83.75 / 85.5 / 84.75 %, 12 frames 82.5 / 85.5 / 87.75 / 86.25 %; ours: not measurable, as
-the dataset is no longer distributed. What came of it on other clips is in the README. The paper gives neither stride,
-optimizer, learning rate, batch size, patience nor how it chose the epoch: here windows follow one another, so that an
-epoch shows every frame once, and held-out sources of the training split choose.
+the dataset is no longer distributed. Results on other clips are in configs/README.md. The paper gives neither stride,
+optimizer, learning rate, batch size, patience nor how it chose the epoch: here windows do not overlap, so that an
+epoch shows every frame once, and held-out sources of the training split choose the epoch.
 """
 
 from configs import video_resnet
@@ -24,7 +28,7 @@ from jaxvid.types import ConfigDict
 
 
 def get_config(arg: str | None = None) -> ConfigDict:
-    """The config, by the arguments of this module's docstring.
+    """Returns the config for the arguments of the module's docstring.
 
     Raises:
       ValueError: on an argument that is not allowed.

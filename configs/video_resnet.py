@@ -3,31 +3,32 @@
     python -m jaxvid.main --config=configs/video_resnet.py:frames=12 --workdir=runs/video_resnet \
         --config.dataset.manual_dir=/data
 
-Arguments: `dataset` (rwf2000, shv, hockey_fight, movies_fight, ucf50, ucf101_split1/2/3, surveillance_fight,
-video_folder, synthetic_fight), `block` (r2plus1d, r3d, mc3), `depth` (18, and of r2plus1d 10 and 34), `frames`
-(consecutive ones: 4, 6, 8, 10, 12, 16, 32).
+Arguments:
+  `dataset`: a key of configs/datasets.py.
+  `block`: r2plus1d, r3d or mc3.
+  `depth`: 18, and of r2plus1d also 10 and 34.
+  `frames`: 12, 4, 6, 8, 10, 16 or 32 consecutive ones.
 
-The weights of 18 layers are torchvision's, downloaded once; --config.model.pretrained=FILE takes a file, and
+The weights of 18 layers are torchvision's, downloaded once. --config.model.pretrained=FILE reads a file instead,
 --config.model.pretrained= trains from scratch, as 10 and 34 layers do, which torchvision does not have.
 
 The paper's best accuracy on the validation split of rwf2000, with ReLU: 84.25 % of 4 frames, 85.5 of 8, 87.75 of 12
-(Table 2); ours: not measurable, as the dataset is no longer distributed. Ours on surveillance_fight from nothing, 8
-frames of 64x64, 3 epochs: 49.0 % [18.4, 77.8] (49 clips; 5 minutes on two CPU cores, 2026-11-21).
+(Table 2); ours: not measurable, as the dataset is no longer distributed. Ours on surveillance_fight is in
+configs/README.md.
 
-Like the paper, no frame is skipped within a window; here the windows of evaluation are half a window apart, and a
+As in the paper, no frame is skipped within a window; here the windows of evaluation are half a window apart, and a
 video's prediction is that of all its windows. The paper gives neither optimizer, learning rate, batch size nor
-augmentation. It chooses the epoch on the clips it reports; here held-out sources of the training split do.
+augmentation. It chooses the epoch on the clips it reports; here held-out sources of the training split choose it.
 """
 
-import ml_collections
-
 from configs.datasets import dataset_section, datasets
+from configs.models import model_section
 from jaxvid.config import base_config, parse_arg
 from jaxvid.types import ConfigDict
 
 
 def get_config(arg: str | None = None) -> ConfigDict:
-    """The config, by the arguments of this module's docstring.
+    """Returns the config for the arguments of the module's docstring.
 
     Raises:
       ValueError: on an argument that is not allowed, or 10 or 34 layers of other blocks than r2plus1d.
@@ -53,18 +54,12 @@ def get_config(arg: str | None = None) -> ConfigDict:
         normalization="kinetics",
     )
     config.augment.flip = True
-    config.model = ml_collections.ConfigDict(
-        {
-            "name": "video_resnet",
-            "num_classes": 0,
-            "variant": f"{values.block}_{values.depth}",
-            "activation": "relu",
-            "adaptive": False,
-            "remat": False,
-            "dtype": "float32",
-            "pretrained": "kinetics400" if values.depth == 18 else "",
-            "trainable": "all",
-        }
+    config.model = model_section(
+        "video_resnet",
+        variant=f"{values.block}_{values.depth}",
+        activation="relu",
+        remat=False,
+        pretrained="kinetics400" if values.depth == 18 else "",
     )
     config.optimizer.update(name="adam", learning_rate=1e-4)
     config.train.update(batch_size=16, num_epochs=30, early_stopping_patience=5)

@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import re
 from functools import partial
 from pathlib import Path
 
@@ -24,17 +25,18 @@ from jaxvid.train.optimizer import create_optimizer, create_schedule
 from jaxvid.train.setup import check_config
 from jaxvid.train.two_stage import frames_config
 
-NAMES = sorted(
-    path.stem for path in Path(configs.__path__[0]).glob("*.py") if path.name not in ("__init__.py", "datasets.py")
-)
+# What the configs share.
+SHARED = ("__init__", "datasets", "models")
 
-# A run on synthetic_fight/tiny: what makes each system small enough.
+NAMES = sorted(path.stem for path in Path(configs.__path__[0]).glob("*.py") if path.stem not in SHARED)
+
+# The argument and the `clip` section that make each system small enough for a run on synthetic_fight/tiny.
 SMALL = {
     "adaptive_video_resnet": (
         "frames=4,depth=10,policy=random,scope=per_site",
         {"height": 32, "width": 32, "crop": "resize"},
     ),
-    "cnn_lstm": ("backbone=mobilenet", {"height": 32, "width": 32, "num_frames": 2}),
+    "backbone_lstm": ("backbone=mobilenet", {"height": 32, "width": 32, "num_frames": 2}),
     "convlstm": ("", {"height": 32, "width": 32, "num_frames": 2}),
     "genre": ("frames=false", {"num_frames": 4}, "synthetic_genre/tiny_4fps_4frames_16000hz"),
     "lrcn": ("", {"num_frames": 4}),
@@ -48,8 +50,8 @@ def get_config(name, arg=""):
     return importlib.import_module(f"configs.{name}").get_config(arg)
 
 
-def arguments_of(name):
-    """All `key=value` that the config takes, one at a time, and "" for its defaults."""
+def defaults_of(name):
+    """The arguments that the config takes, with their defaults as `parse_arg` gets them."""
     module = importlib.import_module(f"configs.{name}")
     # A config that derives from another has that one read its arguments.
     reader = module if hasattr(module, "parse_arg") else module.lrcn
@@ -62,7 +64,14 @@ def arguments_of(name):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(reader, "parse_arg", spy)
         module.get_config("")
-    values = {key: default if isinstance(default, tuple) else (True, False) for key, default in taken.items()}
+    return taken
+
+
+def arguments_of(name):
+    """All `key=value` that the config takes, one at a time, and "" for its defaults."""
+    values = {
+        key: default if isinstance(default, tuple) else (True, False) for key, default in defaults_of(name).items()
+    }
     return ["", *(f"{key}={value}" for key, allowed in values.items() for value in allowed)]
 
 
@@ -70,7 +79,7 @@ ALL = [(name, arg) for name in NAMES for arg in arguments_of(name)]
 
 
 def shapes_of_a_step(config):
-    """The state before and after a training step, and its figures, as shapes."""
+    """The state before and after a training step, and its metrics, as shapes."""
     config = config.copy_and_resolve_references()
     config.model.num_classes = 3
     model = create_model(config.model, axis_name=parallel.AXIS_NAME)
@@ -103,15 +112,35 @@ def specs(tree):
     return jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), tree)
 
 
+def docstring_of(name):
+    return importlib.import_module(f"configs.{name}").__doc__
+
+
 def test_every_config_has_a_small_run_and_a_docstring_with_its_command():
     assert set(SMALL) == set(NAMES)
     for name in NAMES:
-        docstring = importlib.import_module(f"configs.{name}").__doc__
-        assert f"python -m jaxvid.main --config=configs/{name}.py" in docstring
+        assert f"python -m jaxvid.main --config=configs/{name}.py" in docstring_of(name)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_docstring_describes_every_argument(name):
+    assert set(defaults_of(name)) <= set(re.findall(r"`(\w+)`", docstring_of(name)))
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in ("quickstart", "convlstm")])
+def test_the_docstring_refers_to_the_list_of_datasets_and_names_all_other_values(name):
+    docstring = docstring_of(name)
+    assert "`dataset`: a key of configs/datasets.py" in docstring
+    described = docstring[docstring.index("Arguments:") :].split("\n\n")[0]
+    for key, default in defaults_of(name).items():
+        if key == "dataset":
+            assert not any(dataset in described for dataset in default if dataset != "ucf50")
+        elif key not in ("arch", "audio_backbone") and isinstance(default, tuple):
+            assert [value for value in default if not re.search(rf"\b{value}\b", described)] == [], key
 
 
 def test_every_model_has_a_config():
-    # The frame classifier is the first stage of one.
+    # The frame classifier is the first stage of genre.
     assert {get_config(name).model.name for name in NAMES} == set(MODELS) - {"frame_classifier"}
     assert frames_config(get_config("genre")).model.name == "frame_classifier"
 
@@ -139,9 +168,9 @@ def test_the_splits_of_ucf101_are_the_official_ones():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_step_of_every_config_keeps_the_shapes_of_the_state(name):
-    before, after, figures = shapes_of_a_step(get_config(name))
+    before, after, metrics = shapes_of_a_step(get_config(name))
     assert specs(before) == specs(after)
-    assert {key: value.shape for key, value in figures.items()} == {"loss": (), "accuracy": (), "grad_norm": ()}
+    assert {key: value.shape for key, value in metrics.items()} == {"loss": (), "accuracy": (), "grad_norm": ()}
 
 
 @pytest.mark.slow
@@ -168,7 +197,7 @@ def test_a_step_with_every_argument_keeps_the_shapes_of_the_state(name, arg):
         ("genre", "features=softmax,frames=false", "features='softmax' with frames='false'; allowed: pool"),
         ("genre", "features=logits", "features='logits'; allowed: pool, softmax"),
         ("adaptive_video_resnet", "policy=rand", "policy='rand'; allowed: sequence, fixed, random"),
-        ("cnn_lstm", "backbone=vgg11", "backbone='vgg11'; allowed: vgg16, vgg19"),
+        ("backbone_lstm", "backbone=vgg11", "backbone='vgg11'; allowed: vgg16, vgg19"),
     ],
 )
 def test_a_bad_argument_is_named_with_what_is_allowed(name, arg, message):
@@ -176,7 +205,7 @@ def test_a_bad_argument_is_named_with_what_is_allowed(name, arg, message):
         get_config(name, arg)
 
 
-def test_what_the_papers_say_is_what_the_configs_hold():
+def test_configs_hold_the_values_of_the_papers():
     lrcn, convlstm = get_config("lrcn", "classes=tutorial"), get_config("convlstm")
     assert (lrcn.dataset.name, convlstm.dataset.name) == ("ucf50/64x64_tutorial", "ucf50/64x64")
     for config, epochs in ((lrcn, 70), (convlstm, 50)):
@@ -196,12 +225,12 @@ def test_what_the_papers_say_is_what_the_configs_hold():
     )
     # Published weights are of 18 layers only.
     assert get_config("video_resnet", "depth=34").model.pretrained == ""
-    inception = get_config("cnn_lstm", "backbone=inception_v3")
+    inception = get_config("backbone_lstm", "backbone=inception_v3")
     assert (inception.dataset.name, inception.clip.height, inception.clip.normalization) == ("shv/299x299", 299, "raw")
     assert (inception.optimizer.learning_rate, inception.train.num_epochs) == (1e-5, 50)
 
 
-# Compiling their training steps takes long; CI runs one config from end to end, the quickstart.
+# Compiling their training steps takes long.
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_every_config_trains_and_evaluates(name, data_dir, tmp_path):

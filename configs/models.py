@@ -1,0 +1,25 @@
+"""The section `model` of the configs: the keys that all models have, and those of one model."""
+
+import ml_collections
+
+from jaxvid.types import ConfigDict
+
+Value = str | int | float | bool | tuple[str, ...] | tuple[int, ...]
+
+
+def model_section(name: str, **values: Value) -> ConfigDict:
+    """Returns the section `model` of a config: the keys of every model, then `values`, which win.
+
+    Args:
+      name: a key of `jaxvid.models.MODELS`.
+      values: `activation`, the keys of this model alone, and those whose default here does not suit it.
+    """
+    common: dict[str, Value] = {
+        "name": name,
+        "num_classes": 0,  # filled in from the dataset
+        "adaptive": False,  # whether activations can change during training
+        "dtype": "float32",  # of the computation; or "bfloat16"
+        "pretrained": "",  # published weights by name, or a file; "": from scratch
+        "trainable": "all",  # or "head", "head_and_last_stage"
+    }
+    return ml_collections.ConfigDict(common | values)
