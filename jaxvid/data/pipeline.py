@@ -9,7 +9,7 @@ from jaxtyping import Bool, Int, UInt8
 
 from jaxvid.data.audio import sound_inputs
 from jaxvid.data.dataset import Clip, ClipSplit, decode_frames
-from jaxvid.data.sampling import evaluation_frames, training_frames, windows_per_clip
+from jaxvid.data.sampling import Sampling, create_sampling
 from jaxvid.types import ConfigDict, Inputs
 
 # Epochs. Grain's own endless repetition has a length that overflows in batches of one.
@@ -43,9 +43,8 @@ def training_batches(
 ) -> grain.DatasetIterator:
     """An endless iterator over batches of what `clip_inputs` gives, and `label`, int32 (batch,).
 
-    A sample is a clip, of which `clip.sampling` draws the frames, or, with sampling 'sliding_window', a window of a
-    clip. Each epoch has an order of its own, and batches run on across its end, so that none is incomplete. The
-    iterator's `get_state` and `set_state` hold its position.
+    A clip gives one sample or several, depending on the sampling scheme. Each epoch has its own order, and batches
+    continue across its end, so that none is incomplete. The iterator's `get_state` and `set_state` hold its position.
 
     Args:
       split: the clips.
@@ -62,15 +61,16 @@ def training_batches(
     own_rows = slice(shard[0] * num_rows, (shard[0] + 1) * num_rows)
 
     # The samples of clip i are those from first_samples[i] on, up to those of the next.
-    counts = windows_per_clip(split.metadata.num_frames, clip)
+    scheme = create_sampling(clip)
+    counts = scheme.count(split.metadata.num_frames)
     first_samples = np.cumsum(counts) - counts
 
     def load(samples: Int[np.ndarray, "global_batch"], rng: np.random.Generator) -> dict[str, np.ndarray]:
         seeds = rng.integers(2**63, size=len(samples))
         positions = np.searchsorted(first_samples, samples, side="right") - 1
-        windows = samples - first_samples[positions]
-        own = zip(*(column[own_rows].tolist() for column in (positions, windows, seeds)), strict=True)
-        rows = [_load(split[position], clip, audio, window, seed) for position, window, seed in own]
+        of_clip = samples - first_samples[positions]
+        own = zip(*(column[own_rows].tolist() for column in (positions, of_clip, seeds)), strict=True)
+        rows = [_load(split[position], scheme, audio, sample, seed) for position, sample, seed in own]
         return {key: np.stack([row[key] for row in rows]) for key in rows[0]}
 
     dataset = (
@@ -88,33 +88,24 @@ def training_batches(
 
 
 def require_fitting_clips(split: ClipSplit, clip: ConfigDict) -> None:
-    """Checks that sliding windows fit into the clips, or that clips taken as sequences fit into the network's input.
+    """Checks that the sampling scheme suits the shortest and the longest clip.
 
     Raises:
-      ValueError: if one does not, naming it.
+      ValueError: if it does not, naming the clip.
     """
-    longest = int(np.argmax(split.metadata.num_frames))
-    if clip.sampling == "sequence" and split.metadata.num_frames[longest] > clip.num_frames:
-        raise ValueError(
-            f"config.clip.num_frames is {clip.num_frames}; {split.metadata.filenames[longest]} of split {split.name} "
-            f"has {split.metadata.num_frames[longest]}: take a dataset that is stored in sequences, such as "
-            f"NAME/128x128_4fps_{clip.num_frames}frames"
-        )
-    shortest = int(np.argmin(split.metadata.num_frames))
-    num_frames = int(split.metadata.num_frames[shortest])
-    if clip.sampling == "sliding_window" and clip.num_frames > num_frames:
-        raise ValueError(
-            f"config.clip.num_frames is {clip.num_frames}, a sliding window longer than the clip "
-            f"{split.metadata.filenames[shortest]} of split {split.name}; allowed: 1 to {num_frames}"
-        )
+    scheme = create_sampling(clip)
+    lengths = split.metadata.num_frames
+    for position in (int(lengths.argmin()), int(lengths.argmax())):
+        if misfit := scheme.misfit(int(lengths[position])):
+            raise ValueError(
+                f"config.clip.num_frames is {clip.num_frames}; {split.metadata.filenames[position]} of split "
+                f"{split.name} has {lengths[position]}: {misfit}"
+            )
 
 
-def _load(stored: Clip, clip: ConfigDict, audio: ConfigDict | None, window: int, seed: int) -> Inputs:
-    if clip.sampling == "sliding_window":
-        frames = evaluation_frames(len(stored.frames), stored.fps, clip)[window]
-    else:
-        frames = training_frames(len(stored.frames), stored.fps, clip, np.random.default_rng(seed))
-    inputs = _inputs(stored, frames[None], clip, audio)
+def _load(stored: Clip, scheme: Sampling, audio: ConfigDict | None, sample: int, seed: int) -> Inputs:
+    frames = scheme.train(len(stored.frames), stored.fps, np.random.default_rng(seed), sample)
+    inputs = _inputs(stored, frames[None], scheme.num_frames, audio)
     return {"label": np.asarray(stored.label, np.int32), **{key: values[0] for key, values in inputs.items()}}
 
 
@@ -139,7 +130,7 @@ def evaluation_views(
 
 
 def clip_views(stored: Clip, clip: ConfigDict, num_views: int = 0) -> UInt8[np.ndarray, "view time height width 3"]:
-    """The pictures of the views of one clip in evaluation (see `evaluation_frames`)."""
+    """The pictures of the views of one clip in evaluation (`Sampling.evaluate`)."""
     return clip_inputs(stored, clip, num_views)["frames"]
 
 
@@ -150,15 +141,16 @@ def clip_inputs(stored: Clip, clip: ConfigDict, num_views: int = 0, audio: Confi
     and none repeated for want of more; and where `audio` asks for sound, `audio`, int16 (view, sample), with zeros
     behind its end, and `num_samples`, int32 (view,), of which there are 0 where a clip has no sound.
     """
-    return _inputs(stored, evaluation_frames(len(stored.frames), stored.fps, clip, num_views), clip, audio)
+    frames = create_sampling(clip).evaluate(len(stored.frames), stored.fps, num_views)
+    return _inputs(stored, frames, clip.num_frames, audio)
 
 
-def _inputs(stored: Clip, frames: Int[np.ndarray, "view time"], clip: ConfigDict, audio: ConfigDict | None) -> Inputs:
+def _inputs(stored: Clip, frames: Int[np.ndarray, "view time"], num_frames: int, audio: ConfigDict | None) -> Inputs:
     # A frame that several views show is decoded once.
     pictures = decode_frames(stored.frames, frames.reshape(-1))
     inputs = {
         "frames": pictures.reshape(*frames.shape, *pictures.shape[1:]),
-        "num_frames": np.full(len(frames), min(len(stored.frames), clip.num_frames), np.int32),
+        "num_frames": np.full(len(frames), min(len(stored.frames), num_frames), np.int32),
     }
     if audio is not None and audio.sample_rate:
         inputs |= sound_inputs([stored.audio] * len(frames), audio)

@@ -1,15 +1,261 @@
-"""Which frames of a clip the network sees.
+"""Sampling schemes: which frames of a clip the network sees.
 
-All functions speak of positions in a clip of `num_frames` frames. A clip that is too short repeats its last frame; of
-a `sequence`, which is taken as it is stored, models that mask are told how many frames are its own.
+All that depends on the scheme stands in its class here, and `SAMPLINGS` names the classes; the rest of the program asks
+`create_sampling(config.clip)`. Frames are given as positions in a clip of `num_frames` frames; a clip that is too short
+repeats its last frame.
 """
 
+import abc
+import dataclasses
+from types import MappingProxyType
+from typing import ClassVar
+
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float, Int
 
 from jaxvid.types import ConfigDict
 
-SAMPLINGS = ("uniform", "random_segment", "consecutive", "sliding_window", "fps", "sequence")
+
+@dataclasses.dataclass(frozen=True)
+class Sampling(abc.ABC):
+    """A sampling scheme with its keys of the config's section `clip`.
+
+    Attributes:
+      num_frames: of a training sample and of a view.
+      frame_interval: frames from one that is taken to the next.
+      window_stride: frames from the start of one window to that of the next.
+      fps: frames per second at which clips are resampled.
+      is_fixed: whether training takes the same frames of a clip every time.
+      takes_sequences: whether clips are sequences stored at one frame rate, which are taken as they are.
+      stretches: whether a window over a stream may have any length, over which its frames are spread.
+    """
+
+    num_frames: int
+    frame_interval: int
+    window_stride: int
+    fps: float
+
+    is_fixed: ClassVar[bool] = False
+    takes_sequences: ClassVar[bool] = False
+    stretches: ClassVar[bool] = False
+
+    @abc.abstractmethod
+    def train(self, num_frames: int, fps: float, rng: np.random.Generator, sample: int = 0) -> Int[np.ndarray, "time"]:
+        """Returns the frames of a training sample.
+
+        Args:
+          num_frames: of the clip.
+          fps: of the clip.
+          rng: for what is drawn at random.
+          sample: number of the sample, where a clip gives several (see `count`).
+        """
+
+    @abc.abstractmethod
+    def evaluate(self, num_frames: int, fps: float, num_views: int = 0) -> Int[np.ndarray, "view time"]:
+        """Returns the frames of every view of a clip in evaluation, the same at each call.
+
+        Args:
+          num_frames: of the clip.
+          fps: of the clip.
+          num_views: number of views; 0 for the scheme's own.
+        """
+
+    @abc.abstractmethod
+    def window_seconds(self, clip_seconds: float, fps: float) -> float:
+        """Returns the length of a window over a stream that matches a training sample.
+
+        Args:
+          clip_seconds: median length of the training clips.
+          fps: their median frame rate.
+        """
+
+    @abc.abstractmethod
+    def window_offsets(self, seconds: float, fps: float) -> Float[np.ndarray, "time"]:
+        """Returns the times of the frames of such a window, in seconds from its start.
+
+        Args:
+          seconds: length of the window.
+          fps: median frame rate of the training clips.
+        """
+
+    def count(self, num_frames: Int[np.ndarray, "clip"]) -> Int[np.ndarray, "clip"]:
+        """Returns the number of training samples of every clip."""
+        return np.ones_like(num_frames)
+
+    def frame_rate(self, fps: float) -> float:
+        """Returns the frame rate among whose frames samples are taken, of clips of `fps` frames per second."""
+        return fps
+
+    def misfit(self, num_frames: int) -> str | None:
+        """Returns why a clip of `num_frames` frames does not suit the scheme; None if it does."""
+        return None
+
+    def check(self) -> None:
+        """Checks the keys.
+
+        Raises:
+          ValueError: naming the key, its value and what is allowed.
+        """
+        for key in ("num_frames", "frame_interval", "window_stride"):
+            if getattr(self, key) < 1:
+                raise ValueError(f"config.clip.{key} is {getattr(self, key)}; allowed: 1 or more")
+
+
+class _Segments(Sampling):
+    """One frame from each of `num_frames` equal segments of the clip.
+
+    A view takes the frames at one relative position in their segments, by default the middle.
+    """
+
+    stretches = True
+
+    def evaluate(self, num_frames: int, fps: float, num_views: int = 0) -> Int[np.ndarray, "view time"]:
+        positions = (np.arange(num_views or 1) + 0.5) / (num_views or 1)
+        return np.stack([uniform(num_frames, self.num_frames, position) for position in positions.tolist()])
+
+    def window_seconds(self, clip_seconds: float, fps: float) -> float:
+        return clip_seconds
+
+    def window_offsets(self, seconds: float, fps: float) -> Float[np.ndarray, "time"]:
+        return (np.arange(self.num_frames) + 0.5) * seconds / self.num_frames
+
+
+class _Uniform(_Segments):
+    """The middle frame of each of `num_frames` equal segments of the clip."""
+
+    is_fixed = True
+
+    def train(self, num_frames: int, fps: float, rng: np.random.Generator, sample: int = 0) -> Int[np.ndarray, "time"]:
+        return uniform(num_frames, self.num_frames)
+
+
+class _RandomSegment(_Segments):
+    """A random frame of each of `num_frames` equal segments of the clip."""
+
+    def train(self, num_frames: int, fps: float, rng: np.random.Generator, sample: int = 0) -> Int[np.ndarray, "time"]:
+        return random_segment(num_frames, self.num_frames, rng)
+
+
+class _Consecutive(Sampling):
+    """A window of frames, `frame_interval` apart, at a random position.
+
+    Views are windows evenly spaced over the clip, by default all windows `window_stride` apart.
+    """
+
+    def train(self, num_frames: int, fps: float, rng: np.random.Generator, sample: int = 0) -> Int[np.ndarray, "time"]:
+        frames = self._timeline(num_frames, fps)
+        start = int(rng.integers(self._last_start(frames) + 1))
+        return frames[window(len(frames), self.num_frames, self.frame_interval, start)]
+
+    def evaluate(self, num_frames: int, fps: float, num_views: int = 0) -> Int[np.ndarray, "view time"]:
+        frames = self._timeline(num_frames, fps)
+        if not num_views:
+            return frames[sliding_windows(len(frames), self.num_frames, self.frame_interval, self.window_stride)]
+        last = self._last_start(frames)
+        starts = np.rint(np.linspace(0, last, num_views)) if num_views > 1 else np.asarray([last // 2])
+        windows = [window(len(frames), self.num_frames, self.frame_interval, int(start)) for start in starts]
+        return frames[np.stack(windows)]
+
+    def window_seconds(self, clip_seconds: float, fps: float) -> float:
+        return self.num_frames * self.frame_interval / self.frame_rate(fps)
+
+    def window_offsets(self, seconds: float, fps: float) -> Float[np.ndarray, "time"]:
+        # The middle of a frame's time, which the roundings of a container's clock cannot move to another frame.
+        return (np.arange(self.num_frames) * self.frame_interval + 0.5) / self.frame_rate(fps)
+
+    def _timeline(self, num_frames: int, fps: float) -> Int[np.ndarray, "frame"]:
+        """Returns the frames among which windows are taken."""
+        return np.arange(num_frames)
+
+    def _last_start(self, frames: Int[np.ndarray, "frame"]) -> int:
+        return max(0, len(frames) - 1 - self.frame_interval * (self.num_frames - 1))
+
+
+class _FixedRate(_Consecutive):
+    """A window as of `_Consecutive`, among the frames that the clip shows at `fps` instants per second."""
+
+    def frame_rate(self, fps: float) -> float:
+        return self.fps
+
+    def check(self) -> None:
+        super().check()
+        if self.fps <= 0:
+            raise ValueError(f"config.clip.fps is {self.fps}; allowed with sampling 'fps': above 0")
+
+    def _timeline(self, num_frames: int, fps: float) -> Int[np.ndarray, "frame"]:
+        return resampled(num_frames, fps, self.fps)
+
+
+class _SlidingWindow(_Consecutive):
+    """All windows of consecutive frames, `window_stride` apart, each a training sample and a view."""
+
+    def train(self, num_frames: int, fps: float, rng: np.random.Generator, sample: int = 0) -> Int[np.ndarray, "time"]:
+        return self.evaluate(num_frames, fps)[sample]
+
+    def count(self, num_frames: Int[np.ndarray, "clip"]) -> Int[np.ndarray, "clip"]:
+        lasts = np.maximum(0, num_frames - self.num_frames)
+        return -(-lasts // self.window_stride) + 1
+
+    def misfit(self, num_frames: int) -> str | None:
+        if num_frames >= self.num_frames:
+            return None
+        return f"a sliding window longer than the clip; allowed: 1 to {num_frames}"
+
+    def check(self) -> None:
+        super().check()
+        if self.frame_interval != 1 or self.window_stride > self.num_frames:
+            raise ValueError(
+                f"config.clip has frame_interval {self.frame_interval} and window_stride {self.window_stride}; allowed "
+                f"with sampling 'sliding_window': an interval of 1 and a stride up to num_frames, {self.num_frames}"
+            )
+
+
+class _StoredSequence(Sampling):
+    """The frames of a stored sequence as they are; models that mask are told how many are its own."""
+
+    is_fixed = True
+    takes_sequences = True
+
+    def train(self, num_frames: int, fps: float, rng: np.random.Generator, sample: int = 0) -> Int[np.ndarray, "time"]:
+        return window(num_frames, self.num_frames, 1, 0)
+
+    def evaluate(self, num_frames: int, fps: float, num_views: int = 0) -> Int[np.ndarray, "view time"]:
+        return window(num_frames, self.num_frames, 1, 0)[None]
+
+    def window_seconds(self, clip_seconds: float, fps: float) -> float:
+        return self.num_frames / fps
+
+    def window_offsets(self, seconds: float, fps: float) -> Float[np.ndarray, "time"]:
+        return (np.arange(self.num_frames) + 0.5) / fps
+
+    def misfit(self, num_frames: int) -> str | None:
+        if num_frames <= self.num_frames:
+            return None
+        return f"take a dataset that is stored in sequences, such as NAME/128x128_4fps_{self.num_frames}frames"
+
+
+SAMPLINGS: MappingProxyType[str, type[Sampling]] = MappingProxyType(
+    {
+        "uniform": _Uniform,
+        "random_segment": _RandomSegment,
+        "consecutive": _Consecutive,
+        "sliding_window": _SlidingWindow,
+        "fps": _FixedRate,
+        "sequence": _StoredSequence,
+    }
+)
+SEQUENCE_SAMPLINGS = tuple(name for name, scheme in SAMPLINGS.items() if scheme.takes_sequences)
+
+
+def create_sampling(clip: ConfigDict) -> Sampling:
+    """Returns the sampling scheme that the section `clip` of a config names, with its keys.
+
+    Raises:
+      ValueError: if there is no such scheme.
+    """
+    if clip.sampling not in SAMPLINGS:
+        raise ValueError(f"config.clip.sampling is {clip.sampling!r}; allowed: {', '.join(SAMPLINGS)}")
+    return SAMPLINGS[clip.sampling](clip.num_frames, clip.frame_interval, clip.window_stride, clip.fps)
 
 
 def _require_positive(**values: int | float) -> None:
@@ -18,8 +264,8 @@ def _require_positive(**values: int | float) -> None:
             raise ValueError(f"{name} must be positive, not {value}")
 
 
-def uniform(num_frames: int, length: int, place: float = 0.5) -> Int[np.ndarray, "time"]:
-    """`length` frames evenly spaced over the clip: those at a `place` in [0, 1) of equal segments, the middles.
+def uniform(num_frames: int, length: int, position: float = 0.5) -> Int[np.ndarray, "time"]:
+    """Returns one frame of each of `length` equal segments: that at a `position` in [0, 1), by default the middle.
 
     Raises:
       ValueError: if num_frames or length is not positive.
@@ -27,11 +273,11 @@ def uniform(num_frames: int, length: int, place: float = 0.5) -> Int[np.ndarray,
     _require_positive(num_frames=num_frames, length=length)
     if num_frames <= length:
         return np.minimum(np.arange(length), num_frames - 1)
-    return ((np.arange(length) + place) * num_frames / length).astype(int)
+    return ((np.arange(length) + position) * num_frames / length).astype(int)
 
 
 def random_segment(num_frames: int, length: int, rng: np.random.Generator) -> Int[np.ndarray, "time"]:
-    """One random frame of each of `length` equal segments (temporal segment networks, Wang et al., 2016).
+    """Returns one random frame of each of `length` equal segments (temporal segment networks, Wang et al., 2016).
 
     Raises:
       ValueError: if num_frames or length is not positive.
@@ -43,7 +289,7 @@ def random_segment(num_frames: int, length: int, rng: np.random.Generator) -> In
 
 
 def window(num_frames: int, length: int, interval: int, start: int) -> Int[np.ndarray, "time"]:
-    """`length` frames, `interval` apart, from frame `start` on.
+    """Returns `length` frames, `interval` apart, from frame `start` on.
 
     Raises:
       ValueError: if num_frames, length or interval is not positive.
@@ -53,7 +299,7 @@ def window(num_frames: int, length: int, interval: int, start: int) -> Int[np.nd
 
 
 def window_starts(num_frames: int, length: int, interval: int, stride: int) -> Int[np.ndarray, "window"]:
-    """The first frames of all windows, `stride` apart; the last window ends on the last frame.
+    """Returns the first frames of all windows, `stride` apart; the last window ends on the last frame.
 
     Raises:
       ValueError: if num_frames, length, interval or stride is not positive.
@@ -64,7 +310,7 @@ def window_starts(num_frames: int, length: int, interval: int, stride: int) -> I
 
 
 def sliding_windows(num_frames: int, length: int, interval: int, stride: int) -> Int[np.ndarray, "window time"]:
-    """Frames of every window, `stride` apart; the last one ends on the last frame.
+    """Returns the frames of all windows, `stride` apart; the last window ends on the last frame.
 
     A clip shorter than a window yields one window that repeats its last frame.
 
@@ -76,87 +322,12 @@ def sliding_windows(num_frames: int, length: int, interval: int, stride: int) ->
 
 
 def resampled(num_frames: int, fps: float, target_fps: float) -> Int[np.ndarray, "frame"]:
-    """The frames that a clip of `fps` frames a second shows at the instants of `target_fps`: the last one begun.
+    """Returns the frames that a clip of `fps` frames per second shows at the instants of `target_fps`.
 
     Raises:
       ValueError: if num_frames, fps or target_fps is not positive.
     """
     _require_positive(num_frames=num_frames, fps=fps, target_fps=target_fps)
     count = max(1, round(num_frames * target_fps / fps))
-    # The small addend keeps an instant that falls on a frame from rounding down to the one before.
+    # The small addend keeps an instant that falls on a frame from rounding down to the frame before.
     return np.minimum((np.arange(count) * fps / target_fps + 1e-6).astype(int), num_frames - 1)
-
-
-def check_sampling(clip: ConfigDict) -> None:
-    """Checks the section `clip` of a config before anything is read.
-
-    Raises:
-      ValueError: naming the key, its value and what is allowed.
-    """
-    if clip.sampling not in SAMPLINGS:
-        raise ValueError(f"config.clip.sampling is {clip.sampling!r}; allowed: {', '.join(SAMPLINGS)}")
-    for key in ("num_frames", "frame_interval", "window_stride"):
-        if clip[key] < 1:
-            raise ValueError(f"config.clip.{key} is {clip[key]}; allowed: 1 or more")
-    if clip.sampling == "sliding_window" and (clip.frame_interval != 1 or clip.window_stride > clip.num_frames):
-        raise ValueError(
-            f"config.clip has frame_interval {clip.frame_interval} and window_stride {clip.window_stride}; sampling "
-            f"'sliding_window' skips no frame: allowed are an interval of 1 and a stride up to num_frames, "
-            f"{clip.num_frames}"
-        )
-    if clip.sampling == "fps" and clip.fps <= 0:
-        raise ValueError(f"config.clip.fps is {clip.fps}; sampling 'fps' needs a positive number of frames a second")
-
-
-def windows_per_clip(num_frames: Int[np.ndarray, "clip"], clip: ConfigDict) -> Int[np.ndarray, "clip"]:
-    """How many training samples every clip gives: all its windows for `sliding_window`, else one."""
-    if clip.sampling != "sliding_window":
-        return np.ones_like(num_frames)
-    lasts = np.maximum(0, num_frames - clip.num_frames)
-    return -(-lasts // clip.window_stride) + 1
-
-
-def training_frames(num_frames: int, fps: float, clip: ConfigDict, rng: np.random.Generator) -> Int[np.ndarray, "time"]:
-    """The frames of one training sample drawn at random; `clip` is that section of the config."""
-    if clip.sampling == "uniform":
-        return uniform(num_frames, clip.num_frames)
-    if clip.sampling == "sequence":
-        return window(num_frames, clip.num_frames, 1, 0)
-    if clip.sampling == "random_segment":
-        return random_segment(num_frames, clip.num_frames, rng)
-    frames = _timeline(num_frames, fps, clip)
-    last_start = max(0, len(frames) - 1 - clip.frame_interval * (clip.num_frames - 1))
-    start = int(rng.integers(last_start + 1))
-    return frames[window(len(frames), clip.num_frames, clip.frame_interval, start)]
-
-
-def evaluation_frames(
-    num_frames: int, fps: float, clip: ConfigDict, num_views: int = 0
-) -> Int[np.ndarray, "view time"]:
-    """The frames of every view of a clip in evaluation, the same at each call.
-
-    Args:
-      num_frames: of the clip.
-      fps: of the clip, frames a second.
-      clip: that section of the config.
-      num_views: how many views. For `uniform` and `random_segment` they are frames at other places of the same
-        segments, for the others windows evenly spaced over the clip. 0 stands for the middles of the segments, and for
-        all windows `clip.window_stride` apart. A stored sequence has one view.
-    """
-    if clip.sampling in ("uniform", "random_segment"):
-        places = (np.arange(num_views or 1) + 0.5) / (num_views or 1)
-        return np.stack([uniform(num_frames, clip.num_frames, place) for place in places.tolist()])
-    if clip.sampling == "sequence":
-        return window(num_frames, clip.num_frames, 1, 0)[None]
-    frames = _timeline(num_frames, fps, clip)
-    if not num_views:
-        return frames[sliding_windows(len(frames), clip.num_frames, clip.frame_interval, clip.window_stride)]
-    last = max(0, len(frames) - 1 - clip.frame_interval * (clip.num_frames - 1))
-    starts = np.rint(np.linspace(0, last, num_views)) if num_views > 1 else np.asarray([last // 2])
-    windows = [window(len(frames), clip.num_frames, clip.frame_interval, int(start)) for start in starts]
-    return frames[np.stack(windows)]
-
-
-def _timeline(num_frames: int, fps: float, clip: ConfigDict) -> Int[np.ndarray, "frame"]:
-    """The frames among which windows are taken: all, or those at a fixed rate."""
-    return resampled(num_frames, fps, clip.fps) if clip.sampling == "fps" else np.arange(num_frames)

@@ -11,6 +11,7 @@ from tqdm import tqdm
 from jaxvid import parallel
 from jaxvid.data.dataset import Clip
 from jaxvid.data.pipeline import clip_inputs, clip_views, evaluation_batches
+from jaxvid.data.sampling import create_sampling
 from jaxvid.evaluate.evaluated import Evaluated
 from jaxvid.inference import predict_views, with_views
 from jaxvid.metrics.predictions import Predictions, average_views
@@ -73,7 +74,7 @@ def evaluate_videos(probabilities: Probabilities, variables: Any, directory: Pat
 def _decoded(paths: list[Path], config: ConfigDict) -> Iterator[EncodedClip | InvalidVideo]:
     """The videos as the network of `config` takes them: whole, or in sequences."""
     size = tuple(config.dataset.frame_size)
-    if config.clip.sampling == "sequence":
+    if create_sampling(config.clip).takes_sequences:
         form = SequenceForm(size, config.dataset.fps, config.clip.num_frames, config.audio.sample_rate)
         decoding = decode_sequences(paths, form)
     else:

@@ -20,6 +20,7 @@ from jaxtyping import Array
 from jaxvid import checkpoint
 from jaxvid.config import load_config
 from jaxvid.data.audio import num_samples
+from jaxvid.data.sampling import create_sampling
 from jaxvid.files import replacing, replacing_directory
 from jaxvid.models import create_model, takes_sequences
 from jaxvid.steps import eval_step
@@ -131,7 +132,7 @@ def _facts(config: ConfigDict) -> dict[str, Any]:
             "shape": ["batch", clip.num_frames, *config.dataset.frame_size, 3],
             "sampling": clip.sampling,
             "frame_interval": clip.frame_interval,
-            "fps": clip.fps if clip.sampling == "fps" else config.dataset.fps,
+            "fps": create_sampling(clip).frame_rate(config.dataset.fps),
             "clip_seconds": config.dataset.clip_seconds,
             # What the program takes, in order: beside the frames, of sequences, how many of them count, and the sound.
             "arrays": {name: [shape, np.dtype(dtype).name] for name, (shape, dtype) in program_inputs(config).items()},

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int16, UInt8
 
+from jaxvid.data.sampling import create_sampling
 from jaxvid.types import ConfigDict
 from jaxvid.video.sound import Sound
 from jaxvid.video.streams import ONE_FRAME, TIME_EPSILON, TimedFrame
@@ -58,7 +59,7 @@ def plan_windows(config: ConfigDict, window_seconds: float | None = None, stride
 
     Args:
       config: of the training run.
-      window_seconds: another length; for clip.sampling 'uniform' and 'random_segment' alone.
+      window_seconds: another length, where the sampling scheme leaves a choice (`Sampling.stretches`).
       stride: seconds between windows; by default a quarter of a window.
 
     Raises:
@@ -68,19 +69,12 @@ def plan_windows(config: ConfigDict, window_seconds: float | None = None, stride
     for name, value in (("window_seconds", window_seconds), ("stride_seconds", stride)):
         if value is not None and value <= 0:
             raise ValueError(f"{name} is {value:g}; allowed: above 0")
-    spread = clip.sampling in ("uniform", "random_segment")
-    if window_seconds is not None and not spread:
+    scheme = create_sampling(clip)
+    if window_seconds is not None and not scheme.stretches:
         raise ValueError(f"window_seconds is given, but sampling {clip.sampling!r} fixes how long a window is")
-    if spread:
-        seconds = window_seconds or config.dataset.clip_seconds
-        offsets = (np.arange(clip.num_frames) + 0.5) * seconds / clip.num_frames
-    else:
-        # Frames of a sequence follow one another as they are stored.
-        interval = clip.frame_interval / (clip.fps if clip.sampling == "fps" else config.dataset.fps)
-        seconds = clip.num_frames * interval
-        # The middle of a frame's time, which the roundings of a container's clock cannot move to another frame.
-        offsets = (np.arange(clip.num_frames) * clip.frame_interval + 0.5) * interval / clip.frame_interval
-    return WindowPlan(seconds, stride or seconds / 4, offsets, spread)
+    fps = config.dataset.fps
+    seconds = window_seconds or scheme.window_seconds(config.dataset.clip_seconds, fps)
+    return WindowPlan(seconds, stride or seconds / 4, scheme.window_offsets(seconds, fps), scheme.stretches)
 
 
 def windows(

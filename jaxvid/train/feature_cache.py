@@ -16,6 +16,7 @@ from jaxvid import parallel
 from jaxvid.data.dataset import ClipSplit
 from jaxvid.data.pipeline import ENDLESS, evaluation_batches, evaluation_views
 from jaxvid.data.preprocess import preprocess
+from jaxvid.data.sampling import create_sampling
 from jaxvid.files import replacing_directory
 from jaxvid.steps import network_input
 from jaxvid.types import ConfigDict
@@ -36,8 +37,7 @@ def are_constant(config: ConfigDict) -> bool:
     changes = changes and not config.retrain.num_steps
     if config.activations.policy != "fixed" or config.eval.clips > 1:
         return False
-    same_frames = config.clip.sampling in ("uniform", "sequence")
-    same_input = same_frames and config.clip.crop == "resize" and not changes
+    same_input = create_sampling(config.clip).is_fixed and config.clip.crop == "resize" and not changes
     frozen = config.model.name in ("backbone_lstm", "genre_crnn") and config.model.trainable == "head"
     return frozen and same_input and not augment.mixup and jax.process_count() == 1
 

@@ -21,7 +21,7 @@ from jaxvid import parallel
 from jaxvid.data.dataset import ClipSplit, class_names, frame_size, open_split, prepare, shared_sources
 from jaxvid.data.pipeline import require_fitting_clips, training_batches
 from jaxvid.data.preprocess import check_preprocessing
-from jaxvid.data.sampling import check_sampling, windows_per_clip
+from jaxvid.data.sampling import create_sampling
 from jaxvid.inference import Predicted, check_views, of_videos, predict_split
 from jaxvid.metrics.classification import point_values
 from jaxvid.models import create_model
@@ -83,7 +83,7 @@ def check_config(config: ConfigDict) -> None:
     Raises:
       ValueError: naming the key, its value and what is allowed.
     """
-    check_sampling(config.clip)
+    create_sampling(config.clip).check()
     check_preprocessing(config.clip, config.augment)
     check_optimizer(config.optimizer)
     check_adaptation(config)
@@ -120,7 +120,7 @@ def set_up(config: ConfigDict, *, resumes: bool = False) -> Run:
 
     for split in (train_split, val_split):
         require_fitting_clips(split, config.clip)
-    num_samples = int(windows_per_clip(train_split.metadata.num_frames, config.clip).sum())
+    num_samples = int(create_sampling(config.clip).count(train_split.metadata.num_frames).sum())
     steps_per_epoch = max(1, round(num_samples / config.train.batch_size))
     num_steps = config.train.num_steps or config.train.num_epochs * steps_per_epoch
     schedule = create_schedule(config.optimizer, num_steps)

@@ -12,6 +12,7 @@ from jaxtyping import PyTree
 
 from jaxvid import checkpoint
 from jaxvid.config import base_config
+from jaxvid.data.sampling import SEQUENCE_SAMPLINGS
 from jaxvid.data.spectrograms import check_audio, num_bands
 from jaxvid.models.freezing import TRAINABLE
 from jaxvid.types import ConfigDict
@@ -34,8 +35,10 @@ def check_sequences(config: ConfigDict) -> None:
                     f"config.{section}.{key} is {config[section][key]}; allowed for {config.model.name}: 0"
                 )
         return
-    if config.clip.sampling != "sequence":
-        raise ValueError(f"config.clip.sampling is {config.clip.sampling!r}; allowed for genre_crnn: sequence")
+    if config.clip.sampling not in SEQUENCE_SAMPLINGS:
+        raise ValueError(
+            f"config.clip.sampling is {config.clip.sampling!r}; allowed for genre_crnn: {', '.join(SEQUENCE_SAMPLINGS)}"
+        )
     if config.augment.mixup:
         raise ValueError(f"config.augment.mixup is {config.augment.mixup}; allowed for genre_crnn: 0")
     if "sound" in config.model.streams:

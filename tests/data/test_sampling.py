@@ -5,9 +5,9 @@ import pytest
 from jaxvid.data import sampling
 
 
-def clip_config(**values):
+def scheme_of(**values):
     defaults = {"sampling": "uniform", "num_frames": 4, "frame_interval": 1, "window_stride": 1, "fps": 0.0}
-    return ml_collections.ConfigDict({**defaults, **values})
+    return sampling.create_sampling(ml_collections.ConfigDict({**defaults, **values}))
 
 
 def test_uniform_takes_the_middles_of_equal_segments():
@@ -59,28 +59,28 @@ def test_resampling_shows_the_frame_last_begun(num_frames, fps, target_fps, expe
 
 def test_consecutive_training_windows_start_anywhere_and_stay_inside():
     rng = np.random.default_rng(0)
-    clip = clip_config(sampling="consecutive")
-    draws = np.stack([sampling.training_frames(7, 25.0, clip, rng) for _ in range(100)])
+    scheme = scheme_of(sampling="consecutive")
+    draws = np.stack([scheme.train(7, 25.0, rng) for _ in range(100)])
     assert set(draws[:, 0]) == {0, 1, 2, 3}
     assert (np.diff(draws) == 1).all()
 
 
 def test_evaluation_shows_all_windows_of_a_resampled_clip():
-    clip = clip_config(sampling="fps", fps=5.0, num_frames=2, window_stride=2)
-    np.testing.assert_array_equal(sampling.evaluation_frames(20, 20.0, clip), [[0, 4], [8, 12], [12, 16]])
+    scheme = scheme_of(sampling="fps", fps=5.0, num_frames=2, window_stride=2)
+    np.testing.assert_array_equal(scheme.evaluate(20, 20.0), [[0, 4], [8, 12], [12, 16]])
 
 
 def test_sliding_windows_are_counted_and_leave_out_no_frame():
-    clip = clip_config(sampling="sliding_window", window_stride=3)
+    scheme = scheme_of(sampling="sliding_window", window_stride=3)
     num_frames = np.asarray([3, 4, 5, 7, 9, 10])
-    np.testing.assert_array_equal(sampling.windows_per_clip(num_frames, clip), [1, 1, 2, 2, 3, 3])
-    np.testing.assert_array_equal(sampling.evaluation_frames(9, 25.0, clip), [[0, 1, 2, 3], [3, 4, 5, 6], [5, 6, 7, 8]])
-    np.testing.assert_array_equal(sampling.windows_per_clip(num_frames, clip_config(sampling="consecutive")), [1] * 6)
+    np.testing.assert_array_equal(scheme.count(num_frames), [1, 1, 2, 2, 3, 3])
+    np.testing.assert_array_equal(scheme.evaluate(9, 25.0), [[0, 1, 2, 3], [3, 4, 5, 6], [5, 6, 7, 8]])
+    np.testing.assert_array_equal(scheme_of(sampling="consecutive").count(num_frames), [1] * 6)
 
 
 def test_evaluation_of_random_segments_takes_their_middles_each_time():
-    clip = clip_config(sampling="random_segment")
-    np.testing.assert_array_equal(sampling.evaluation_frames(16, 25.0, clip), [[2, 6, 10, 14]])
+    scheme = scheme_of(sampling="random_segment")
+    np.testing.assert_array_equal(scheme.evaluate(16, 25.0), [[2, 6, 10, 14]])
 
 
 @pytest.mark.parametrize(
@@ -93,8 +93,8 @@ def test_evaluation_of_random_segments_takes_their_middles_each_time():
     ],
 )
 def test_a_number_of_views_is_spread_over_the_clip(sampling_name, num_views, expected):
-    clip = clip_config(sampling=sampling_name)
-    np.testing.assert_array_equal(sampling.evaluation_frames(16, 25.0, clip, num_views), expected)
+    scheme = scheme_of(sampling=sampling_name)
+    np.testing.assert_array_equal(scheme.evaluate(16, 25.0, num_views), expected)
 
 
 @pytest.mark.parametrize(
@@ -102,16 +102,37 @@ def test_a_number_of_views_is_spread_over_the_clip(sampling_name, num_views, exp
     [
         ({"sampling": "unifrom"}, "'unifrom'; allowed: uniform, random_segment, consecutive, sliding_window, fps"),
         ({"sampling": "sliding_window", "window_stride": 5}, "interval 1 and window_stride 5.*up to num_frames, 4"),
-        ({"sampling": "sliding_window", "frame_interval": 2}, "allowed are an interval of 1"),
+        ({"sampling": "sliding_window", "frame_interval": 2}, "allowed .*: an interval of 1"),
         ({"num_frames": 0}, "config.clip.num_frames is 0"),
         ({"sampling": "fps"}, "config.clip.fps is 0.0"),
     ],
 )
 def test_bad_sampling_is_named(values, message):
     with pytest.raises(ValueError, match=message):
-        sampling.check_sampling(clip_config(**values))
+        scheme_of(**values).check()
 
 
 def test_no_frames_is_an_error():
     with pytest.raises(ValueError, match="num_frames must be positive, not 0"):
         sampling.uniform(0, 4)
+
+
+def test_every_scheme_answers_what_the_program_asks_of_it():
+    names = sampling.SAMPLINGS
+    fixed = {name for name in names if scheme_of(sampling=name, fps=5.0).is_fixed}
+    assert fixed == {"uniform", "sequence"}
+    assert sampling.SEQUENCE_SAMPLINGS == ("sequence",)
+    # Ten frames of which four are taken: one sample a clip, or windows from frames 0, 1, ... 6.
+    counts = {name: int(scheme_of(sampling=name, fps=5.0).count(np.asarray([10]))[0]) for name in names}
+    assert counts == dict.fromkeys(names, 1) | {"sliding_window": 7}
+    assert {name: scheme_of(sampling=name, fps=5.0).frame_rate(20.0) for name in names} == {
+        **dict.fromkeys(names, 20.0),
+        "fps": 5.0,
+    }
+
+
+def test_a_clip_that_does_not_suit_the_scheme_is_explained():
+    assert "allowed: 1 to 3" in scheme_of(sampling="sliding_window").misfit(3)
+    assert "4fps_4frames" in scheme_of(sampling="sequence").misfit(5)
+    assert scheme_of(sampling="sliding_window").misfit(4) is scheme_of(sampling="sequence").misfit(4) is None
+    assert scheme_of(sampling="uniform").misfit(1) is None

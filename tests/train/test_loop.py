@@ -238,7 +238,7 @@ def test_sites_and_windows_that_do_not_exist_stop_a_run_before_it_begins(config,
         train_lib.train(config, tmp_path / "run")
     config.activations.sites = ()
     config.clip.update(sampling="sliding_window", num_frames=13)
-    with pytest.raises(ValueError, match="num_frames is 13, a sliding window longer than the clip .* allowed: 1 to 8"):
+    with pytest.raises(ValueError, match="is 13; .* has 8: a sliding window longer than the clip; allowed: 1 to 8"):
         train_lib.train(config, tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
