@@ -1,6 +1,6 @@
-"""Writes a checkpoint for use without the code of the model: StableHLO in one file, or TensorFlow's SavedModel.
+"""Exports a checkpoint for programs without the model's code, in one of the formats of `jaxvid.export.formats`.
 
-python -m jaxvid.export --workdir=DIR --output=PATH [--format=stablehlo|savedmodel] [--checkpoint=best|last|STEP]
+python -m jaxvid.export --workdir=DIR --output=PATH [--format=NAME] [--checkpoint=best|last|STEP]
 """
 
 import json
@@ -10,22 +10,26 @@ from pathlib import Path
 from absl import flags
 
 from jaxvid import commands
+from jaxvid.export.formats import FORMATS
 
-_WORKDIR = flags.DEFINE_string("workdir", None, "directory of the training run", required=True)
-_OUTPUT = flags.DEFINE_string("output", None, "file, or directory of a SavedModel, to write", required=True)
-_FORMAT = flags.DEFINE_string("format", "stablehlo", "stablehlo (one file) or savedmodel (a directory)")
+_WORKDIR = flags.DEFINE_string("workdir", None, "run directory", required=True)
+_OUTPUT = flags.DEFINE_string("output", None, "file or directory to write", required=True)
+_FORMAT = flags.DEFINE_enum(
+    "format", "stablehlo", list(FORMATS), "; ".join(f"{name}: {form.description}" for name, form in FORMATS.items())
+)
 _CHECKPOINT = flags.DEFINE_string("checkpoint", "best", "best, last, or the number of a step")
 
 
 def main(argv: Sequence[str]) -> None:
-    """The command."""
+    """Runs the command."""
     if len(argv) > 1:
         raise ValueError(f"unexpected argument {argv[1]!r}; options begin with --")
+    # Not at the top: JAX takes seconds to import, which --help need not wait for.
     from jaxvid.export.export import export
 
     output = Path(_OUTPUT.value)
-    facts = export(Path(_WORKDIR.value), output, which=_CHECKPOINT.value, kind=_FORMAT.value)
-    print(json.dumps(facts, indent=2))
+    metadata = export(Path(_WORKDIR.value), output, which=_CHECKPOINT.value, kind=_FORMAT.value)
+    print(json.dumps(metadata, indent=2))
     print(f"Written: {output}")
 
 

@@ -9,13 +9,16 @@ import jax.numpy as jnp
 import ml_collections
 import numpy as np
 import pytest
+from absl import flags
 
 from jaxvid import checkpoint
 from jaxvid.config import base_config
-from jaxvid.export.export import export, exported_program, program_inputs
+from jaxvid.export.export import create_program, export
+from jaxvid.export.formats import serialized
 from jaxvid.models import create_model
 from jaxvid.steps import eval_step
 from jaxvid.train.loop import train
+from tests.commands import run_command
 from tests.tiny import tiny_config
 
 FRAMES = np.random.default_rng(0).integers(0, 256, (3, 4, 64, 64, 3), np.uint8)
@@ -45,7 +48,7 @@ def run(data_dir, tmp_path_factory):
 
 def test_an_exported_file_runs_without_jaxvid_and_agrees(run, tmp_path):
     workdir, expected = run
-    facts = export(workdir, tmp_path / "sub" / "model.zip")
+    metadata = export(workdir, tmp_path / "sub" / "model.zip")
     assert [path.name for path in (tmp_path / "sub").iterdir()] == ["model.zip"]
     np.save(tmp_path / "frames.npy", FRAMES)
     program = f"""
@@ -55,24 +58,24 @@ from jax import export
 sys.modules["jaxvid"] = sys.modules["flax"] = None  # importing either fails from here on
 with zipfile.ZipFile({str(tmp_path / "sub" / "model.zip")!r}) as archive:
     model = export.deserialize(bytearray(archive.read("model.stablehlo")))
-    facts = json.loads(archive.read("model.json"))
+    metadata = json.loads(archive.read("model.json"))
 frames = np.load({str(tmp_path / "frames.npy")!r})
-assert facts["input"]["shape"][1:] == list(frames.shape[1:])
+assert metadata["input"]["shape"][1:] == list(frames.shape[1:])
 one, all_three = model.call(frames[:1]), model.call(frames)
-print(json.dumps([np.asarray(one).tolist(), np.asarray(all_three).tolist(), model.platforms, facts["class_names"]]))
+print(json.dumps([np.asarray(one).tolist(), np.asarray(all_three).tolist(), model.platforms, metadata["class_names"]]))
 """
     done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True)
     one, all_three, platforms, names = json.loads(done.stdout)
     np.testing.assert_allclose(all_three, expected, atol=1e-5)
     np.testing.assert_allclose(one, expected[:1], atol=1e-5)
     assert (platforms, names) == (["cpu", "cuda"], ["no_fight", "fight"])
-    assert facts["input"]["sampling"] == "uniform"
-    assert facts["step"] == 2
+    assert metadata["input"]["sampling"] == "uniform"
+    assert metadata["step"] == 2
     with zipfile.ZipFile(tmp_path / "sub" / "model.zip") as archive:
-        assert json.loads(archive.read("model.json")) == facts
+        assert json.loads(archive.read("model.json")) == metadata
 
 
-def test_a_savedmodel_agrees(run, tmp_path):
+def test_a_savedmodel_agrees_and_is_not_overwritten(run, tmp_path):
     import tensorflow as tf
 
     workdir, expected = run
@@ -85,7 +88,25 @@ def test_a_savedmodel_agrees(run, tmp_path):
         export(workdir, tmp_path / "saved", kind="savedmodel")
 
 
-def test_what_cannot_be_exported_is_named(run, tmp_path):
+def test_the_command_writes_the_file_and_prints_its_metadata(run, tmp_path, capsys):
+    workdir, expected = run
+    run_command("jaxvid.export", f"--workdir={workdir}", f"--output={tmp_path / 'model.zip'}", "--checkpoint=last")
+    written, _, message = capsys.readouterr().out.rpartition("Written: ")
+    with zipfile.ZipFile(tmp_path / "model.zip") as archive:
+        assert json.loads(archive.read("model.json")) == json.loads(written)
+        program = jax.export.deserialize(bytearray(archive.read("model.stablehlo")))
+    assert message.strip() == str(tmp_path / "model.zip")
+    np.testing.assert_allclose(program.call(FRAMES), expected, atol=1e-5)
+
+
+def test_the_command_refuses_other_arguments_and_formats(tmp_path):
+    with pytest.raises(ValueError, match="unexpected argument 'model.zip'; options begin with --"):
+        run_command("jaxvid.export", "--workdir=run", "--output=model", "model.zip")
+    with pytest.raises(flags.IllegalFlagValueError, match="should be one of <stablehlo|savedmodel>"):
+        run_command("jaxvid.export", "--workdir=run", "--output=model", "--format=onnx")
+
+
+def test_a_checkpoint_or_format_that_does_not_exist_is_named(run, tmp_path):
     with pytest.raises(ValueError, match="'onnx'; allowed: stablehlo, savedmodel"):
         export(run[0], tmp_path / "model", kind="onnx")
     with pytest.raises(ValueError, match="no checkpoint '7'; allowed: best, last, 2"):
@@ -102,17 +123,15 @@ def program_of(name):
     model = create_model(config.model)
     variables = jax.jit(partial(model.init, train=False))(jax.random.key(0), jnp.zeros((1, 4, 64, 64, 3)))
 
-    def probabilities(frames):
-        return eval_step(variables, {"frames": frames}, model=model, config=config)
-
     config.dataset.frame_size = (64, 64)
-    return probabilities, exported_program(probabilities, program_inputs(config))
+    return create_program(model, variables, config)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SMALL)
 def test_every_architecture_is_exported_for_any_batch(name):
-    probabilities, program = program_of(name)
+    program = program_of(name)
+    exported = serialized(program)
     for batch in (1, 3):
         frames = jnp.asarray(FRAMES[:batch])
-        np.testing.assert_allclose(program.call(frames), jax.jit(probabilities)(frames), atol=1e-5)
+        np.testing.assert_allclose(exported.call(frames), jax.jit(program.probabilities)(frames), atol=1e-5)
