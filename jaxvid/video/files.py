@@ -1,5 +1,6 @@
 """Video files: finding and writing them."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -14,10 +15,11 @@ _WRITER_CODECS = {".avi": "MJPG", ".mp4": "mp4v"}
 
 
 def find_videos(directory: Path | str) -> list[Path]:
-    """Every video under `directory`, at any depth, sorted; hidden files and folders are left out.
+    """Returns every video under `directory`, at any depth, sorted; hidden files and folders are left out.
 
-    A video is known by its extension, in any case (`VIDEO_EXTENSIONS`). Broken links and other oddities with such a
-    name are kept: decoding reports them, where leaving them out would hide them.
+    A video is known by its extension, in any case (`VIDEO_EXTENSIONS`). Links to folders are followed, save those that
+    lead back to a folder they are in. Broken links and other oddities with the name of a video are kept: decoding
+    reports them, where leaving them out would hide them.
 
     Raises:
       ValueError: if `directory` is not a directory.
@@ -25,8 +27,7 @@ def find_videos(directory: Path | str) -> list[Path]:
     directory = Path(directory)
     if not directory.is_dir():
         raise ValueError(f"{directory} is not a directory")
-    videos = (path for path in directory.rglob("*") if path.suffix.lower() in VIDEO_EXTENSIONS and not path.is_dir())
-    return sorted(path for path in videos if not _is_hidden(path.relative_to(directory)))
+    return sorted(path for path in _files_below(directory) if path.suffix.lower() in VIDEO_EXTENSIONS)
 
 
 def write_video(path: Path | str, frames: UInt8[np.ndarray, "time height width 3"], fps: float) -> None:
@@ -50,5 +51,15 @@ def write_video(path: Path | str, frames: UInt8[np.ndarray, "time height width 3
     writer.release()
 
 
-def _is_hidden(path: Path) -> bool:
-    return any(part.startswith(".") for part in path.parts)
+def _files_below(directory: Path, above: frozenset[Path] = frozenset()) -> Iterator[Path]:
+    """Yields the files under `directory`, which lies in the folders `above`."""
+    target = directory.resolve()
+    if target in above:
+        return
+    for path in directory.iterdir():
+        if path.name.startswith("."):
+            continue
+        if path.is_dir():
+            yield from _files_below(path, above | {target})
+        else:
+            yield path
