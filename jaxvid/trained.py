@@ -1,22 +1,63 @@
-"""A network as a function from clips to class probabilities, on all devices of a process."""
+"""A trained model, read from a checkpoint, as a function from clips to class probabilities."""
 
+import dataclasses
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from pathlib import Path
 
+import jax
 import ml_collections
 from flax import linen as nn
 from jaxtyping import PyTree
 
 from jaxvid import parallel
+from jaxvid.checkpoint import load_variables
+from jaxvid.config import load_config
+from jaxvid.models import create_model
 from jaxvid.steps import eval_step
-from jaxvid.types import ConfigDict
+from jaxvid.types import ConfigDict, Inputs
 
-Probabilities = Callable[[PyTree, Any], Any]
+Probabilities = Callable[[PyTree, Inputs], jax.Array]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Trained:
+    """A checkpoint of a run.
+
+    Attributes:
+      config: of the run.
+      step: training steps done.
+      variables: of the model.
+      model: created for inference.
+      probabilities: `(variables, inputs)` -> class probabilities, compiled at the first call.
+    """
+
+    config: ConfigDict
+    step: int
+    variables: dict[str, PyTree]
+    model: nn.Module
+    probabilities: Probabilities
+
+
+def load(workdir: Path, which: str = "best", *, config: ConfigDict | None = None) -> Trained:
+    """Reads a checkpoint of the run in `workdir`.
+
+    Args:
+      workdir: of the run.
+      which: "best", "last", or the number of a step.
+      config: of the run with other views of a clip (`eval.clips`, `eval.crops`); by default as saved.
+
+    Raises:
+      ValueError: if `workdir` holds no run, a run of another version, or no such checkpoint.
+    """
+    used = load_config(workdir) if config is None else config
+    step, variables = load_variables(workdir, used.eval.monitor, which)
+    model = create_model(used.model)
+    return Trained(used, step, variables, model, compile_probabilities(model, used))
 
 
 def compile_probabilities(model: nn.Module, config: ConfigDict) -> Probabilities:
-    """`(variables, inputs)` -> probabilities on the devices of this process (`jaxvid.steps.eval_step`).
+    """Returns `(variables, inputs)` -> probabilities on the devices of this process (`jaxvid.steps.eval_step`).
 
     It compiles at the first call.
     """

@@ -8,7 +8,7 @@ from typing import Any
 import jax
 from flax import linen as nn
 
-from jaxvid import checkpoint, parallel
+from jaxvid import parallel, trained
 from jaxvid.config import load_config
 from jaxvid.evaluate.evaluated import Evaluated
 from jaxvid.evaluate.folder import evaluate_videos
@@ -18,13 +18,11 @@ from jaxvid.inference import check_views
 from jaxvid.metrics.classification import VOTE_METRICS, classification_metrics
 from jaxvid.metrics.predictions import write_csv
 from jaxvid.metrics.text import format_metrics, format_percent
-from jaxvid.models import create_model
 from jaxvid.models.activations import activation_sites
 from jaxvid.report import write_report
 from jaxvid.report.activations import Adaptation, format_adaptation
 from jaxvid.train.adaptation import Evaluation, best_rows, change_rows, replay
 from jaxvid.train.logbook import Row, read_rows
-from jaxvid.trained import compile_probabilities
 from jaxvid.types import ConfigDict
 
 
@@ -56,13 +54,11 @@ def evaluate(
     )
     config.eval.update({key: value for key, value in {"clips": clips, "crops": crops}.items() if value is not None})
     check_views(config)
-    step, variables = checkpoint.load_variables(workdir, config.eval.monitor, which)
-    model = create_model(config.model)
-    probabilities = compile_probabilities(model, config)
+    run = trained.load(workdir, which, config=config)
     if videos is not None:
-        evaluated = evaluate_videos(probabilities, variables, videos, config)
+        evaluated = evaluate_videos(run.probabilities, run.variables, videos, config)
     else:
-        evaluated = evaluate_split(probabilities, variables, dataset, split, config)
+        evaluated = evaluate_split(run.probabilities, run.variables, dataset, split, config)
     predicted = evaluated.predicted
     figures = classification_metrics(predicted.clips, num_resamples=config.eval.num_resamples)
     if predicted.views is not None:
@@ -70,10 +66,11 @@ def evaluate(
         assert predicted.votes is not None
         of_votes = classification_metrics(predicted.votes, num_resamples=config.eval.num_resamples)
         figures["vote"] = {name: of_votes[name] for name in ("num_clips", *VOTE_METRICS)}
+    num_parameters = sum(leaf.size for leaf in jax.tree.leaves(run.variables["params"]))
     facts = {
-        "Checkpoint": f"step {step} ({which}) of {workdir}",
+        "Checkpoint": f"step {run.step} ({which}) of {workdir}",
         **evaluated.facts,
-        "Model": f"{config.model.name}, {sum(leaf.size for leaf in jax.tree.leaves(variables['params'])):,} parameters",
+        "Model": f"{config.model.name}, {num_parameters:,} parameters",
         "Input": _input_of(config),
         "Views of a clip": f"{config.eval.clips or 'as sampled'} over time, {config.eval.crops} over space",
         "Device": f"{jax.device_count()} x {jax.devices()[0].device_kind}",
@@ -82,7 +79,7 @@ def evaluate(
     if parallel.on_first_process():
         history = read_rows(workdir)
         metrics = {**figures, "evaluated": facts}
-        _write(output or workdir, evaluated, metrics, history, _adaptation(config, model, history))
+        _write(output or workdir, evaluated, metrics, history, _adaptation(config, run.model, history))
     return figures
 
 

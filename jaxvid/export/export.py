@@ -6,8 +6,7 @@ import numpy as np
 from flax import linen as nn
 from jaxtyping import Array, PyTree
 
-from jaxvid import checkpoint
-from jaxvid.config import load_config
+from jaxvid import trained
 from jaxvid.data.audio import num_samples
 from jaxvid.data.sampling import create_sampling
 from jaxvid.export.formats import FORMATS, Input, Metadata, Program
@@ -33,10 +32,9 @@ def export(workdir: Path, output: Path, *, which: str = "best", kind: str = "sta
     """
     if kind not in FORMATS:
         raise ValueError(f"--format={kind!r}; allowed: {', '.join(FORMATS)}")
-    config = load_config(workdir)
-    step, variables = checkpoint.load_variables(workdir, config.eval.monitor, which)
-    metadata = {**_metadata(config), "step": step}
-    program = create_program(create_model(config.model), variables, config)
+    run = trained.load(workdir, which)
+    metadata = {**_metadata(run.config), "step": run.step}
+    program = create_program(run.model, run.variables, run.config)
     output.parent.mkdir(parents=True, exist_ok=True)
     FORMATS[kind].write(program, metadata, output)
     return metadata

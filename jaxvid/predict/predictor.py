@@ -9,13 +9,11 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Int16, PyTree, UInt8
 
-from jaxvid import checkpoint, parallel
-from jaxvid.config import load_config
+from jaxvid import parallel, trained
 from jaxvid.data.audio import sound_inputs
-from jaxvid.models import create_model
 from jaxvid.predict.events import Timeline
 from jaxvid.predict.windows import Window, WindowPlan, plan_windows, windows
-from jaxvid.trained import Probabilities, compile_probabilities
+from jaxvid.trained import Probabilities
 from jaxvid.types import ConfigDict, Inputs
 from jaxvid.video.sound import Sound, open_sound
 from jaxvid.video.streams import TimedFrame, ahead, decode_stream, open_video, video_seconds, video_start
@@ -37,11 +35,8 @@ def load(workdir: Path | str, which: str = "best", *, batch_size: int = _BATCH_S
     Raises:
       ValueError: if the workdir is of no run, of another version, or has no such checkpoint.
     """
-    workdir = Path(workdir)
-    config = load_config(workdir)
-    _, variables = checkpoint.load_variables(workdir, config.eval.monitor, which)
-    probabilities = compile_probabilities(create_model(config.model), config)
-    return Predictor(config, variables, parallel.local_multiple(batch_size), probabilities)
+    run = trained.load(Path(workdir), which)
+    return Predictor(run.config, run.variables, parallel.local_multiple(batch_size), run.probabilities)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

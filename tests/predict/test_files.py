@@ -189,10 +189,10 @@ def test_importing_jaxvid_imports_neither_jax_nor_tensorflow():
     assert done.stdout.strip() == "[]"
 
 
-def test_predicting_needs_no_tensorflow_and_no_datasets():
+def test_predicting_needs_no_tensorflow_no_datasets_and_no_input_pipeline():
     program = """
 import sys, jaxvid.predict.files
-print([name for name in ("tensorflow", "tensorflow_datasets") if name in sys.modules])
+print([name for name in ("grain", "tensorflow", "tensorflow_datasets") if name in sys.modules])
 """
     environment = {**os.environ, "JAX_PLATFORMS": "cpu"}
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, env=environment)
