@@ -14,6 +14,7 @@ import orbax.checkpoint as ocp
 from jaxtyping import PyTree
 from orbax.checkpoint import checkpoint_managers
 
+from jaxvid.metrics.table import monitor_metric
 from jaxvid.parallel import local_sharding
 from jaxvid.steps import TrainState
 
@@ -22,7 +23,7 @@ DIRECTORY = "checkpoints"
 
 def lower_is_better(monitor: str) -> bool:
     """Whether the metric called `monitor` should fall."""
-    return monitor.endswith("loss")
+    return monitor_metric(monitor).lower_is_better
 
 
 def open_checkpoints(workdir: Path, monitor: str, *, keep_all: bool = False) -> ocp.CheckpointManager:

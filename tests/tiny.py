@@ -1,4 +1,4 @@
-"""Made-up configs, backbones and variables that tests share."""
+"""Made-up configs, backbones, variables and predictions that tests share."""
 
 import os
 import signal
@@ -9,6 +9,7 @@ import ml_collections
 import numpy as np
 
 from jaxvid.config import base_config
+from jaxvid.metrics.predictions import Predictions
 from jaxvid.models.backbones.backbone import Architecture, symmetric_scaling
 from jaxvid.models.backbones.graph import Conv, Dense, GlobalPool, Norm, Site
 from jaxvid.train.step_metrics import StepMetrics
@@ -74,3 +75,34 @@ def random_variables(model, example, seed=0):
 
     shapes = jax.eval_shape(lambda: model.init(jax.random.key(0), example, train=False))
     return jax.tree_util.tree_map_with_path(draw, shapes)
+
+
+def make_predictions(labels, probabilities, *, sources=None, class_names=None):
+    """Predictions of clips that are each a source of their own, unless `sources` are given."""
+    labels, probabilities = np.asarray(labels), np.asarray(probabilities, dtype=np.float64)
+    clips = [f"clip{index}.avi" for index in range(len(labels))]
+    names = class_names or [f"class{index}" for index in range(probabilities.shape[1])]
+    return Predictions(clips, clips if sources is None else sources, labels, probabilities, names)
+
+
+def predictions_from_confusion(confusion, *, confidence=0.8, clips_per_source=1, class_names=None):
+    """Predictions with the given confusion matrix, all of the same confidence."""
+    confusion = np.asarray(confusion)
+    labels, predicted = np.repeat(np.indices(confusion.shape).reshape(2, -1), confusion.ravel(), axis=1)
+    rest = (1 - confidence) / (len(confusion) - 1)
+    probabilities = np.where(np.eye(len(confusion))[predicted] == 1, confidence, rest)
+    sources = [f"source{index // clips_per_source}" for index in range(len(labels))]
+    return make_predictions(labels, probabilities, sources=sources, class_names=class_names)
+
+
+def random_predictions(num_clips, num_classes, *, num_sources, seed=0):
+    """Predictions that are more often right than wrong, with ties among their probabilities."""
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(num_classes, size=num_clips)
+    logits = rng.normal(size=(num_clips, num_classes)) + 1.5 * np.eye(num_classes)[labels]
+    probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    # Two digits, so that scores tie; then rows that sum to one again.
+    probabilities = np.round(probabilities, 2) + 0.001
+    probabilities /= probabilities.sum(axis=1, keepdims=True)
+    sources = [f"source{index}" for index in rng.integers(num_sources, size=num_clips)]
+    return make_predictions(labels, probabilities, sources=sources)

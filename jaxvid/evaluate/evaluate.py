@@ -9,14 +9,16 @@ import jax
 from flax import linen as nn
 
 from jaxvid import parallel, trained
+from jaxvid.classes import find_positive_class
 from jaxvid.config import load_config
 from jaxvid.evaluate.evaluated import Evaluated
 from jaxvid.evaluate.folder import evaluate_videos
 from jaxvid.evaluate.split import evaluate_split
 from jaxvid.files import replacing
 from jaxvid.inference import check_views
-from jaxvid.metrics.classification import VOTE_METRICS, classification_metrics
+from jaxvid.metrics.classification import classification_metrics
 from jaxvid.metrics.predictions import write_csv
+from jaxvid.metrics.table import VOTE_METRICS
 from jaxvid.metrics.text import format_metrics, format_percent
 from jaxvid.models.activations import activation_sites
 from jaxvid.report import write_report
@@ -60,11 +62,13 @@ def evaluate(
     else:
         evaluated = evaluate_split(run.probabilities, run.variables, dataset, split, config)
     predicted = evaluated.predicted
-    figures = classification_metrics(predicted.clips, num_resamples=config.eval.num_resamples)
+    positive_class = find_positive_class(predicted.clips.class_names, config.dataset.positive_class)
+    settings = {"positive_class": positive_class, "num_resamples": config.eval.num_resamples}
+    figures = classification_metrics(predicted.clips, **settings)
     if predicted.views is not None:
-        figures["views"] = classification_metrics(predicted.views, num_resamples=config.eval.num_resamples)
+        figures["views"] = classification_metrics(predicted.views, **settings)
         assert predicted.votes is not None
-        of_votes = classification_metrics(predicted.votes, num_resamples=config.eval.num_resamples)
+        of_votes = classification_metrics(predicted.votes, **settings)
         figures["vote"] = {name: of_votes[name] for name in ("num_clips", *VOTE_METRICS)}
     num_parameters = sum(leaf.size for leaf in jax.tree.leaves(run.variables["params"]))
     facts = {

@@ -1,39 +1,45 @@
 """Metrics as text for the terminal."""
 
-from typing import Any
+from jaxvid.metrics.classification import Estimate, SplitMetrics
+from jaxvid.metrics.table import labeled_metrics
+from jaxvid.tables import aligned
 
 
-def format_metrics(figures: dict[str, Any]) -> str:
-    """A short table of `classification_metrics` for the terminal: value and 95 % interval, in percent."""
-    positive = figures["positive_class"]
-    of_positive = f" ({positive})" if positive is not None else ""
-    rows = [("accuracy", "accuracy"), ("balanced accuracy", "balanced_accuracy")]
-    if positive is not None:
-        rows += [(f"{key}{of_positive}", key) for key in ("precision", "recall", "f1")]
-    rows += [(f"macro {key}", f"macro_{key}") for key in ("precision", "recall", "f1")]
-    rows += [(f"ROC AUC{of_positive}", "roc_auc")]
-    lines = [(label, format_percent(figures[key])) for label, key in rows]
-    lines.append(("loss", _format_loss(figures["loss"])))
-    lines += [
-        (f"recall of {name}", f"{format_percent(figure['recall'])}, {figure['support']} clips")
-        for name, figure in figures["per_class"].items()
+def format_metrics(metrics: SplitMetrics) -> str:
+    """Formats the output of `classification_metrics` as a short table: values with 95 % intervals, and the notes."""
+    positive = metrics["positive_class"]
+    counts = f"{metrics['num_clips']} clips of {metrics['num_sources']} sources; 95 % intervals resample sources"
+    chosen = [f"Positive class: {positive} ({metrics['positive_class_reason']})"] if positive is not None else []
+    rows = [
+        [label, format_estimate(metrics[metric.name], percent=metric.percent)]
+        for label, metric in labeled_metrics(positive).items()
     ]
-    width = max(len(label) for label, _ in lines)
-    counts = f"{figures['num_clips']} clips of {figures['num_sources']} sources; 95 % intervals resample sources"
-    return "\n".join([counts, *(f"  {label:<{width}}  {text}" for label, text in lines), *figures["notes"]])
+    by_class = [
+        [name, f"{format_percent(of_class['recall'])}, {of_class['support']} clips"]
+        for name, of_class in metrics["per_class"].items()
+    ]
+    return "\n".join([counts, *chosen, *_indented(rows), "Recall by class:", *_indented(by_class), *metrics["notes"]])
 
 
-def format_percent(figure: dict[str, float | None]) -> str:
-    """A figure as `83.3 % [71.2, 92.0]`; without an interval `83.3 %`, and `undefined` without a value."""
-    value, low, high = figure["value"], figure["low"], figure["high"]
+def _indented(rows: list[list[str]]) -> list[str]:
+    return [f"  {line}" for line in aligned(rows)]
+
+
+def format_estimate(estimate: Estimate, *, percent: bool) -> str:
+    """Formats a metric as `83.3 % [71.2, 92.0]` or `0.521 [0.430, 0.644]`.
+
+    Without an interval, it is `83.3 %`; without a value, `undefined`.
+    """
+    value, low, high = estimate["value"], estimate["low"], estimate["high"]
+    scale, digits, unit = (100, 1, " %") if percent else (1, 3, "")
     if value is None:
         return "undefined"
+    text = f"{scale * value:.{digits}f}{unit}"
     if low is None or high is None:
-        return f"{100 * value:.1f} %"
-    return f"{100 * value:.1f} % [{100 * low:.1f}, {100 * high:.1f}]"
+        return text
+    return f"{text} [{scale * low:.{digits}f}, {scale * high:.{digits}f}]"
 
 
-def _format_loss(figure: dict[str, float | None]) -> str:
-    if figure["low"] is None or figure["high"] is None:
-        return f"{figure['value']:.3f}"
-    return f"{figure['value']:.3f} [{figure['low']:.3f}, {figure['high']:.3f}]"
+def format_percent(estimate: Estimate) -> str:
+    """Formats a metric in percent."""
+    return format_estimate(estimate, percent=True)

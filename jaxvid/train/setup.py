@@ -18,12 +18,14 @@ from flax import linen as nn
 from jaxtyping import Array, Float
 
 from jaxvid import parallel
+from jaxvid.classes import find_positive_class
 from jaxvid.data.dataset import ClipSplit, class_names, frame_size, open_split, prepare, shared_sources
 from jaxvid.data.pipeline import require_fitting_clips, training_batches
 from jaxvid.data.preprocess import check_preprocessing
 from jaxvid.data.sampling import create_sampling
 from jaxvid.inference import Predicted, check_views, of_videos, predict_split
 from jaxvid.metrics.classification import point_values
+from jaxvid.metrics.table import MONITORED, monitor_metric
 from jaxvid.models import create_model
 from jaxvid.models.activations import activation_sites, with_functions
 from jaxvid.models.freezing import check_trainable, parameter_labels
@@ -35,11 +37,6 @@ from jaxvid.train.optimizer import check_optimizer, create_optimizer, create_sch
 from jaxvid.train.two_stage import check_sequences, with_retrained_cnn
 from jaxvid.trained import compile_probabilities
 from jaxvid.types import ConfigDict
-
-_MONITORED = ("loss", "accuracy", "balanced_accuracy", "macro_f1", "roc_auc")
-
-
-MONITORS = tuple(f"val_{name}" for name in _MONITORED)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,8 +86,7 @@ def check_config(config: ConfigDict) -> None:
     check_adaptation(config)
     check_trainable(config.model)
     check_sequences(config)
-    if config.eval.monitor not in MONITORS:
-        raise ValueError(f"config.eval.monitor is {config.eval.monitor!r}; allowed: {', '.join(MONITORS)}")
+    monitor_metric(config.eval.monitor)
     if config.train.class_weights not in ("none", "balanced"):
         raise ValueError(f"config.train.class_weights is {config.train.class_weights!r}; allowed: none, balanced")
     if not 0 <= config.train.label_smoothing < 1:
@@ -226,7 +222,7 @@ def on_cached_features(run: Run, state: TrainState, workdir: Path) -> Run:
 
     def validate(state: TrainState) -> dict[str, float]:
         outputs = feature_cache.classify(classifier, state.variables, val_features, config.eval.batch_size)
-        return _figures(of_videos(run.val_split, np.arange(len(outputs)), outputs))
+        return _figures(of_videos(run.val_split, np.arange(len(outputs)), outputs), config)
 
     batches = feature_cache.feature_batches(
         train_features, run.train_split.metadata.labels, batch_size=config.train.batch_size, seed=config.seed
@@ -237,16 +233,17 @@ def on_cached_features(run: Run, state: TrainState, workdir: Path) -> Run:
 def _validate(
     probabilities: Callable[..., Any], split: ClipSplit, config: ConfigDict, state: TrainState
 ) -> dict[str, float]:
-    return _figures(predict_split(probabilities, state.variables, split, config))
+    return _figures(predict_split(probabilities, state.variables, split, config), config)
 
 
-def _figures(predicted: Predicted) -> dict[str, float]:
+def _figures(predicted: Predicted, config: ConfigDict) -> dict[str, float]:
     """Of clips, and where they have several windows, of single ones too."""
-    values = point_values(predicted.clips)
-    figures = {f"val_{name}": float(values[name]) for name in _MONITORED}
+    positive_class = find_positive_class(predicted.clips.class_names, config.dataset.positive_class)
+    values = point_values(predicted.clips, positive_class)
+    figures = {f"val_{metric.name}": values[metric.name] for metric in MONITORED}
     if predicted.views is not None:
-        of_windows = point_values(predicted.views)
-        figures |= {f"val_window_{name}": float(of_windows[name]) for name in ("loss", "accuracy")}
+        of_windows = point_values(predicted.views, positive_class)
+        figures |= {f"val_window_{name}": of_windows[name] for name in ("loss", "accuracy")}
     return figures
 
 

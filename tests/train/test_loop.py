@@ -100,7 +100,7 @@ def test_early_stopping_ends_a_run_that_no_longer_improves(config, tmp_path, mon
     config.train.update(num_epochs=10, early_stopping_patience=2)
     losses = iter([0.5, 0.4, 0.6, 0.7, 0.8, 0.1, 0.1])
 
-    def values(_):
+    def values(*_):
         return dict.fromkeys(("accuracy", "balanced_accuracy", "macro_f1", "roc_auc"), 0.0) | {"loss": next(losses)}
 
     monkeypatch.setattr(setup, "point_values", values)
@@ -157,7 +157,7 @@ def test_a_change_begins_from_the_best_weights_where_that_is_asked_for(config, t
     config.activations.at_epochs = (2,)
     losses = iter([0.5, 0.9, 0.8])
 
-    def values(_):
+    def values(*_):
         return dict.fromkeys(("accuracy", "balanced_accuracy", "macro_f1", "roc_auc"), 0.0) | {"loss": next(losses)}
 
     monkeypatch.setattr(setup, "point_values", values)
@@ -187,7 +187,7 @@ def test_a_sequence_that_has_ended_ends_the_run(config, tmp_path, monkeypatch):
     config.train.num_epochs = 9
     losses = iter([0.5, 0.6, 0.7, 0.8, 0.1])
 
-    def values(_):
+    def values(*_):
         return dict.fromkeys(("accuracy", "balanced_accuracy", "macro_f1", "roc_auc"), 0.5) | {"loss": next(losses)}
 
     monkeypatch.setattr(setup, "point_values", values)
@@ -212,7 +212,7 @@ def test_balanced_class_weights_by_hand(config, data_dir):
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
-        ("eval.monitor", "val_los", "'val_los'; allowed: val_loss"),
+        ("eval.monitor", "val_los", "'val_los'; allowed: val_accuracy"),
         ("train.num_epochs", 0, "num_epochs is 0"),
         ("train.class_weights", "even", "'even'; allowed: none, balanced"),
         ("train.batch_size", 0, "batch_size is 0"),
