@@ -171,11 +171,13 @@ def _confusion(figures: Mapping[str, Any], picture: Picture) -> str:
     if positive is None:
         words = _commonest_confusion(names, counts)
     else:
-        missed, found, false_alarms = counts[1][0], counts[1][1], counts[0][1]
+        index = names.index(positive)
+        negative = 1 - index
+        missed, found, false_alarms = counts[index][negative], counts[index][index], counts[negative][index]
         words = (
             f"Of {counted(missed + found, 'clip')} of {bdi(positive)}, {found} were found and {missed} missed. "
             f"Of {counted(false_alarms + found, 'clip')} called {bdi(positive)}, {false_alarms} were "
-            f"{bdi(names[0])}."
+            f"{bdi(names[negative])}."
         )
     reading = "Rows are true classes, columns what the model said; the shade is the share of the row. "
     return figure_element(picture, f"Confusion matrix. {words}", reading + words)

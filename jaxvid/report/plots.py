@@ -137,21 +137,22 @@ def _luminance(color: Any) -> float:
 def roc_curve_figure(predictions: Predictions, figures: Mapping[str, Any], theme: Theme = LIGHT) -> Figure | None:
     """ROC curves with their areas, beside the line that guessing gives; None if no class can be ranked.
 
-    Two classes have one curve, of the positive class, with a point where the most probable class decides. More have
-    one curve each, against the rest; of more than eight, the three with the least area stand out from the others.
+    Where there is a positive class, its curve is the only one, with a point where the most probable class decides.
+    Otherwise each class has a curve, against the rest; of more than eight, the three with the least area stand out.
     """
     areas = {name: figure["auc"] for name, figure in figures["per_class"].items()}
     names = predictions.class_names
     drawn = [index for index, name in enumerate(names) if areas[name]["value"] is not None]
     if not drawn:
         return None
-    if len(names) == 2:
-        drawn = drawn[-1:]
+    positive = None if figures["positive_class"] is None else names.index(figures["positive_class"])
+    if positive is not None:
+        drawn = [positive]
     drawn.sort(key=lambda index: areas[names[index]]["value"])
     colored = drawn if len(drawn) <= _MAX_ROC_COLORS else drawn[:_NUM_LOWEST]
 
     figure = new_figure((6.4, 6.0), theme)
-    axes = new_axes(figure, theme, "ROC curve" if len(names) == 2 else "ROC curves, one class against the rest")
+    axes = new_axes(figure, theme, "ROC curve" if positive is not None else "ROC curves, one class against the rest")
     axes.plot([0, 1], [0, 1], linestyle="--", color=theme.muted, linewidth=1, label="guessing: 50 %")
     for index in drawn:
         if index not in colored:
@@ -159,8 +160,8 @@ def roc_curve_figure(predictions: Predictions, figures: Mapping[str, Any], theme
     for color, index in zip(theme.series, colored, strict=False):
         label = f"{drawable(names[index], _MAX_LABEL)}: {format_percent(areas[names[index]])}"
         _plot_roc(axes, predictions, index, color=color, linewidth=2, label=label)
-    if len(names) == 2:
-        _mark_decision(axes, predictions, theme)
+    if positive is not None:
+        _mark_decision(axes, predictions, positive, theme)
     axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
     axes.set_xlabel("false positive rate")
     axes.set_ylabel("true positive rate (recall)")
@@ -175,8 +176,8 @@ def _plot_roc(axes: Axes, predictions: Predictions, index: int, **style: Any) ->
     axes.plot(false_rate, true_rate, **style)
 
 
-def _mark_decision(axes: Axes, predictions: Predictions, theme: Theme) -> None:
-    positive, called = predictions.labels == 1, predictions.predicted == 1
+def _mark_decision(axes: Axes, predictions: Predictions, index: int, theme: Theme) -> None:
+    positive, called = predictions.labels == index, predictions.predicted == index
     point = (_share(called[~positive]), _share(called[positive]))
     style = {"marker": "o", "markersize": 9, "markerfacecolor": theme.paper, "markeredgecolor": theme.series[0]}
     axes.plot(*point, linestyle="none", markeredgewidth=2, label="most probable class", **style)

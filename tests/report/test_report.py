@@ -46,6 +46,12 @@ def make_predictions(num_classes=2, num_clips=24, *, signal=1.0, seed=0, **chang
     return Predictions(**(fields | changes))
 
 
+def metrics_of(predictions, **settings):
+    """The last of two classes is the positive one."""
+    names = predictions.class_names
+    return classification_metrics(predictions, positive_class=names[1] if len(names) == 2 else None, **settings)
+
+
 def perfect_predictions():
     labels = np.array([0, 1, 0, 1])
     return make_predictions(num_clips=4, labels=labels, probabilities=np.eye(2)[labels] * 0.8 + 0.1)
@@ -56,7 +62,7 @@ def frames_of(index):
 
 
 def report_of(directory, predictions, *, history=HISTORY, frames_of=frames_of, title="SHDN on test"):
-    figures = classification_metrics(predictions, num_resamples=50)
+    figures = metrics_of(predictions, num_resamples=50)
     return write_report(
         directory / "report",
         predictions,
@@ -102,7 +108,7 @@ def page_of(predictions, *, title="SHDN on test", details=None, without=(), adap
     _, square = cv2.imencode(".png", np.zeros((3, 3, 3), np.uint8))
     picture = Picture(square.tobytes(), square.tobytes())
     names = {"confusion_matrix", "roc_curve", "training_curves"} - set(without)
-    figures = classification_metrics(predictions, num_resamples=200)
+    figures = metrics_of(predictions, num_resamples=200)
     mistakes = worst_mistakes(predictions, frames_of)
     return Page(render_page(title, figures, details or {}, mistakes, dict.fromkeys(names, picture), adaptation))
 
@@ -146,9 +152,9 @@ def test_changes_of_activations_are_marked_in_loss_and_accuracy_at_their_epoch()
 
 def test_windows_stand_beside_clips():
     clips = perfect_predictions()
-    figures = classification_metrics(clips, num_resamples=200)
+    figures = metrics_of(clips, num_resamples=200)
     windows = make_predictions(num_clips=8, labels=np.arange(8) % 2, probabilities=np.full((8, 2), 0.5))
-    figures["views"] = classification_metrics(windows, num_resamples=200)
+    figures["views"] = metrics_of(windows, num_resamples=200)
     figures["vote"] = {"accuracy": {"value": 0.75, "low": None, "high": None}}
     picture = Picture(*[cv2.imencode(".png", np.zeros((3, 3, 3), np.uint8))[1].tobytes()] * 2)
     page = Page(render_page("t", figures, {}, [], {"confusion_matrix": picture}))
@@ -427,7 +433,7 @@ def legend_texts(figure):
 
 def test_binary_roc_curve_passes_through_the_decision():
     predictions = perfect_predictions()
-    figures = classification_metrics(predictions, num_resamples=50)
+    figures = metrics_of(predictions, num_resamples=50)
     figure = roc_curve_figure(predictions, figures)
     curves = {line.get_label(): line.get_xydata().tolist() for line in figure.axes[0].lines}
     assert curves["most probable class"] == [[0, 1]]
@@ -437,7 +443,7 @@ def test_binary_roc_curve_passes_through_the_decision():
 
 def test_roc_of_many_classes_names_the_worst():
     predictions = make_predictions(50, 400, signal=3.0)
-    figures = classification_metrics(predictions, num_resamples=20)
+    figures = metrics_of(predictions, num_resamples=20)
     figure = roc_curve_figure(predictions, figures)
     areas = {name: figure["auc"]["value"] for name, figure in figures["per_class"].items()}
     worst = sorted(areas, key=areas.get)[:3]
