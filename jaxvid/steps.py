@@ -7,15 +7,13 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 import optax
-from flax import linen as nn
 from jaxtyping import Array, Float, PyTree
 
 from jaxvid.data.augment import augmented, mixup
 from jaxvid.data.preprocess import preprocess
 from jaxvid.data.spectrograms import num_spectra, spectrograms
-from jaxvid.models import takes_sequences
+from jaxvid.models.clip_model import AudioVisualClips, ClipModel
 from jaxvid.models.freezing import frozen_norms_kept, without_gradient
-from jaxvid.models.genre_crnn import AudioVisualClips
 from jaxvid.ops.random import row_keys
 from jaxvid.types import ConfigDict
 
@@ -44,7 +42,7 @@ class TrainState(flax.struct.PyTreeNode):
         return {"params": self.params, **self.model_state}
 
 
-def network_input(inputs: Mapping[str, Array], clips: Array, model: nn.Module, audio: ConfigDict) -> Any:
+def network_input(inputs: Mapping[str, Array], clips: Array, model: ClipModel, audio: ConfigDict) -> Any:
     """What a model takes: the clips, and if it takes sequences their lengths and the spectrograms of their sound.
 
     Args:
@@ -53,7 +51,7 @@ def network_input(inputs: Mapping[str, Array], clips: Array, model: nn.Module, a
       model: that is to take them.
       audio: that section of the config.
     """
-    if not takes_sequences(model):
+    if not model.takes_sequences:
         return clips
     if not audio.sample_rate:
         nothing = jnp.zeros((len(clips), 1, 1)), jnp.zeros(len(clips), jnp.int32)
@@ -62,7 +60,7 @@ def network_input(inputs: Mapping[str, Array], clips: Array, model: nn.Module, a
     return AudioVisualClips(clips, inputs["num_frames"], *spectra)
 
 
-def initial_variables(model: nn.Module, clip: ConfigDict, seed: int) -> dict[str, PyTree]:
+def initial_variables(model: ClipModel, clip: ConfigDict, seed: int) -> dict[str, PyTree]:
     """Fresh variables; `clip` is the section of the config that gives the size of the network's input."""
     clips = jnp.zeros((1, clip.num_frames, clip.height, clip.width, 3))
     return dict(jax.jit(lambda key: model.init(key, clips, train=False))(jax.random.key(seed)))
@@ -79,7 +77,7 @@ def train_step(
     state: TrainState,
     batch: Batch,
     *,
-    model: nn.Module,
+    model: ClipModel,
     optimizer: optax.GradientTransformation,
     labels: PyTree,
     class_weights: Float[Array, "classes"],
@@ -156,7 +154,7 @@ def eval_step(
     variables: dict[str, PyTree],
     inputs: Mapping[str, Array],
     *,
-    model: nn.Module,
+    model: ClipModel,
     config: ConfigDict,
 ) -> Float[Array, "batch classes"]:
     """Class probabilities of every view: means over its crops, evenly placed along the side that has more to spare.

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import jax
 import ml_collections
-from flax import linen as nn
 from jaxtyping import PyTree
 
 from jaxvid import parallel
 from jaxvid.checkpoint import load_variables
 from jaxvid.config import load_config
 from jaxvid.models import create_model
+from jaxvid.models.clip_model import ClipModel
 from jaxvid.steps import eval_step
 from jaxvid.types import ConfigDict, Inputs
 
@@ -35,7 +35,7 @@ class Trained:
     config: ConfigDict
     step: int
     variables: dict[str, PyTree]
-    model: nn.Module
+    model: ClipModel
     probabilities: Probabilities
 
 
@@ -56,7 +56,7 @@ def load(workdir: Path, which: str = "best", *, config: ConfigDict | None = None
     return Trained(used, step, variables, model, compile_probabilities(model, used))
 
 
-def compile_probabilities(model: nn.Module, config: ConfigDict) -> Probabilities:
+def compile_probabilities(model: ClipModel, config: ConfigDict) -> Probabilities:
     """Returns `(variables, inputs)` -> probabilities on the devices of this process (`jaxvid.steps.eval_step`).
 
     It compiles at the first call.

@@ -15,11 +15,12 @@ from flax import linen as nn
 from jaxvid import parallel
 from jaxvid.config import base_config
 from jaxvid.models import create_model
+from jaxvid.models.clip_model import ClipModel
 from jaxvid.models.freezing import HEAD
 from jaxvid.steps import create_state, eval_step, initial_variables, train_step
 
 
-class Linear(nn.Module):
+class Linear(ClipModel):
     """Logits from a clip's mean red and green: small enough to calculate by hand."""
 
     @nn.compact
@@ -47,7 +48,7 @@ def small_config():
 
 def one_step(config, class_weights=(1.0, 1.0)):
     """The figures of one SGD step of rate 1 from KERNEL, and the kernel after it."""
-    model, optimizer = Linear(), optax.sgd(1.0)
+    model, optimizer = Linear(num_classes=2), optax.sgd(1.0)
     params = {"Dense_0": {"kernel": jnp.asarray(KERNEL)}}
     state = create_state({"params": params}, optimizer)
 
@@ -82,7 +83,7 @@ def by_hand(targets, weights):
     return (weights * losses).sum(), KERNEL - gradient, gradient
 
 
-class CornerModel(nn.Module):
+class CornerModel(ClipModel):
     """Logits 0 and the red of the top left pixel, in steps of 1 for 255."""
 
     def __call__(self, clips, *, train):
@@ -97,7 +98,9 @@ def test_crops_lie_along_the_longer_side_and_their_probabilities_are_averaged(up
     frames = frames.swapaxes(2, 3) if upright else frames
     config = small_config()
     config.clip.crop = "center"
-    step = functools.partial(eval_step, {}, {"frames": jnp.asarray(frames)}, model=CornerModel(), config=config)
+    step = functools.partial(
+        eval_step, {}, {"frames": jnp.asarray(frames)}, model=CornerModel(num_classes=2), config=config
+    )
     sigmoid = lambda x: 1 / (1 + np.exp(-x))  # noqa: E731
     np.testing.assert_allclose(step()[0, 1], sigmoid(0.4), rtol=1e-6)
     config.eval.crops = 3
@@ -143,7 +146,7 @@ def test_l2_pulls_kernels_down_and_is_not_in_the_reported_loss():
 def test_evaluation_gives_probabilities_by_hand():
     variables = {"params": {"Dense_0": {"kernel": jnp.asarray(KERNEL)}}}
     probabilities = eval_step(
-        variables, {"frames": jnp.asarray(clips_of(COLORS))}, model=Linear(), config=small_config()
+        variables, {"frames": jnp.asarray(clips_of(COLORS))}, model=Linear(num_classes=2), config=small_config()
     )
     np.testing.assert_allclose(probabilities, softmax(FEATURES @ KERNEL), rtol=1e-5)
 

@@ -21,6 +21,7 @@ from jaxvid.metrics.predictions import write_csv
 from jaxvid.metrics.table import VOTE_METRICS
 from jaxvid.metrics.text import format_metrics, format_percent
 from jaxvid.models.activations import activation_sites
+from jaxvid.models.clip_model import ClipModel
 from jaxvid.report import write_report
 from jaxvid.report.activations import Adaptation, format_adaptation
 from jaxvid.train.adaptation import Evaluation, best_rows, change_rows, replay
@@ -75,7 +76,7 @@ def evaluate(
         "Checkpoint": f"step {run.step} ({which}) of {workdir}",
         **evaluated.facts,
         "Model": f"{config.model.name}, {num_parameters:,} parameters",
-        "Input": _input_of(config),
+        "Input": _input_of(config, run.model),
         "Views of a clip": f"{config.eval.clips or 'as sampled'} over time, {config.eval.crops} over space",
         "Device": f"{jax.device_count()} x {jax.devices()[0].device_kind}",
         "Date": datetime.date.today().isoformat(),
@@ -87,12 +88,12 @@ def evaluate(
     return figures
 
 
-def _input_of(config: ConfigDict) -> str:
+def _input_of(config: ConfigDict, model: ClipModel) -> str:
     """What the network sees and hears of a clip, in words."""
     clip, audio = config.clip, config.audio
     parts = [f"{clip.num_frames} frames of {clip.height}x{clip.width}, {clip.sampling}"]
     if audio.sample_rate:
-        parts = parts if "frames" in config.model.streams else []
+        parts = parts if "frames" in model.input_streams() else []
         parts.append(f"{audio.seconds:g} s of sound as {audio.kind}")
     return "; ".join(parts)
 

@@ -3,14 +3,14 @@
 from pathlib import Path
 
 import numpy as np
-from flax import linen as nn
 from jaxtyping import Array, PyTree
 
 from jaxvid import trained
 from jaxvid.data.audio import num_samples
 from jaxvid.data.sampling import create_sampling
 from jaxvid.export.formats import FORMATS, Input, Metadata, Program
-from jaxvid.models import create_model, takes_sequences
+from jaxvid.models import create_model
+from jaxvid.models.clip_model import ClipModel
 from jaxvid.steps import eval_step
 from jaxvid.types import ConfigDict
 
@@ -40,7 +40,7 @@ def export(workdir: Path, output: Path, *, which: str = "best", kind: str = "sta
     return metadata
 
 
-def create_program(model: nn.Module, variables: PyTree, config: ConfigDict) -> Program:
+def create_program(model: ClipModel, variables: PyTree, config: ConfigDict) -> Program:
     """Returns the program that a model's variables make, preprocessing included."""
     inputs = program_inputs(config)
 
@@ -54,7 +54,7 @@ def program_inputs(config: ConfigDict) -> dict[str, Input]:
     """Returns the arrays that a config's program takes, in order: frames, and what sequences and audio add to them."""
     height, width = config.dataset.frame_size
     inputs = {"frames": Input(f"batch, {config.clip.num_frames}, {height}, {width}, 3", np.uint8)}
-    if takes_sequences(create_model(config.model)):
+    if create_model(config.model).takes_sequences:
         inputs["num_frames"] = Input("batch", np.int32)
     if config.audio.sample_rate:
         inputs |= {

@@ -4,9 +4,9 @@ import dataclasses
 from types import MappingProxyType
 
 import jax.numpy as jnp
-from flax import linen as nn
 
 from jaxvid.models.backbone_lstm import BackboneLSTM
+from jaxvid.models.clip_model import ClipModel
 from jaxvid.models.cnn_lstm import CNNLSTM
 from jaxvid.models.convlstm import ConvLSTM
 from jaxvid.models.frame_classifier import FrameClassifier
@@ -15,7 +15,7 @@ from jaxvid.models.lrcn import LRCN
 from jaxvid.models.video_resnet import VideoResNet
 from jaxvid.types import ConfigDict
 
-MODELS: MappingProxyType[str, type[nn.Module]] = MappingProxyType(
+MODELS: MappingProxyType[str, type[ClipModel]] = MappingProxyType(
     {
         "cnn_lstm": CNNLSTM,
         "backbone_lstm": BackboneLSTM,
@@ -32,16 +32,18 @@ _NOT_FIELDS = ("name", "pretrained", "trainable")
 _DTYPES = MappingProxyType({"float32": jnp.float32, "bfloat16": jnp.bfloat16})
 
 
-# Those with a backbone, which `config.model.backbone` names.
-WITH_BACKBONE = ("backbone_lstm", "frame_classifier", "genre_crnn")
+def find_model(name: str) -> type[ClipModel]:
+    """The class of the model called `name`.
+
+    Raises:
+      ValueError: if there is none.
+    """
+    if name not in MODELS:
+        raise ValueError(f"config.model.name is {name!r}; allowed: {', '.join(MODELS)}")
+    return MODELS[name]
 
 
-def takes_sequences(model: nn.Module) -> bool:
-    """Whether the clips that a model takes come with their lengths and their sound (`AudioVisualClips`)."""
-    return isinstance(model, GenreCRNN)
-
-
-def create_model(config: ConfigDict, *, axis_name: str | None = None) -> nn.Module:
+def create_model(config: ConfigDict, *, axis_name: str | None = None) -> ClipModel:
     """The Flax module that `config` (the section `model` of a config) describes.
 
     Args:
@@ -51,9 +53,7 @@ def create_model(config: ConfigDict, *, axis_name: str | None = None) -> nn.Modu
     Raises:
       ValueError: on an unknown model, field or dtype.
     """
-    if config.name not in MODELS:
-        raise ValueError(f"config.model.name is {config.name!r}; allowed: {', '.join(MODELS)}")
-    model_class = MODELS[config.name]
+    model_class = find_model(config.name)
     fields = {key: value for key, value in config.items() if key not in _NOT_FIELDS}
     allowed = {field.name for field in dataclasses.fields(model_class)} - {"parent", "name", "axis_name"}
     unknown = sorted(set(fields) - allowed)

@@ -5,15 +5,15 @@ Sources: paper 1.1 (SHDN) compares seven ImageNet CNNs, each with an LSTM and th
 """
 
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
-import jax
 import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float
 
 from jaxvid.models.activations import Activation
-from jaxvid.models.backbones import create_backbone
+from jaxvid.models.backbones import Backbone, create_backbone
+from jaxvid.models.clip_model import ClipModel
 from jaxvid.models.layers import LSTM, Dropout
 
 FEATURES = ("pool", "softmax")
@@ -60,7 +60,7 @@ class RecurrentHead(nn.Module):
         return dense(self.num_classes, name="classifier")(x).astype(jnp.float32)
 
 
-class BackboneLSTM(nn.Module):
+class BackboneLSTM(ClipModel, kw_only=True):
     """Features of every frame from an ImageNet CNN, LSTMs over them, dense layers on the last output.
 
     Calling it is `classify(extract(clips))`. A frozen backbone gives a clip the same features at every step: they can
@@ -69,7 +69,6 @@ class BackboneLSTM(nn.Module):
     all others under `head`.
 
     Attributes:
-      num_classes: number of logits.
       backbone: a key of BACKBONES.
       features: "pool" for the pooled features of a frame, "softmax" for its probabilities of ImageNet's 1000 classes.
       lstm_features: width of every LSTM.
@@ -77,17 +76,13 @@ class BackboneLSTM(nn.Module):
       bidirectional: whether every LSTM has a twin that runs from the last frame to the first.
       dense: widths of the hidden dense layers.
       dropout_rate: after each hidden dense layer.
-      freeze_backbone: whether the backbone is a constant: no gradient enters it, and its batch norms use and keep their
-        running statistics.
       activation: name of the activation at the sites of the dense layers.
       backbone_activation: name of the activation at the sites of the backbone; None for the architecture's own.
-      adaptive: whether the sites, those of the backbone too, read their coefficients from the state.
-      axis_name: mapped axis over which batch normalization shares its statistics in training.
-      dtype: of the computation.
-      param_dtype: of the parameters.
     """
 
-    num_classes: int
+    has_features: ClassVar = True
+    published_weights: ClassVar = "imagenet"
+
     backbone: str = "inception_v3"
     features: str = "pool"
     lstm_features: int = 256
@@ -95,13 +90,8 @@ class BackboneLSTM(nn.Module):
     bidirectional: bool = False
     dense: tuple[int, ...] = (512, 16)
     dropout_rate: float = 0.2
-    freeze_backbone: bool = False
     activation: str = "leaky_relu"
     backbone_activation: str | None = None
-    adaptive: bool = False
-    axis_name: str | None = None
-    dtype: Any = jnp.float32
-    param_dtype: Any = jnp.float32
 
     def setup(self) -> None:
         """Creates the backbone and the head.
@@ -113,15 +103,7 @@ class BackboneLSTM(nn.Module):
             raise ValueError(f"config.model.features is {self.features!r}; allowed: {', '.join(FEATURES)}")
         if self.lstm_layers < 1:
             raise ValueError(f"config.model.lstm_layers is {self.lstm_layers}; allowed: 1 or more")
-        self.cnn = create_backbone(
-            self.backbone,
-            include_top=self.features == "softmax",
-            activation=self.backbone_activation,
-            adaptive=self.adaptive,
-            axis_name=self.axis_name,
-            dtype=self.dtype,
-            param_dtype=self.param_dtype,
-        )
+        self.cnn = self.backbones()["cnn"]
         self.head = RecurrentHead(
             self.num_classes,
             self.lstm_features,
@@ -136,6 +118,20 @@ class BackboneLSTM(nn.Module):
             self.param_dtype,
         )
 
+    @nn.nowrap
+    def backbones(self) -> dict[str, Backbone]:
+        """The CNN."""
+        cnn = create_backbone(
+            self.backbone,
+            include_top=self.features == "softmax",
+            activation=self.backbone_activation,
+            adaptive=self.adaptive,
+            axis_name=self.axis_name,
+            dtype=self.dtype,
+            param_dtype=self.param_dtype,
+        )
+        return {"cnn": cnn}
+
     def extract(
         self, clips: Float[Array, "batch time height width channel"], *, train: bool = False
     ) -> Float[Array, "batch time feature"]:
@@ -143,11 +139,10 @@ class BackboneLSTM(nn.Module):
 
         Args:
           clips: red, green, blue in 0..255, not scaled otherwise.
-          train: whether the backbone's batch norms take the statistics of the batch; without effect if it is frozen.
+          train: whether the backbone's batch norms take the statistics of the batch.
         """
         frames = clips.reshape(-1, *clips.shape[2:])
-        features = self.cnn(frames, train=train and not self.freeze_backbone).reshape(*clips.shape[:2], -1)
-        return jax.lax.stop_gradient(features) if self.freeze_backbone else features
+        return self.cnn(frames, train=train).reshape(*clips.shape[:2], -1)
 
     def classify(self, features: Float[Array, "batch time feature"], *, train: bool) -> Float[Array, "batch classes"]:
         """Logits in float32, from what `extract` returns."""

@@ -16,6 +16,7 @@ from flax import linen as nn
 from jaxtyping import Array, Float
 
 from jaxvid.models.activations import Activation
+from jaxvid.models.clip_model import ClipModel
 from jaxvid.models.layers import LSTM, Dropout
 from jaxvid.ops.convolution import conv_general_dilated
 from jaxvid.ops.pooling import max_pool
@@ -90,28 +91,17 @@ class FrameCNN(nn.Module):
         return x.mean(axis=(1, 2))
 
 
-class CNNLSTM(nn.Module):
+class CNNLSTM(ClipModel, kw_only=True):
     """SHDN: features of every frame, an LSTM of 256 over them, dense layers on its last output.
 
     Attributes:
-      num_classes: number of logits.
       arch: one of ARCHITECTURES.
-      activation: name of the activation at every site of the CNN and the dense layers.
-      adaptive: whether the sites read their coefficients from the state.
       dropout_rate: after each hidden dense layer.
-      axis_name: mapped axis over which batch normalization shares its statistics in training.
-      dtype: of the computation.
-      param_dtype: of the parameters.
     """
 
-    num_classes: int
     arch: str = "C10R1D3"
     activation: str = "leaky_relu"
-    adaptive: bool = False
     dropout_rate: float = 0.2
-    axis_name: str | None = None
-    dtype: Any = jnp.float32
-    param_dtype: Any = jnp.float32
 
     @nn.compact
     def __call__(

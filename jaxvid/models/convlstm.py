@@ -7,7 +7,7 @@ those of four classes of UCF50 at 20 frames of 64x64.
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +15,7 @@ from flax import linen as nn
 from jaxtyping import Array, Float
 
 from jaxvid.models.activations import Activation
+from jaxvid.models.clip_model import ClipModel
 from jaxvid.models.layers import Dropout, unit_forget_bias
 from jaxvid.ops.convolution import conv_general_dilated, convolve
 from jaxvid.ops.pooling import max_pool
@@ -163,30 +164,22 @@ def _kernel_by_gate(kernel: Float[Array, "3 3 filters gates"]) -> Float[Array, "
     return apart.reshape(3, 3, _GATES * filters, _GATES * filters)
 
 
-class ConvLSTM(nn.Module):
+class ConvLSTM(ClipModel, kw_only=True):
     """Four ConvLSTM layers of 4, 8, 14 and 16 filters, each followed by a 2x2 max-pool, and one dense layer over all.
 
     The dense layer sees every frame's map, so its width depends on the number of frames and their size.
 
     Attributes:
-      num_classes: number of logits.
-      activation: name of the activation at every site, two in each layer.
-      adaptive: whether the sites read their coefficients from the state.
       dropout_rate: after the pools of the first three layers.
       recurrent_dropout_rate: in each layer.
-      axis_name: the mapped axis that the batch is split over, if any; a clip's dropout does not depend on it.
-      dtype: of the computation.
-      param_dtype: of the parameters.
     """
 
-    num_classes: int
+    # The activations are inside a scan, where no interceptor can tell one time step from another.
+    map_layers: ClassVar = (ConvLSTMLayer,)
+
     activation: str = "tanh"
-    adaptive: bool = False
     dropout_rate: float = 0.2
     recurrent_dropout_rate: float = 0.2
-    axis_name: str | None = None
-    dtype: Any = jnp.float32
-    param_dtype: Any = jnp.float32
 
     @nn.compact
     def __call__(

@@ -9,8 +9,7 @@ from flax import linen as nn
 from flax import traverse_util
 from jaxtyping import PyTree
 
-from jaxvid.models import WITH_BACKBONE
-from jaxvid.models.backbones import find_architecture
+from jaxvid.models import create_model
 from jaxvid.types import ConfigDict
 
 TRAINABLE = ("all", "head", "head_and_last_stage")
@@ -25,7 +24,7 @@ def check_trainable(config: ConfigDict) -> None:
     """
     if config.trainable not in TRAINABLE:
         raise ValueError(f"config.model.trainable is {config.trainable!r}; allowed: {', '.join(TRAINABLE)}")
-    if config.trainable != "all" and not _last_stage(config):
+    if config.trainable != "all" and not create_model(config).last_stage():
         raise ValueError(
             f"config.model.trainable is {config.trainable!r}; {config.name!r} has no backbone: allowed: all"
         )
@@ -33,13 +32,12 @@ def check_trainable(config: ConfigDict) -> None:
 
 def parameter_labels(params: PyTree, config: ConfigDict) -> PyTree:
     """HEAD, BACKBONE or FROZEN for every parameter, all HEAD without a backbone; `config` is the section `model`."""
-    last_stage = _last_stage(config)
+    last_stage = create_model(config).last_stage()
 
     def label(path: Sequence[Any]) -> str:
         if not last_stage or path[0] == "head":
             return HEAD
-        # The backbone of a spectrogram is one like that of the frames, which the top of the frames' ends.
-        is_last = path[0] == "cnn_top" or "/".join(path).removeprefix("audio_").startswith(last_stage)
+        is_last = "/".join(path).startswith(last_stage)
         trained = config.trainable == "all" or (config.trainable == "head_and_last_stage" and is_last)
         return BACKBONE if trained else FROZEN
 
@@ -74,12 +72,3 @@ def _is_frozen(labels: Mapping[str, Any], path: tuple[str, ...]) -> bool:
     for name in path:
         part = part[name]
     return all(label == FROZEN for label in jax.tree.leaves(part))
-
-
-def _last_stage(config: ConfigDict) -> tuple[str, ...]:
-    """What the paths of the parameters of a backbone's last stage begin with; () without a backbone."""
-    if config.name == "video_resnet":
-        return ("layer4_",)
-    if config.name not in WITH_BACKBONE:
-        return ()
-    return tuple(f"cnn/{name}" for name in find_architecture(config.backbone).last_stage)

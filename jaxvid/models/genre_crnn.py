@@ -8,7 +8,8 @@ vector, and one dense layer takes both.
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Any, ClassVar, NamedTuple
+from types import MappingProxyType
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +17,8 @@ from flax import linen as nn
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxvid.models.activations import Activation
-from jaxvid.models.backbones import create_backbone, find_architecture
+from jaxvid.models.backbones import Backbone, create_backbone, find_architecture
+from jaxvid.models.clip_model import AudioVisualClips, ClipModel
 from jaxvid.models.layers import LSTM, Dropout
 from jaxvid.ops.convolution import conv_general_dilated
 
@@ -30,22 +32,6 @@ _PATCH_SIZE = 96
 
 # Of a clip: `frames`, (batch, time, feature), and `num_frames`; `sound`, (batch, time, ...), and `num_sounds`.
 Features = dict[str, Any]
-
-
-class AudioVisualClips(NamedTuple):
-    """What the network takes of a batch of sequences.
-
-    Attributes:
-      frames: red, green, blue in 0..255, not scaled otherwise.
-      num_frames: how many of a sequence's frames are its own; what comes after them is not looked at.
-      spectrograms: of the sound.
-      num_spectra: how many of its spectra are a sequence's own; 0 for one without sound.
-    """
-
-    frames: Float[Array, "batch time height width channel"]
-    num_frames: Int[Array, "batch"]
-    spectrograms: Float[Array, "batch spectrum band"]
-    num_spectra: Int[Array, "batch"]
 
 
 class LastState(nn.Module):
@@ -184,7 +170,7 @@ class GenreHead(nn.Module):
         return nn.Dense(self.num_classes, kernel_init=init, name="classifier", **types)(x).astype(jnp.float32)
 
 
-class GenreCRNN(nn.Module):
+class GenreCRNN(ClipModel, kw_only=True):
     """Two streams, each a CNN and an LSTM: the frames of a sequence and the spectrogram of its sound; or one of them.
 
     Calling it is `classify(extract(clips))`, and as with `BackboneLSTM` what `extract` gives need be computed only once
@@ -193,7 +179,6 @@ class GenreCRNN(nn.Module):
     under `head`.
 
     Attributes:
-      num_classes: number of logits.
       streams: one or both of STREAMS.
       backbone: of the frames, a key of BACKBONES.
       features: "pool" for the pooled features of a frame; "softmax" for its probabilities of the classes, by the layer
@@ -205,13 +190,14 @@ class GenreCRNN(nn.Module):
       dropout_rate: before the last layer.
       activation: name of the activation at the sites of the small CNN.
       backbone_activation: name of the activation at the sites of the backbones; None for the architecture's own.
-      adaptive: whether the sites read their coefficients from the state.
-      axis_name: mapped axis over which batch normalization shares its statistics in training.
-      dtype: of the computation.
-      param_dtype: of the parameters.
     """
 
-    num_classes: int
+    takes_sequences: ClassVar = True
+    has_features: ClassVar = True
+    published_weights: ClassVar = "imagenet"
+    retrained_parts: ClassVar = MappingProxyType({"cnn": "cnn", "cnn_top": "head"})
+    sound_modules: ClassVar = ("audio_cnn", "spectrogram_cnn")
+
     streams: tuple[str, ...] = STREAMS
     backbone: str = "inception_v3"
     features: str = "pool"
@@ -220,12 +206,7 @@ class GenreCRNN(nn.Module):
     audio_lstm_features: int = 128
     num_bands: int = 64
     dropout_rate: float = 0.5
-    activation: str = "relu"
     backbone_activation: str | None = None
-    adaptive: bool = False
-    axis_name: str | None = None
-    dtype: Any = jnp.float32
-    param_dtype: Any = jnp.float32
 
     def setup(self) -> None:
         """Creates the CNNs and the head.
@@ -237,20 +218,10 @@ class GenreCRNN(nn.Module):
             raise ValueError(f"config.model.streams is {self.streams}; allowed: one or both of {', '.join(STREAMS)}")
         if self.features not in FEATURES:
             raise ValueError(f"config.model.features is {self.features!r}; allowed: {', '.join(FEATURES)}")
-        backbone = partial(
-            create_backbone,
-            activation=self.backbone_activation,
-            adaptive=self.adaptive,
-            axis_name=self.axis_name,
-            dtype=self.dtype,
-            param_dtype=self.param_dtype,
-        )
-        if "frames" in self.streams:
-            self.cnn = backbone(self.backbone)
-            if self.features == "softmax":
-                self.cnn_top = nn.Dense(self.num_classes, dtype=self.dtype, param_dtype=self.param_dtype)
-        if "sound" in self.streams and self.audio_backbone:
-            self.audio_cnn = backbone(self.audio_backbone)
+        for name, backbone in self.backbones().items():
+            setattr(self, name, backbone)
+        if "frames" in self.streams and self.features == "softmax":
+            self.cnn_top = nn.Dense(self.num_classes, dtype=self.dtype, param_dtype=self.param_dtype)
         self.head = GenreHead(
             self.num_classes,
             self.streams,
@@ -264,6 +235,36 @@ class GenreCRNN(nn.Module):
             self.dtype,
             self.param_dtype,
         )
+
+    @nn.nowrap
+    def input_streams(self) -> tuple[str, ...]:
+        """One or both."""
+        return self.streams
+
+    @nn.nowrap
+    def last_stage(self) -> tuple[str, ...]:
+        """Those of the backbones, and the layer that makes class probabilities of a frame's features."""
+        return (*super().last_stage(), "cnn_top/")
+
+    @nn.nowrap
+    def backbones(self) -> dict[str, Backbone]:
+        """The CNN of the frames, and that of the spectrograms unless it is the small one."""
+        names = {"cnn": self.backbone if "frames" in self.streams else ""}
+        names["audio_cnn"] = self.audio_backbone if "sound" in self.streams else ""
+        create = partial(
+            create_backbone,
+            activation=self.backbone_activation,
+            adaptive=self.adaptive,
+            axis_name=self.axis_name,
+            dtype=self.dtype,
+            param_dtype=self.param_dtype,
+        )
+        return {module: create(name) for module, name in names.items() if name}
+
+    @nn.nowrap
+    def needs_first_stage(self) -> bool:
+        """Class probabilities of a frame come from a layer that only the first stage trains."""
+        return self.features == "softmax"
 
     def extract(
         self, clips: AudioVisualClips | Float[Array, "batch time height width channel"], *, train: bool = False

@@ -5,13 +5,13 @@ Sources: J. Donahue et al., Long-term Recurrent Convolutional Networks for Visua
 """
 
 import math
-from typing import Any
 
 import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float
 
 from jaxvid.models.activations import Activation
+from jaxvid.models.clip_model import ClipModel
 from jaxvid.models.layers import LSTM, Dropout
 from jaxvid.ops.convolution import conv_general_dilated
 from jaxvid.ops.pooling import max_pool
@@ -20,26 +20,14 @@ _FILTERS_AND_POOLS = ((16, 4), (32, 4), (64, 2), (64, 2))
 _STATE = 32
 
 
-class LRCN(nn.Module):
+class LRCN(ClipModel, kw_only=True):
     """3x3 convolutions of 16, 32, 64 and 64 filters with max-pools, an LSTM of 32, one dense layer on its last output.
 
     Attributes:
-      num_classes: number of logits.
-      activation: name of the activation at every site, one after each convolution.
-      adaptive: whether the sites read their coefficients from the state.
       dropout_rate: after the first three pools.
-      axis_name: the mapped axis that the batch is split over, if any; a clip's dropout does not depend on it.
-      dtype: of the computation.
-      param_dtype: of the parameters.
     """
 
-    num_classes: int
-    activation: str = "relu"
-    adaptive: bool = False
     dropout_rate: float = 0.25
-    axis_name: str | None = None
-    dtype: Any = jnp.float32
-    param_dtype: Any = jnp.float32
 
     @nn.compact
     def __call__(

@@ -11,13 +11,15 @@ of 1e-3 of the authors' code; torchvision computes M once a block and uses it fo
 from collections.abc import Callable
 from functools import partial
 from types import MappingProxyType
-from typing import Any, Literal, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 import jax.numpy as jnp
 from flax import linen as nn
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from jaxvid.models.activations import Activation
+from jaxvid.models.clip_model import ClipModel, PretrainedPart
 from jaxvid.ops.convolution import convolve_clips
 
 Factorization = Literal["2+1d", "3d", "2d"]
@@ -73,8 +75,8 @@ class ClipConv(nn.Module):
     features: int
     kernel_size: tuple[int, int, int]
     strides: tuple[int, int, int]
-    dtype: Any
-    param_dtype: Any
+    dtype: DTypeLike
+    param_dtype: DTypeLike
 
     @nn.compact
     def __call__(
@@ -184,28 +186,28 @@ class Stem(nn.Module):
         return activation(name="activation2")(norm(name="norm2")(x))
 
 
-class VideoResNet(nn.Module):
+class VideoResNet(ClipModel, kw_only=True):
     """A residual network over clips: stem, four layers of residual blocks, global average, one dense layer.
 
     Attributes:
-      num_classes: number of logits.
       variant: a name in VARIANTS.
-      activation: name of the activation at every site: 34 of them in r2plus1d_18.
-      adaptive: whether the sites read their coefficients from the state.
       remat: whether a block's activations are computed again in the backward pass instead of being kept.
-      axis_name: mapped axis over which batch normalization shares its statistics in training.
-      dtype: of the computation.
-      param_dtype: of the parameters.
     """
 
-    num_classes: int
+    published_weights: ClassVar = "kinetics400"
+
     variant: str = "r2plus1d_18"
-    activation: str = "relu"
-    adaptive: bool = False
     remat: bool = False
-    axis_name: str | None = None
-    dtype: Any = jnp.float32
-    param_dtype: Any = jnp.float32
+
+    @nn.nowrap
+    def last_stage(self) -> tuple[str, ...]:
+        """The last of the four layers."""
+        return ("layer4_",)
+
+    @nn.nowrap
+    def pretrained_parts(self) -> tuple[PretrainedPart, ...]:
+        """The whole network."""
+        return (PretrainedPart("", self.variant, None),)
 
     @nn.compact
     def __call__(

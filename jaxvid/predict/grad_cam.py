@@ -17,9 +17,7 @@ from jaxtyping import Array, Float, UInt8
 
 from jaxvid.data.preprocess import preprocess
 from jaxvid.models import create_model
-from jaxvid.models.activations import Activation
-from jaxvid.models.convlstm import ConvLSTMLayer
-from jaxvid.models.genre_crnn import AudioVisualClips
+from jaxvid.models.clip_model import AudioVisualClips, ClipModel
 from jaxvid.predict.predictor import Predictor
 from jaxvid.predict.windows import Window
 from jaxvid.steps import network_input
@@ -30,7 +28,7 @@ _GAP = 3
 
 
 def grad_cam(
-    model: nn.Module, variables: Any, clips: Float[Array, "1 time height width 3"] | AudioVisualClips, label: int
+    model: ClipModel, variables: Any, clips: Float[Array, "1 time height width 3"] | AudioVisualClips, label: int
 ) -> Float[np.ndarray, "time map_height map_width"]:
     """How much each place of each frame speaks for the class `label`, from 0 to 1, on the grid of the last stage.
 
@@ -50,7 +48,7 @@ def grad_cam(
 
         def add(call: Callable, args: tuple, kwargs: dict, context: nn.module.InterceptorContext) -> Any:
             output = call(*args, **kwargs)
-            if not _is_stage(context) or "/".join(context.module.path) != stage:
+            if not _is_stage(context, model) or "/".join(context.module.path) != stage:
                 return output
             maps.append(output)
             return output + added
@@ -70,23 +68,20 @@ def grad_cam(
     return cam / (cam.max() or 1)
 
 
-def _sees_frames(context: nn.module.InterceptorContext) -> bool:
-    """Whether a module is none of those over a spectrogram, whose places are no places of a frame."""
-    return not any(name in ("audio_cnn", "spectrogram_cnn") for name in context.module.path)
+def _is_stage(context: nn.module.InterceptorContext, model: ClipModel) -> bool:
+    """Whether the call is of a layer whose output are maps of frames, not of spectrograms."""
+    if not isinstance(context.module, model.map_layers) or context.method_name != "__call__":
+        return False
+    return not set(model.sound_modules) & set(context.module.path)
 
 
-def _is_stage(context: nn.module.InterceptorContext) -> bool:
-    of_kind = isinstance(context.module, Activation | ConvLSTMLayer) and context.method_name == "__call__"
-    return of_kind and _sees_frames(context)
-
-
-def _last_stage(model: nn.Module, variables: Any, clips: Any) -> tuple[str, jax.ShapeDtypeStruct]:
+def _last_stage(model: ClipModel, variables: Any, clips: Any) -> tuple[str, jax.ShapeDtypeStruct]:
     """The name of the last stage whose maps have more than one place, and the shape of its output."""
     stages: dict[str, jax.ShapeDtypeStruct] = {}
 
     def note(call: Callable, args: tuple, kwargs: dict, context: nn.module.InterceptorContext) -> Any:
         output = call(*args, **kwargs)
-        if _is_stage(context) and context.module.path and output.ndim >= 4 and max(output.shape[-3:-1]) > 1:
+        if _is_stage(context, model) and context.module.path and output.ndim >= 4 and max(output.shape[-3:-1]) > 1:
             stages["/".join(context.module.path)] = jax.ShapeDtypeStruct(output.shape, output.dtype)
         return output
 

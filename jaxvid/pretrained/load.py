@@ -1,66 +1,69 @@
-"""`config.model.pretrained` -> variables: foreign weights by path or by the name of what they were trained on."""
+"""`config.model.pretrained` -> variables: published weights, or those of a file."""
 
 from pathlib import Path
-from typing import Any
 
-from jaxvid.models import WITH_BACKBONE
-from jaxvid.models.backbones import create_backbone
+from jaxtyping import PyTree
+
+from jaxvid.models import create_model, find_model
+from jaxvid.models.clip_model import PretrainedPart
 from jaxvid.pretrained.download import fetch_weights
 from jaxvid.types import ConfigDict
 
-# The models that take foreign weights, and the word for those that are published.
-PUBLISHED = {"video_resnet": "kinetics400", **dict.fromkeys(WITH_BACKBONE, "imagenet")}
+Variables = dict[str, PyTree]
 
 
 def check_pretrained(config: ConfigDict) -> None:
-    """Checks `pretrained` of the section `model` of a config: "", a word of PUBLISHED, or a file.
+    """Checks `pretrained` of the section `model` of a config: "", the word for the published weights, or a file.
 
     Raises:
-      ValueError: if the model takes no foreign weights, or there is no such file.
+      ValueError: if the model takes no pretrained weights, or there is no such file.
     """
     if not config.pretrained:
         return
-    if config.name not in PUBLISHED:
-        raise ValueError(f"config.model.pretrained is {config.pretrained!r}; {config.name!r} takes no foreign weights")
-    word = PUBLISHED[config.name]
+    word = find_model(config.name).published_weights
+    if not word:
+        raise ValueError(
+            f"config.model.pretrained is {config.pretrained!r}; {config.name!r} takes no pretrained weights"
+        )
     if config.pretrained != word and not Path(config.pretrained).expanduser().is_file():
         raise ValueError(f"config.model.pretrained is {config.pretrained!r}; allowed: {word!r}, or the path of a file")
 
 
-def load_pretrained(config: ConfigDict, variables: dict[str, Any]) -> dict[str, Any]:
-    """The variables of a model with the foreign weights that `config`, the section `model`, names.
+def load_pretrained(config: ConfigDict, variables: Variables) -> Variables:
+    """The variables of a model with the weights that `config.pretrained` names; `config` is the section `model`.
 
     Raises:
       ValueError: if the weights do not fit the model, listing all that does not.
-      DownloadError: if published weights are neither in the cache nor to be had.
+      DownloadError: if published weights are neither in the cache nor can be downloaded.
     """
-    if config.name == "video_resnet":
-        # Not at the top, as below: reading weights needs what only the extra `pretrained` installs.
-        from jaxvid.pretrained.torchvision import convert_video_resnet, load_state_dict
-
-        return convert_video_resnet(load_state_dict(_weight_file(config, config.variant)), variables)
-    variables = _with_backbone(config, "cnn", config.backbone, variables)
-    if config.name == "genre_crnn" and config.audio_backbone:
-        variables = _with_backbone(config, "audio_cnn", config.audio_backbone, variables)
+    model = create_model(config)
+    for part in model.pretrained_parts():
+        published = config.pretrained == model.published_weights
+        path = fetch_weights(part.weights) if published else Path(config.pretrained).expanduser()
+        loaded = _load_part(part, path, _select(variables, part.path))
+        variables = {
+            name: _with_part(collection, part.path, loaded[name]) if name in loaded else collection
+            for name, collection in variables.items()
+        }
     return variables
 
 
-def _with_backbone(config: ConfigDict, name: str, backbone: str, variables: dict[str, Any]) -> dict[str, Any]:
-    """The variables with foreign weights for the backbone called `name`, if there is one."""
+def _load_part(part: PretrainedPart, path: Path, variables: Variables) -> Variables:
+    # Imported here because reading weights needs packages that only the extra `pretrained` installs.
+    if part.backbone is None:
+        from jaxvid.pretrained.torchvision import convert_video_resnet, load_state_dict
+
+        return convert_video_resnet(load_state_dict(path), variables)
     from jaxvid.pretrained.keras import load_keras_weights
 
-    of_backbone = {key: collection[name] for key, collection in variables.items() if name in collection}
-    if not of_backbone:
+    return load_keras_weights(path, part.backbone, variables)
+
+
+def _select(variables: Variables, part: str) -> Variables:
+    if not part:
         return variables
-    include_top = config.name == "backbone_lstm" and config.features == "softmax"
-    path = _weight_file(config, backbone + ("" if include_top else "_notop"))
-    loaded = load_keras_weights(path, create_backbone(backbone, include_top=include_top), of_backbone)
-    return {
-        key: {**collection, name: loaded[key]} if key in loaded else collection for key, collection in variables.items()
-    }
+    return {name: collection[part] for name, collection in variables.items() if part in collection}
 
 
-def _weight_file(config: ConfigDict, published: str) -> Path:
-    if config.pretrained == PUBLISHED[config.name]:
-        return fetch_weights(published)
-    return Path(config.pretrained).expanduser()
+def _with_part(collection: PyTree, part: str, values: PyTree) -> PyTree:
+    return {**collection, part: values} if part else values

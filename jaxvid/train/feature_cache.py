@@ -8,7 +8,6 @@ import grain
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax import linen as nn
 from jaxtyping import Array, Float, Int, PyTree
 from tqdm import tqdm
 
@@ -18,6 +17,8 @@ from jaxvid.data.pipeline import ENDLESS, evaluation_batches, evaluation_views
 from jaxvid.data.preprocess import preprocess
 from jaxvid.data.sampling import create_sampling
 from jaxvid.files import replacing_directory
+from jaxvid.models import find_model
+from jaxvid.models.clip_model import ClipModel
 from jaxvid.steps import network_input
 from jaxvid.types import ConfigDict
 
@@ -38,12 +39,12 @@ def are_constant(config: ConfigDict) -> bool:
     if config.activations.policy != "fixed" or config.eval.clips > 1:
         return False
     same_input = create_sampling(config.clip).is_fixed and config.clip.crop == "resize" and not changes
-    frozen = config.model.name in ("backbone_lstm", "genre_crnn") and config.model.trainable == "head"
+    frozen = find_model(config.model.name).has_features and config.model.trainable == "head"
     return frozen and same_input and not augment.mixup and jax.process_count() == 1
 
 
 def cached_features(
-    workdir: Path, model: nn.Module, variables: dict[str, PyTree], split: ClipSplit, config: ConfigDict
+    workdir: Path, model: ClipModel, variables: dict[str, PyTree], split: ClipSplit, config: ConfigDict
 ) -> Features:
     """The features of every clip of a split, from files of the workdir, which the first call writes.
 
@@ -57,7 +58,7 @@ def cached_features(
 
 
 def _extract(
-    directory: Path, model: nn.Module, variables: dict[str, PyTree], split: ClipSplit, config: ConfigDict
+    directory: Path, model: ClipModel, variables: dict[str, PyTree], split: ClipSplit, config: ConfigDict
 ) -> None:
     def step(variables: dict[str, PyTree], inputs: dict[str, Array]) -> dict[str, Array]:
         clips = network_input(inputs, preprocess(inputs["frames"], config.clip), model, config.audio)
@@ -98,7 +99,7 @@ def for_head(features: dict[str, Any]) -> Any:
     return features[_ONLY] if set(features) == {_ONLY} else features
 
 
-def compile_classifier(model: nn.Module) -> Any:
+def compile_classifier(model: ClipModel) -> Any:
     """`(variables, features)` -> class probabilities on the devices of this process."""
 
     def step(variables: dict[str, PyTree], features: Any) -> Array:

@@ -14,7 +14,6 @@ import numpy as np
 import optax
 import tensorflow_datasets as tfds
 from absl import logging
-from flax import linen as nn
 from jaxtyping import Array, Float
 
 from jaxvid import parallel
@@ -28,6 +27,7 @@ from jaxvid.metrics.classification import point_values
 from jaxvid.metrics.table import MONITORED, monitor_metric
 from jaxvid.models import create_model
 from jaxvid.models.activations import activation_sites, with_functions
+from jaxvid.models.clip_model import ClipModel
 from jaxvid.models.freezing import check_trainable, parameter_labels
 from jaxvid.pretrained.load import load_pretrained
 from jaxvid.steps import TrainState, create_state, initial_variables, train_step
@@ -66,7 +66,7 @@ class Run:
     schedule: optax.Schedule
     batches: grain.DatasetIterator
     initial_state: TrainState
-    model: nn.Module
+    model: ClipModel
     train_split: ClipSplit
     val_split: ClipSplit
     step: Callable[..., tuple[TrainState, dict[str, Any]]]

@@ -14,6 +14,8 @@ from jaxvid import checkpoint
 from jaxvid.config import base_config
 from jaxvid.data.sampling import SEQUENCE_SAMPLINGS
 from jaxvid.data.spectrograms import check_audio, num_bands
+from jaxvid.models import create_model
+from jaxvid.models.clip_model import ClipModel
 from jaxvid.models.freezing import TRAINABLE
 from jaxvid.types import ConfigDict
 
@@ -28,7 +30,8 @@ def check_sequences(config: ConfigDict) -> None:
       ValueError: naming the key, its value and what is allowed.
     """
     check_audio(config.audio)
-    if config.model.name != "genre_crnn":
+    model = create_model(config.model)
+    if not model.takes_sequences:
         for section, key in (("audio", "sample_rate"), ("retrain", "num_steps")):
             if config[section][key]:
                 raise ValueError(
@@ -37,15 +40,16 @@ def check_sequences(config: ConfigDict) -> None:
         return
     if config.clip.sampling not in SEQUENCE_SAMPLINGS:
         raise ValueError(
-            f"config.clip.sampling is {config.clip.sampling!r}; allowed for genre_crnn: {', '.join(SEQUENCE_SAMPLINGS)}"
+            f"config.clip.sampling is {config.clip.sampling!r}; "
+            f"allowed for {config.model.name}: {', '.join(SEQUENCE_SAMPLINGS)}"
         )
     if config.augment.mixup:
-        raise ValueError(f"config.augment.mixup is {config.augment.mixup}; allowed for genre_crnn: 0")
-    if "sound" in config.model.streams:
+        raise ValueError(f"config.augment.mixup is {config.augment.mixup}; allowed for {config.model.name}: 0")
+    if "sound" in model.input_streams():
         _check_sound(config)
     elif config.audio.sample_rate:
         raise ValueError(f"config.audio.sample_rate is {config.audio.sample_rate}; allowed without a stream 'sound': 0")
-    _check_retraining(config)
+    _check_retraining(config, model)
 
 
 def _check_sound(config: ConfigDict) -> None:
@@ -58,17 +62,19 @@ def _check_sound(config: ConfigDict) -> None:
         )
 
 
-def _check_retraining(config: ConfigDict) -> None:
+def _check_retraining(config: ConfigDict, model: ClipModel) -> None:
     retrain = config.retrain
     if retrain.num_steps < 0 or retrain.every_steps < 1:
         raise ValueError(
             f"config.retrain has num_steps {retrain.num_steps} and every_steps {retrain.every_steps}; allowed: 0 or "
             "more, and 1 or more"
         )
-    if retrain.num_steps and "frames" not in config.model.streams:
+    if retrain.num_steps and "frames" not in model.input_streams():
         raise ValueError(f"config.retrain.num_steps is {retrain.num_steps}; allowed without a stream 'frames': 0")
-    if config.model.features == "softmax" and not retrain.num_steps:
-        raise ValueError("config.retrain.num_steps is 0; features 'softmax' are of a retrained CNN: above 0")
+    if model.needs_first_stage() and not retrain.num_steps:
+        raise ValueError(
+            f"config.retrain.num_steps is 0; features {config.model.features!r} are of a retrained CNN: above 0"
+        )
     if retrain.trainable not in TRAINABLE:
         raise ValueError(f"config.retrain.trainable is {retrain.trainable!r}; allowed: {', '.join(TRAINABLE)}")
 
@@ -106,7 +112,7 @@ def with_retrained_cnn(variables: dict[str, PyTree], workdir: Path, config: Conf
       ValueError: if there is no checkpoint of the name `config.retrain.checkpoint`.
     """
     _, trained = checkpoint.load_variables(workdir / DIRECTORY, config.eval.monitor, config.retrain.checkpoint)
-    parts = {"cnn": "cnn", "cnn_top": "head"}
+    parts = create_model(config.model).retrained_parts
 
     def replaced(name: str, collection: PyTree) -> Any:
         new = {part: trained[name][source] for part, source in parts.items() if part in collection}

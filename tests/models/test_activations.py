@@ -56,7 +56,7 @@ def networks():
 
     def run(name, *, adaptive):
         # Adaptive: constructed with one function, set to another.
-        model = CNNLSTM(2, "C4R1D2", activation="celu" if adaptive else name, adaptive=adaptive)
+        model = CNNLSTM(num_classes=2, arch="C4R1D2", activation="celu" if adaptive else name, adaptive=adaptive)
         variables = jax.jit(functools.partial(model.init, train=False))(jax.random.key(0), clips)
         if adaptive:
             sites = activation_sites(model, clips.shape[1:])
@@ -79,12 +79,12 @@ def test_an_adaptive_network_is_the_fixed_one_in_outputs_and_gradients(networks,
 @pytest.mark.parametrize(
     ("model", "shape", "expected"),
     [
-        (CNNLSTM(2, "C4R1D3"), (2, 32, 32, 3), 2 + 2),
-        (LRCN(2, adaptive=True), (2, 64, 64, 3), 4),
-        (ConvLSTM(2, "relu"), (2, 64, 64, 3), 4 * 2),
-        (VideoResNet(2, "r2plus1d_18"), (4, 32, 32, 3), 34),
-        (VideoResNet(2, "r3d_18", adaptive=True), (4, 32, 32, 3), 1 + 8 * 2),
-        (BackboneLSTM(2, "vgg16"), (2, 32, 32, 3), 13 + 2),
+        (CNNLSTM(num_classes=2, arch="C4R1D3"), (2, 32, 32, 3), 2 + 2),
+        (LRCN(num_classes=2, adaptive=True), (2, 64, 64, 3), 4),
+        (ConvLSTM(num_classes=2, activation="relu"), (2, 64, 64, 3), 4 * 2),
+        (VideoResNet(num_classes=2, variant="r2plus1d_18"), (4, 32, 32, 3), 34),
+        (VideoResNet(num_classes=2, variant="r3d_18", adaptive=True), (4, 32, 32, 3), 1 + 8 * 2),
+        (BackboneLSTM(num_classes=2, backbone="vgg16"), (2, 32, 32, 3), 13 + 2),
     ],
 )
 def test_the_sites_of_every_model_are_listed(model, shape, expected):
@@ -98,7 +98,7 @@ def test_the_sites_of_every_model_are_listed(model, shape, expected):
 
 
 def test_sites_come_in_the_order_of_the_data_with_their_functions():
-    sites = activation_sites(VideoResNet(2, "r2plus1d_10", "elu"), (4, 32, 32, 3))
+    sites = activation_sites(VideoResNet(num_classes=2, variant="r2plus1d_10", activation="elu"), (4, 32, 32, 3))
     assert list(sites)[:4] == [
         "stem/activation1",
         "stem/activation2",

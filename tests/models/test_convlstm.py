@@ -170,6 +170,6 @@ def test_bfloat16_computes_close_by():
 
 
 def test_logits_are_float32():
-    model, clips = ConvLSTM(2, dtype=jnp.bfloat16), jnp.zeros((1, 2, 32, 32, 3))
+    model, clips = ConvLSTM(num_classes=2, dtype=jnp.bfloat16), jnp.zeros((1, 2, 32, 32, 3))
     logits, _ = jax.eval_shape(lambda key: model.init_with_output(key, clips, train=False), jax.random.key(0))
     assert logits.dtype == jnp.float32

@@ -9,12 +9,22 @@ from flax import traverse_util
 from jaxvid import parallel
 from jaxvid.config import base_config
 from jaxvid.models import create_model
-from jaxvid.models.freezing import BACKBONE, FROZEN, HEAD, check_trainable, parameter_labels
+from jaxvid.models.clip_model import ClipModel
+from jaxvid.models.freezing import (
+    BACKBONE,
+    FROZEN,
+    HEAD,
+    check_trainable,
+    frozen_norms_kept,
+    parameter_labels,
+    without_gradient,
+)
 from jaxvid.steps import create_state, initial_variables, train_step
 from jaxvid.train.optimizer import create_optimizer, create_schedule
+from tests.tiny import random_variables
 
 
-class Small(nn.Module):
+class Small(ClipModel):
     """A backbone of two stages with batch norms, and a head, named as those of the Video ResNets."""
 
     @nn.compact
@@ -27,7 +37,7 @@ class Small(nn.Module):
 
 
 def model_config(trainable):
-    return ml_collections.ConfigDict({"name": "video_resnet", "trainable": trainable})
+    return ml_collections.ConfigDict({"name": "video_resnet", "num_classes": 2, "trainable": trainable})
 
 
 def moved_by_a_step(trainable, **optimizer):
@@ -35,7 +45,7 @@ def moved_by_a_step(trainable, **optimizer):
     config = base_config()
     config.clip.update(num_frames=1, height=2, width=2)
     config.optimizer.update({"name": "sgd", "learning_rate": 0.1, "momentum": 0.0, "weight_decay": 0.1, **optimizer})
-    model = Small()
+    model = Small(num_classes=2)
     variables = initial_variables(model, config.clip, 0)
     labels = parameter_labels(variables["params"], model_config(trainable))
     rule = create_optimizer(config.optimizer, create_schedule(config.optimizer, 10), labels)
@@ -98,8 +108,60 @@ def test_the_last_stage_of_every_backbone_is_a_part_of_it(backbone):
     assert 0.2 < share < 0.8
 
 
+@pytest.mark.usefixtures("tiny_backbone")
+@pytest.mark.parametrize("trainable", ["all", "head"])
+def test_a_frozen_backbone_has_no_gradient_and_keeps_its_statistics(trainable):
+    fields = {"name": "backbone_lstm", "num_classes": 2, "backbone": "tiny", "lstm_features": 8, "dense": (6,)}
+    model = create_model(ml_collections.ConfigDict(fields))
+    clips = jax.random.uniform(jax.random.key(1), (2, 3, 32, 32, 3), maxval=255.0)
+    variables = random_variables(model, clips)
+    params, batch_stats = variables["params"], variables["batch_stats"]
+    labels = parameter_labels(params, ml_collections.ConfigDict({**fields, "trainable": trainable}))
+
+    @jax.jit
+    def gradient_and_statistics(params):
+        def loss(params):
+            with frozen_norms_kept(labels):
+                logits, changes = model.apply(
+                    {"params": without_gradient(params, labels), "batch_stats": batch_stats},
+                    clips,
+                    train=True,
+                    mutable=["batch_stats"],
+                    rngs={"dropout": jax.random.key(2)},
+                )
+            return (logits**2).sum(), changes
+
+        return jax.grad(loss, has_aux=True)(params)
+
+    gradient, changes = gradient_and_statistics(params)
+    frozen = trainable == "head"
+    assert bool(jnp.any(gradient["cnn"]["conv"]["kernel"] != 0)) is not frozen
+    assert jnp.any(gradient["head"]["lstm1"]["input"]["kernel"] != 0)
+    same = jax.tree.map(lambda a, b: np.array_equal(a, b), changes["batch_stats"], batch_stats)
+    assert jax.tree.all(same) is frozen
+
+
+@pytest.mark.usefixtures("tiny_backbone")
+def test_the_last_stage_of_a_genre_network_is_that_of_each_of_its_backbones():
+    config = ml_collections.ConfigDict(
+        {
+            "name": "genre_crnn",
+            "num_classes": 2,
+            "backbone": "tiny",
+            "features": "softmax",
+            "audio_backbone": "vgg16",
+            "trainable": "head_and_last_stage",
+        }
+    )
+    paths = ("cnn/conv", "cnn/conv2", "cnn_top", "audio_cnn/block4_conv3", "audio_cnn/block5_conv1", "head/sound")
+    params = traverse_util.unflatten_dict({f"{path}/kernel": 0 for path in paths}, sep="/")
+    labels = traverse_util.flatten_dict(parameter_labels(params, config), sep="/")
+    expected = (FROZEN, BACKBONE, BACKBONE, FROZEN, BACKBONE, HEAD)
+    assert labels == {f"{path}/kernel": label for path, label in zip(paths, expected, strict=True)}
+
+
 def test_bad_values_are_named():
     with pytest.raises(ValueError, match="'haed'; allowed: all, head, head_and_last_stage"):
         check_trainable(model_config("haed"))
     with pytest.raises(ValueError, match="'cnn_lstm' has no backbone: allowed: all"):
-        check_trainable(ml_collections.ConfigDict({"name": "cnn_lstm", "trainable": "head"}))
+        check_trainable(ml_collections.ConfigDict({"name": "cnn_lstm", "num_classes": 2, "trainable": "head"}))

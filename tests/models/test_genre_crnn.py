@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxvid.models.genre_crnn import AudioVisualClips, GenreCRNN, as_images, standardized
+from jaxvid.models.clip_model import AudioVisualClips
+from jaxvid.models.genre_crnn import GenreCRNN, as_images, standardized
 
 pytestmark = pytest.mark.usefixtures("tiny_backbone")
 
@@ -17,7 +18,7 @@ SPECTROGRAMS = jnp.asarray(RNG.standard_normal((2, 70, 16)), jnp.float32)
 
 def small(**fields):
     return GenreCRNN(
-        3, backbone="tiny", lstm_features=5, audio_lstm_features=4, num_bands=16, dropout_rate=0.0, **fields
+        num_classes=3, backbone="tiny", lstm_features=5, audio_lstm_features=4, num_bands=16, dropout_rate=0.0, **fields
     )
 
 

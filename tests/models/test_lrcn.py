@@ -64,7 +64,9 @@ def test_dropout_acts_in_training_only():
 
 def test_every_convolution_is_followed_by_a_site():
     variables = jax.eval_shape(
-        lambda key: LRCN(2, "celu", adaptive=True).init(key, jnp.zeros((1, 2, 64, 64, 3)), train=False),
+        lambda key: LRCN(num_classes=2, activation="celu", adaptive=True).init(
+            key, jnp.zeros((1, 2, 64, 64, 3)), train=False
+        ),
         jax.random.key(0),
     )
     assert set(variables["activations"]) == {"activation1", "activation2", "activation3", "activation4"}
@@ -72,13 +74,13 @@ def test_every_convolution_is_followed_by_a_site():
 
 def test_frames_too_small_for_the_pools_are_refused():
     with pytest.raises(ValueError, match="at least 64x64, not 32x64"):
-        LRCN(2).init(jax.random.key(0), jnp.zeros((1, 2, 32, 64, 3)), train=False)
+        LRCN(num_classes=2).init(jax.random.key(0), jnp.zeros((1, 2, 32, 64, 3)), train=False)
 
 
 @pytest.mark.slow
 def test_bfloat16_computes_and_returns_float32():
-    model, clips = LRCN(2, dtype=jnp.bfloat16), jnp.ones((1, 1, 64, 64, 3))
+    model, clips = LRCN(num_classes=2, dtype=jnp.bfloat16), jnp.ones((1, 1, 64, 64, 3))
     variables = random_variables(model, clips)
     logits = logits_of(model, variables, clips)
     assert logits.dtype == jnp.float32
-    np.testing.assert_allclose(logits, logits_of(LRCN(2), variables, clips), atol=0.05)
+    np.testing.assert_allclose(logits, logits_of(LRCN(num_classes=2), variables, clips), atol=0.05)

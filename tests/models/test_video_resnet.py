@@ -26,7 +26,7 @@ def shapes_of(model, clips_shape=(1, 8, 32, 32, 3)):
     ],
 )
 def test_parameter_counts_are_the_published_ones(variant, num_classes, expected):
-    logits, variables = shapes_of(VideoResNet(num_classes, variant))
+    logits, variables = shapes_of(VideoResNet(num_classes=num_classes, variant=variant))
     assert logits.shape == (1, num_classes)
     assert sum(leaf.size for leaf in jax.tree.leaves(variables["params"])) == expected
 
@@ -39,7 +39,7 @@ def test_middle_planes(planes, expected):
 
 
 def test_r2plus1d_18_has_34_sites_with_telling_names():
-    _, variables = shapes_of(VideoResNet(2, adaptive=True))
+    _, variables = shapes_of(VideoResNet(num_classes=2, adaptive=True))
     paths = jax.tree_util.tree_leaves_with_path(variables["activations"])
     sites = {"/".join(key.key for key in path[:-1]) for path, _ in paths}
     in_block = ["conv1/activation", "activation1", "conv2/activation", "activation2"]
@@ -58,7 +58,7 @@ def test_r2plus1d_18_has_34_sites_with_telling_names():
     ],
 )
 def test_stages_shrink_as_in_torchvision(variant, stem, last):
-    model = VideoResNet(2, variant)
+    model = VideoResNet(num_classes=2, variant=variant)
     _, state = jax.eval_shape(
         lambda key: model.init_with_output(
             key, jnp.zeros((1, 8, 32, 40, 3)), train=False, capture_intermediates=True, mutable=True
@@ -74,7 +74,7 @@ def test_unknown_variant_is_named():
     with pytest.raises(
         ValueError, match="'r2plus1d_50'; allowed: r2plus1d_10, r2plus1d_18, r2plus1d_34, r3d_18, mc3_18"
     ):
-        shapes_of(VideoResNet(2, "r2plus1d_50"))
+        shapes_of(VideoResNet(num_classes=2, variant="r2plus1d_50"))
 
 
 def test_r2plus1d_34_normalises_as_its_authors_and_the_others_as_torchvision():
@@ -91,7 +91,7 @@ def test_r2plus1d_34_normalises_as_its_authors_and_the_others_as_torchvision():
 def mc3():
     """The smallest variant: its variables, a batch of small clips, and its logits."""
     clips = jnp.asarray(np.random.default_rng(0).standard_normal((1, 3, 48, 48, 3)), jnp.float32)
-    model = VideoResNet(3, "mc3_18", "leaky_relu")
+    model = VideoResNet(num_classes=3, variant="mc3_18", activation="leaky_relu")
     variables = random_variables(model, clips)
     return variables, clips, logits_of(model, variables, clips)
 
@@ -102,7 +102,7 @@ def logits_of(model, variables, clips):
 
 def test_adaptive_sites_take_an_activation_from_the_state(mc3):
     variables, clips, expected = mc3
-    model = VideoResNet(3, "mc3_18", "relu", adaptive=True)
+    model = VideoResNet(num_classes=3, variant="mc3_18", activation="relu", adaptive=True)
     _, shapes = shapes_of(model)
     leaky = jax.tree.map(lambda _: jnp.asarray(family_coefficients("leaky_relu")), shapes["activations"])
     logits = logits_of(model, {**variables, "activations": leaky}, clips)
@@ -112,7 +112,9 @@ def test_adaptive_sites_take_an_activation_from_the_state(mc3):
 @pytest.mark.slow
 def test_bfloat16_computes_and_returns_float32(mc3):
     variables, clips, expected = mc3
-    logits = logits_of(VideoResNet(3, "mc3_18", "leaky_relu", dtype=jnp.bfloat16), variables, clips)
+    logits = logits_of(
+        VideoResNet(num_classes=3, variant="mc3_18", activation="leaky_relu", dtype=jnp.bfloat16), variables, clips
+    )
     assert logits.dtype == jnp.float32
     np.testing.assert_allclose(logits, expected, atol=0.03 * np.abs(expected).max())
 
@@ -121,7 +123,7 @@ def test_remat_keeps_only_the_inputs_of_the_blocks():
     clips = jnp.zeros((1, 2, 16, 16, 3))
 
     def kept_for_the_backward_pass(remat):
-        model = VideoResNet(2, "mc3_18", remat=remat)
+        model = VideoResNet(num_classes=2, variant="mc3_18", remat=remat)
         shapes = jax.eval_shape(lambda key: model.init(key, clips, train=False), jax.random.key(0))
         loss = lambda variables: model.apply(variables, clips, train=False).sum()  # noqa: E731
         _, pull_back = jax.eval_shape(lambda variables: jax.vjp(loss, variables), shapes)

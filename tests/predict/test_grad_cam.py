@@ -7,6 +7,7 @@ from flax import linen as nn
 from jaxvid.config import base_config
 from jaxvid.models.activations import Activation
 from jaxvid.models.backbone_lstm import BackboneLSTM
+from jaxvid.models.clip_model import ClipModel
 from jaxvid.models.cnn_lstm import CNNLSTM
 from jaxvid.models.convlstm import ConvLSTM
 from jaxvid.models.lrcn import LRCN
@@ -16,7 +17,7 @@ from jaxvid.predict.predictor import Predictor
 from jaxvid.predict.windows import Window
 
 
-class Weighted(nn.Module):
+class Weighted(ClipModel):
     """Logits: the mean red, and the mean green less the mean blue, of all frames; its one stage is the picture."""
 
     @nn.compact
@@ -35,21 +36,21 @@ def test_grad_cam_by_hand():
     clips[0, 1, 1, 0, 2] = 0.9  # and blue alone, which speaks against
     red = np.zeros((2, 2, 3))
     red[0, 0, 1] = 1
-    np.testing.assert_allclose(grad_cam(Weighted(), {}, jnp.asarray(clips), 0), red, atol=1e-6)
+    np.testing.assert_allclose(grad_cam(Weighted(num_classes=2), {}, jnp.asarray(clips), 0), red, atol=1e-6)
     green = np.zeros((2, 2, 3))
     green[1, 1, 2], green[1, 0, 0] = 1, 0.3 / 0.8
-    np.testing.assert_allclose(grad_cam(Weighted(), {}, jnp.asarray(clips), 1), green, atol=1e-6)
+    np.testing.assert_allclose(grad_cam(Weighted(num_classes=2), {}, jnp.asarray(clips), 1), green, atol=1e-6)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "shape"),
     [
-        (CNNLSTM(2, "C4R1D2"), (4, 32, 32, 3)),
-        (LRCN(2), (4, 64, 64, 3)),
-        (ConvLSTM(2), (2, 48, 48, 3)),
-        (VideoResNet(2, "r2plus1d_10"), (4, 32, 32, 3)),
-        (BackboneLSTM(2, "mobilenet"), (2, 64, 64, 3)),
+        (CNNLSTM(num_classes=2, arch="C4R1D2"), (4, 32, 32, 3)),
+        (LRCN(num_classes=2), (4, 64, 64, 3)),
+        (ConvLSTM(num_classes=2), (2, 48, 48, 3)),
+        (VideoResNet(num_classes=2, variant="r2plus1d_10"), (4, 32, 32, 3)),
+        (BackboneLSTM(num_classes=2, backbone="mobilenet"), (2, 64, 64, 3)),
     ],
 )
 def test_every_architecture_has_a_stage_to_look_at(model, shape):
@@ -64,7 +65,7 @@ def test_every_architecture_has_a_stage_to_look_at(model, shape):
 
 
 def test_a_strip_shows_frames_and_what_speaks_for_the_class_under_them(monkeypatch):
-    monkeypatch.setattr("jaxvid.predict.grad_cam.create_model", lambda _: Weighted())
+    monkeypatch.setattr("jaxvid.predict.grad_cam.create_model", lambda _: Weighted(num_classes=2))
     config = base_config()
     config.dataset.update(frame_size=(8, 16))
     config.clip.update(num_frames=3, height=8, width=16)
@@ -82,10 +83,10 @@ def test_a_strip_shows_frames_and_what_speaks_for_the_class_under_them(monkeypat
 
 
 def test_a_network_without_maps_has_nothing_to_point_at():
-    class Flat(nn.Module):
+    class Flat(ClipModel):
         @nn.compact
         def __call__(self, clips, *, train):
             return Activation("relu")(clips.mean(axis=(1, 2, 3)))
 
     with pytest.raises(ValueError, match="no stage of the network has maps of more than one place"):
-        grad_cam(Flat(), {}, jnp.zeros((1, 2, 4, 4, 3)), 0)
+        grad_cam(Flat(num_classes=2), {}, jnp.zeros((1, 2, 4, 4, 3)), 0)

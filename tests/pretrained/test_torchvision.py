@@ -274,7 +274,7 @@ def shapes_of(model):
 
 
 def test_r2plus1d_18_computes_what_torchvision_computes(state_dict, reference):
-    model = VideoResNet(2)
+    model = VideoResNet(num_classes=2)
     variables = convert_video_resnet(state_dict, shapes_of(model))
     clips = np.random.RandomState(0).standard_normal(reference["input_shape"]).astype(np.float32)
 
@@ -298,7 +298,7 @@ def test_all_that_does_not_fit_is_listed_at_once(state_dict):
     broken["stem.0.weight"] = broken["stem.0.weight"][:, :1]
     broken["fc.weight"] = broken["fc.weight"][:, :-1]
     with pytest.raises(ValueError, match="does not fit") as error:
-        convert_video_resnet(broken, shapes_of(VideoResNet(2)))
+        convert_video_resnet(broken, shapes_of(VideoResNet(num_classes=2)))
     message = str(error.value)
     assert "layer1.0.conv1.0.0.weight is missing" in message
     assert "layer5.0.weight is unknown" in message
@@ -308,7 +308,7 @@ def test_all_that_does_not_fit_is_listed_at_once(state_dict):
 
 
 def test_only_the_head_may_have_other_classes_and_it_says_so(state_dict, caplog):
-    variables = shapes_of(VideoResNet(5))
+    variables = shapes_of(VideoResNet(num_classes=5))
     converted = convert_video_resnet(state_dict, variables)
     assert converted["params"]["head"] == variables["params"]["head"]
     np.testing.assert_array_equal(
@@ -320,11 +320,11 @@ def test_only_the_head_may_have_other_classes_and_it_says_so(state_dict, caplog)
 def test_a_headless_state_dict_misses_its_head(state_dict):
     headless = {key: array for key, array in state_dict.items() if not key.startswith("fc.")}
     with pytest.raises(ValueError, match=r"fc\.\w+ is missing; fc\.\w+ is missing"):
-        convert_video_resnet(headless, shapes_of(VideoResNet(2)))
+        convert_video_resnet(headless, shapes_of(VideoResNet(num_classes=2)))
 
 
 def test_other_collections_pass_through(state_dict):
-    variables = shapes_of(VideoResNet(2, adaptive=True))
+    variables = shapes_of(VideoResNet(num_classes=2, adaptive=True))
     assert convert_video_resnet(state_dict, variables)["activations"] == variables["activations"]
 
 
@@ -344,6 +344,9 @@ def test_other_collections_pass_through(state_dict):
 )
 def test_the_other_variants_take_torchvision_names(variant, keys):
     with pytest.raises(ValueError, match="is missing") as error:
-        convert_video_resnet({key: np.zeros(shape) for key, shape in keys.items()}, shapes_of(VideoResNet(2, variant)))
+        convert_video_resnet(
+            {key: np.zeros(shape) for key, shape in keys.items()},
+            shapes_of(VideoResNet(num_classes=2, variant=variant)),
+        )
     assert "unknown" not in str(error.value)
     assert "has shape" not in str(error.value)

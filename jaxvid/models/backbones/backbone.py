@@ -81,6 +81,12 @@ class Backbone(nn.Module):
     dtype: Any = jnp.float32
     param_dtype: Any = jnp.float32
 
+    @property
+    @nn.nowrap
+    def weights(self) -> str:
+        """Name of the published ImageNet weights in `jaxvid.pretrained.download.WEIGHTS`."""
+        return self.architecture.name if self.include_top else f"{self.architecture.name}_notop"
+
     @nn.nowrap
     def series(self) -> Series:
         """All layers from the scaled frame to the output, less the softmax."""

@@ -1,0 +1,114 @@
+"""The base class of all architectures: the fields that they share, and the traits that the rest of jaxvid reads."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import ClassVar, NamedTuple
+
+import jax.numpy as jnp
+from flax import linen as nn
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float, Int
+
+from jaxvid.models.activations import Activation
+from jaxvid.models.backbones.backbone import Backbone
+
+
+class AudioVisualClips(NamedTuple):
+    """A batch of sequences with their sound: the input of models with `takes_sequences`.
+
+    Attributes:
+      frames: red, green, blue in 0..255, not scaled otherwise.
+      num_frames: number of real frames of each sequence; the rest is padding.
+      spectrograms: of the sound.
+      num_spectra: number of real spectra of each sequence; 0 for one without sound.
+    """
+
+    frames: Float[Array, "batch time height width channel"]
+    num_frames: Int[Array, "batch"]
+    spectrograms: Float[Array, "batch spectrum band"]
+    num_spectra: Int[Array, "batch"]
+
+
+class PretrainedPart(NamedTuple):
+    """A part of a model for which weights are published.
+
+    Attributes:
+      path: name of the part in the model's variables; "" for the whole model.
+      weights: name of its file in `jaxvid.pretrained.download.WEIGHTS`.
+      backbone: the part, if its weights are those of keras.applications; None if they are torchvision's.
+    """
+
+    path: str
+    weights: str
+    backbone: Backbone | None
+
+
+class ClipModel(nn.Module, kw_only=True):
+    """A network from clips to logits.
+
+    The class variables and the methods without computation are its traits: code outside this package asks for them
+    and never for a model's name. The defaults are those of a network that is trained from scratch on frames.
+
+    Attributes:
+      num_classes: number of logits.
+      activation: name of the activation at the network's own sites.
+      adaptive: whether the sites read their coefficients from the state.
+      axis_name: the mapped axis that the batch is split over, if any: batch normalization shares its statistics over
+        it in training, and a clip's dropout does not depend on its device.
+      dtype: of the computation.
+      param_dtype: of the parameters.
+      takes_sequences: whether the input is `AudioVisualClips` instead of frames.
+      has_features: whether calling the model is `classify(extract(clips))`, so that the features of a frozen backbone
+        can be computed once.
+      published_weights: word of `config.model.pretrained` for the published weights; "" if there are none.
+      retrained_parts: for each top-level module that a first stage on single frames trains, the name of its
+        counterpart in `FrameClassifier`.
+      map_layers: types of the layers whose outputs Grad-CAM shows.
+      sound_modules: names of the top-level modules or head modules that process spectrograms instead of frames.
+    """
+
+    takes_sequences: ClassVar[bool] = False
+    has_features: ClassVar[bool] = False
+    published_weights: ClassVar[str] = ""
+    retrained_parts: ClassVar[Mapping[str, str]] = MappingProxyType({})
+    map_layers: ClassVar[tuple[type[nn.Module], ...]] = (Activation,)
+    sound_modules: ClassVar[tuple[str, ...]] = ()
+
+    num_classes: int
+    activation: str = "relu"
+    adaptive: bool = False
+    axis_name: str | None = None
+    dtype: DTypeLike = jnp.float32
+    param_dtype: DTypeLike = jnp.float32
+
+    @nn.nowrap
+    def input_streams(self) -> tuple[str, ...]:
+        """What of a clip the network takes: "frames", "sound" or both."""
+        return ("frames",)
+
+    @nn.nowrap
+    def backbones(self) -> dict[str, Backbone]:
+        """The ImageNet backbones of the network by the names of their modules; empty if there are none."""
+        return {}
+
+    @nn.nowrap
+    def last_stage(self) -> tuple[str, ...]:
+        """Prefixes of the parameter paths of the backbones' last stages; empty without a backbone.
+
+        In a network with a backbone all parameters except those under `head` belong to it.
+        """
+        return tuple(
+            f"{name}/{prefix}"
+            for name, backbone in self.backbones().items()
+            for prefix in backbone.architecture.last_stage
+        )
+
+    @nn.nowrap
+    def pretrained_parts(self) -> tuple[PretrainedPart, ...]:
+        """The parts that take published weights; by default the backbones."""
+        return tuple(PretrainedPart(name, backbone.weights, backbone) for name, backbone in self.backbones().items())
+
+    @nn.nowrap
+    def needs_first_stage(self) -> bool:
+        """Whether the model depends on a part that only the first stage on single frames trains."""
+        return False
