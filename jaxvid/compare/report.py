@@ -6,19 +6,19 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from jaxvid.compare.runs import SystemRuns
-from jaxvid.report.html import Picture, figure_element, render, row_cells, section, table
-from jaxvid.report.plots import DARK, LIGHT, Theme, add_legend, drawable, new_axes, new_figure, png
+from jaxvid.report.html import PlotImages, plot_element, render, row_cells, section, table
+from jaxvid.report.plots import DARK, LIGHT, Theme, add_legend, drawable, new_axes, new_plot, png
 
 _MAX_LABEL = 48
 
 
-def chart(groups: Sequence[SystemRuns]) -> Picture:
+def chart(groups: Sequence[SystemRuns]) -> PlotImages:
     """Bars of the accuracy of every system, by dataset, with intervals or the spread of the runs."""
-    return Picture(*(png(_draw(groups, theme)) for theme in (LIGHT, DARK)))
+    return PlotImages(*(png(_draw(groups, theme)) for theme in (LIGHT, DARK)))
 
 
 def _draw(groups: Sequence[SystemRuns], theme: Theme) -> Figure:
-    figure = new_figure((8.0, 1.4 + 0.42 * len(groups)), theme)
+    figure = new_plot((8.0, 1.4 + 0.42 * len(groups)), theme)
     axes = new_axes(figure, theme, "Accuracy")
     data = list(dict.fromkeys(group.data for group in groups))
     for position, group in enumerate(groups):
@@ -56,7 +56,7 @@ def page(groups: Sequence[SystemRuns], tables: Sequence[Sequence[Sequence[str]]]
         "source videos, several runs of one system, over seeds or folds, with their mean and standard deviation.</p>"
     )
     sections = [
-        section("Systems", figure_element(chart(groups), "Accuracy of every system.", "") + _table(systems, "Systems")),
+        section("Systems", plot_element(chart(groups), "Accuracy of every system.", "") + _table(systems, "Systems")),
         section("Runs", _table(runs, "Runs")),
         section("Do two runs differ?", _differences(differences)),
     ]

@@ -1,11 +1,10 @@
-"""What a model said about every clip of an evaluated split, in memory and as a CSV file."""
+"""The predictions of every clip of an evaluated split, in memory and as a CSV file."""
 
 import csv
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -23,11 +22,11 @@ class Predictions:
     """The clips of one evaluated split with their true classes and predicted probabilities.
 
     Attributes:
-      clips: File name of every clip.
-      sources: The video every clip was cut from; clips of one source are not independent of one another.
-      labels: True class of every clip, an index into `class_names`.
-      probabilities: Probability of every class; rows sum to one.
-      class_names: At least two different names; of two, the last is the positive class.
+      clips: file name of every clip.
+      sources: video that every clip was cut from; clips of one source are not independent of one another.
+      labels: true class of every clip, an index into `class_names`.
+      probabilities: probability of every class; rows sum to one.
+      class_names: at least two different names.
 
     Raises:
       ValueError: if lengths disagree, a label is out of range or a row is not a distribution over the classes.
@@ -35,8 +34,8 @@ class Predictions:
 
     clips: list[str]
     sources: list[str]
-    labels: Int[np.ndarray, " clip"]
-    probabilities: Float[np.ndarray, "clip class"]
+    labels: Int[np.ndarray, "clip"]
+    probabilities: Float[np.ndarray, "clip classes"]
     class_names: list[str]
 
     def __post_init__(self):
@@ -49,7 +48,9 @@ class Predictions:
             raise ValueError(f"labels must have shape ({num_clips},), one for each clip, got {self.labels.shape}")
         if self.probabilities.shape != (num_clips, num_classes):
             expected = (num_clips, num_classes)
-            raise ValueError(f"probabilities must have shape {expected} (clip, class), got {self.probabilities.shape}")
+            raise ValueError(
+                f"probabilities must have shape {expected} (clip, classes), got {self.probabilities.shape}"
+            )
         self._check_values()
 
     def _check_values(self):
@@ -58,7 +59,7 @@ class Predictions:
             clip = int(np.argmax(bad_labels))
             allowed = f"0 to {len(self.class_names) - 1}"
             raise ValueError(f"label of clip {self.clips[clip]!r} must be {allowed}, got {self.labels[clip]}")
-        # Written so that NaN fails too.
+        # In this form NaN fails too.
         valid = (self.probabilities >= 0).all(axis=1) & (np.abs(self.probabilities.sum(axis=1) - 1) <= _SUM_TOLERANCE)
         if not valid.all():
             clip = int(np.argmin(valid))
@@ -68,20 +69,20 @@ class Predictions:
             )
 
     @property
-    def predicted(self) -> Int[np.ndarray, " clip"]:
+    def predicted(self) -> Int[np.ndarray, "clip"]:
         """The class of the highest probability; of equal ones the first."""
         return self.probabilities.argmax(axis=1)
 
 
 def average_views(
-    clip_index: Int[np.ndarray, " view"], probabilities: Float[np.ndarray, "view class"], num_clips: int
-) -> Float[np.ndarray, "clip class"]:
+    clip_index: Int[np.ndarray, "view"], probabilities: Float[np.ndarray, "view classes"], num_clips: int
+) -> Float[np.ndarray, "clip classes"]:
     """Mean probabilities over the views (windows, crops) of each clip, in float64.
 
     Args:
-      clip_index: Which clip each view shows, in any order.
-      probabilities: Probability of every class for each view.
-      num_clips: Number of clips; every one must have a view.
+      clip_index: index of the clip that each view shows, in any order.
+      probabilities: probability of every class for each view.
+      num_clips: number of clips; every one must have a view.
 
     Raises:
       ValueError: if an index is outside 0 to num_clips - 1, or a clip has no view.
@@ -106,11 +107,11 @@ def average_views(
 
 
 def vote_of_views(
-    clip_index: Int[np.ndarray, " view"], probabilities: Float[np.ndarray, "view class"], num_clips: int
-) -> Float[np.ndarray, "clip class"]:
-    """The shares of each clip's views that find a class the most probable; the mean probability decides between equals.
+    clip_index: Int[np.ndarray, "view"], probabilities: Float[np.ndarray, "view classes"], num_clips: int
+) -> Float[np.ndarray, "clip classes"]:
+    """The share of each clip's views that predict a class; the mean probability decides between equal shares.
 
-    For that, the mean counts as half a vote, which it shares out among the classes. Arguments and errors are those of
+    For that, the mean probabilities count as half a vote, divided among the classes. Arguments and errors are those of
     `average_views`.
     """
     means = average_views(clip_index, probabilities, num_clips)
@@ -121,15 +122,15 @@ def vote_of_views(
 
 def by_view(
     predictions: Predictions,
-    clip_index: Int[np.ndarray, " view"],
-    probabilities: Float[np.ndarray, "view class"],
+    clip_index: Int[np.ndarray, "view"],
+    probabilities: Float[np.ndarray, "view classes"],
 ) -> Predictions:
-    """What was predicted for every view (window) on its own, as `clip#0`, `clip#1`, ... of the clip's source and class.
+    """The predictions of every view (window), named `clip#0`, `clip#1`, ..., with the clip's source and class.
 
     Args:
-      predictions: Of the clips.
-      clip_index: Which clip each view shows; the views of a clip in their order of time.
-      probabilities: Probability of every class for each view.
+      predictions: of the clips.
+      clip_index: index of the clip that each view shows; the views of a clip are in order of time.
+      probabilities: probability of every class for each view.
     """
     order = np.argsort(clip_index, kind="stable")
     clip_index = clip_index[order]
@@ -144,20 +145,22 @@ def by_view(
 
 
 def write_csv(predictions: Predictions, path: str | os.PathLike[str]) -> None:
-    """Write one row per clip: clip, source, label, predicted and a `probability_<class>` for each class.
+    """Writes one row per clip: clip, source, label, predicted and a `probability_<class>` for each class.
 
-    Labels are class names, and probabilities have all their digits: `read_csv` gives the same values back.
+    Labels are class names, and probabilities have all their digits: `read_csv` returns the same values.
     An existing file is replaced once the new one is complete.
     """
-    # File names on disk need not be UTF-8; surrogateescape carries such bytes through.
-    encoding: dict[str, Any] = {"newline": "", "encoding": "utf-8", "errors": "surrogateescape"}
-    with replacing(Path(path)) as unfinished, unfinished.open("w", **encoding) as file:
+    # File names on disk need not be UTF-8; surrogateescape keeps such bytes.
+    with (
+        replacing(Path(path)) as unfinished,
+        unfinished.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file,
+    ):
         writer = csv.writer(file)
         writer.writerow(_FIRST_COLUMNS + [_PROBABILITY + name for name in predictions.class_names])
         writer.writerows(_rows(predictions))
 
 
-def _rows(predictions: Predictions):
+def _rows(predictions: Predictions) -> Iterator[list[str]]:
     names = predictions.class_names
     columns = zip(
         predictions.clips,
@@ -172,7 +175,7 @@ def _rows(predictions: Predictions):
 
 
 def read_csv(path: str | os.PathLike[str]) -> Predictions:
-    """Read what `write_csv` wrote; probabilities come back as float64.
+    """Reads a file of `write_csv`; probabilities are float64.
 
     Raises:
       ValueError: if the file does not have those columns, or a row does not fit them.
@@ -181,7 +184,7 @@ def read_csv(path: str | os.PathLike[str]) -> Predictions:
     with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
         reader = csv.reader(file)
         class_names = _class_names(next(reader, []), path)
-        # line_num counts the lines of the file, which a name with a line break in it makes more than the rows.
+        # line_num counts the lines of the file: more than rows where a name has a line break.
         parsed = [_parse_row(row, class_names, f"{path}, line {reader.line_num}") for row in reader]
     return Predictions(
         clips=[clip for clip, _, _, _ in parsed],

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from jaxvid.predict.events import Event, Thresholds, Timeline, find_segments
-from jaxvid.report.plots import LIGHT, add_legend, drawable, new_axes, new_figure, png
+from jaxvid.report.plots import LIGHT, add_legend, drawable, new_axes, new_plot, png
 
 _MAX_TITLE = 80
 _MAX_LABEL = 24
@@ -17,7 +17,7 @@ def plot_timeline(timeline: Timeline, events: Sequence[Event], thresholds: Thres
 
     Of more than two classes, a strip below shows which one is the most probable.
     """
-    figure = new_figure((10.0, 3.4), LIGHT)
+    figure = new_plot((10.0, 3.4), LIGHT)
     axes = new_axes(figure, LIGHT, "")
     axes.set_title(drawable(title, _MAX_TITLE), loc="left", color=LIGHT.ink, fontsize=10, parse_math=False)
     # Of two classes one curve says it all.

@@ -1,4 +1,4 @@
-"""How the activations changed in a run, and what came of it: the tables of paper 1.2, as text and as HTML rows."""
+"""The tables of paper 1.2: how the activations of a run changed, and the metrics that followed."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -7,11 +7,11 @@ from jaxvid.tables import aligned
 
 
 class Adaptation(NamedTuple):
-    """What a run's policy did.
+    """The changes of activations in a run.
 
     Attributes:
-      changes: as `jaxvid.adaptation.change_rows` gives them.
-      best: as `jaxvid.adaptation.best_rows` gives them.
+      changes: rows of `jaxvid.train.adaptation.change_rows`.
+      best: rows of `jaxvid.train.adaptation.best_rows`.
     """
 
     changes: Sequence[Mapping[str, Any]]
@@ -33,32 +33,32 @@ BEST_HEADER = ("activation", "evaluations", "lowest loss", "highest accuracy")
 
 
 def change_cells(change: Mapping[str, Any]) -> list[str]:
-    """A row under CHANGES_HEADER."""
-    reason = change["reason"] + (", best weights back" if change["returned_to_best"] else "")
+    """Formats a change as the cells under CHANGES_HEADER."""
+    reason = change["reason"] + (", best weights restored" if change["returned_to_best"] else "")
     moments = [change[moment] for moment in ("before", "next", "best")]
     return [
         f"{change['epoch']:g}",
         f"{change['from']} → {change['to']}",
         reason,
-        *("-" if figures is None else f"{figures['loss']:.3f}" for figures in moments),
-        *("-" if figures is None else f"{100 * figures['accuracy']:.2f} %" for figures in moments),
+        *("-" if metrics is None else f"{metrics['loss']:.3f}" for metrics in moments),
+        *("-" if metrics is None else f"{100 * metrics['accuracy']:.2f} %" for metrics in moments),
     ]
 
 
 def best_cells(row: Mapping[str, Any]) -> list[str]:
-    """A row under BEST_HEADER."""
+    """Formats the best metrics with an activation as the cells under BEST_HEADER."""
     return [row["activation"], str(row["evaluations"]), f"{row['loss']:.3f}", f"{100 * row['accuracy']:.2f} %"]
 
 
 def format_adaptation(adaptation: Adaptation) -> str:
-    """Both tables for the terminal."""
+    """Formats both tables for the terminal."""
     if not adaptation.changes:
         changes = "The activations did not change."
     else:
         cells = [change_cells(change) for change in adaptation.changes]
-        changes = "Changes of activations (validation figures):\n" + _indented([CHANGES_HEADER, *cells])
+        changes = "Changes of activations (validation metrics):\n" + _indented([CHANGES_HEADER, *cells])
     best = _indented([BEST_HEADER, *map(best_cells, adaptation.best)])
-    return f"{changes}\nBest with each activation (validation figures):\n{best}"
+    return f"{changes}\nBest with each activation (validation metrics):\n{best}"
 
 
 def _indented(rows: Sequence[Sequence[str]]) -> str:

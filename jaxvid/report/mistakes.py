@@ -1,4 +1,4 @@
-"""The clips a model was most sure and wrong about, as strips of frames."""
+"""The misclassified clips with the highest probabilities, as strips of frames."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,17 +16,17 @@ _GAP = 3
 
 @dataclass(frozen=True, eq=False)
 class Mistake:
-    """A wrongly classified clip.
+    """A misclassified clip.
 
     Attributes:
-      clip: File name.
-      source: The video that the clip was cut from.
-      label: Name of the true class.
-      predicted: Name of the class that the model took it for.
-      probability: What the model gave that class.
-      label_probability: What it gave the true class.
-      num_frames: Frames in the strip.
-      strip: Those frames side by side in order of time, RGB.
+      clip: file name.
+      source: video that the clip was cut from.
+      label: name of the true class.
+      predicted: name of the predicted class.
+      probability: of the predicted class.
+      label_probability: of the true class.
+      num_frames: number of frames in the strip.
+      strip: the frames side by side in order of time, RGB.
     """
 
     clip: str
@@ -39,7 +39,7 @@ class Mistake:
     strip: UInt8[np.ndarray, "height width 3"]
 
     def jpeg(self) -> bytes:
-        """The strip as a JPEG file."""
+        """Encodes the strip as a JPEG file."""
         _, encoded = cv2.imencode(".jpg", cv2.cvtColor(self.strip, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 88])
         return encoded.tobytes()
 
@@ -47,15 +47,16 @@ class Mistake:
 def worst_mistakes(
     predictions: Predictions, frames_of: Callable[[int], np.ndarray], *, limit: int = 8
 ) -> list[Mistake]:
-    """The `limit` wrongly classified clips with the most probable wrong class, the worst first.
+    """Finds the `limit` misclassified clips with the highest probability of the wrong class, the worst first.
 
     Args:
-      predictions: The evaluated split.
-      frames_of: Gives the frames of the clip at an index, (time, height, width, 3) uint8; asked for these clips only.
-      limit: The most to return.
+      predictions: the evaluated split.
+      frames_of: returns the frames of the clip at an index, (time, height, width, 3) uint8; called for these clips
+        only.
+      limit: greatest number to return.
 
     Raises:
-      ValueError: if frames_of gives something else.
+      ValueError: if frames_of returns something else.
     """
     confidence = predictions.probabilities.max(axis=1)
     wrong = np.flatnonzero(predictions.labels != predictions.predicted)
@@ -68,7 +69,8 @@ def _mistake(predictions: Predictions, index: int, frames: np.ndarray) -> Mistak
     label, predicted = predictions.labels[index], predictions.predicted[index]
     if frames.ndim != 4 or frames.shape[-1] != 3 or frames.dtype != np.uint8 or not frames.size:
         raise ValueError(
-            f"frames_of must give (time, height, width, 3) uint8 frames, got {frames.shape} {frames.dtype} for {clip!r}"
+            f"frames_of must return (time, height, width, 3) uint8 frames, got {frames.shape} {frames.dtype} "
+            f"for {clip!r}"
         )
     shown = frames[_spread(len(frames), _MAX_FRAMES)]
     return Mistake(
@@ -83,7 +85,7 @@ def _mistake(predictions: Predictions, index: int, frames: np.ndarray) -> Mistak
     )
 
 
-def _spread(num_frames: int, limit: int) -> Int[np.ndarray, " time"]:
+def _spread(num_frames: int, limit: int) -> Int[np.ndarray, "time"]:
     return np.linspace(0, num_frames - 1, min(num_frames, limit)).round().astype(int)
 
 

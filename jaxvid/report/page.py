@@ -1,143 +1,149 @@
-"""The HTML page of a report: one file with its pictures inside, which reads from a disk, in light and dark."""
+"""The HTML page of a report: one file with its images inside, for light and dark screens."""
 
 import html
 from collections.abc import Mapping, Sequence
-from typing import Any
 
+from jaxvid.metrics.classification import Estimate, SplitMetrics
+from jaxvid.metrics.table import CLASS_METRICS, COMPARED, MONITORED, Metric, labeled_metrics
 from jaxvid.report.activations import BEST_HEADER, CHANGES_HEADER, Adaptation, best_cells, change_cells
 from jaxvid.report.html import (
-    Picture,
+    PlotImages,
     bdi,
+    cautions_element,
     counted,
     data_uri,
-    figure_cell,
-    figure_element,
-    in_words,
-    number,
-    percent,
-    range_in_words,
+    estimate_text,
+    interval_text,
+    metric_cell,
+    paragraph,
+    plot_element,
     render,
     row_cells,
     section,
     table,
+    value_text,
 )
 from jaxvid.report.mistakes import Mistake
 
 # Half of this either way is more than most systems that papers compare differ by.
 _WIDE_INTERVAL = 0.10
-_FIGURE_NAMES = {
-    "accuracy": "Accuracy",
-    "balanced_accuracy": "Balanced accuracy",
-    "precision": "Precision",
-    "recall": "Recall",
-    "f1": "F1",
-    "macro_precision": "Precision, mean of the classes",
-    "macro_recall": "Recall, mean of the classes",
-    "macro_f1": "F1, mean of the classes",
-    "roc_auc": "ROC AUC",
-    "loss": "Loss (nats)",
-}
-# With more than two classes these are the macro figures over again.
-_OF_POSITIVE_CLASS = ("precision", "recall", "f1")
+# The detail that holds one caution a line.
+CAUTION = "Caution"
 
 
 def render_page(
     title: str,
-    figures: Mapping[str, Any],
+    metrics: SplitMetrics,
     details: Mapping[str, str],
     mistakes: Sequence[Mistake],
-    pictures: Mapping[str, Picture],
+    plots: Mapping[str, PlotImages],
     adaptation: Adaptation | None = None,
 ) -> str:
-    """The page as text. Names and details are escaped; it refers to nothing outside itself.
+    """Renders the page as text. Names and details are escaped; the page refers to nothing outside itself.
 
     Args:
-      title: Heading of the page.
-      figures: What `metrics.classification_metrics` gives.
-      details: What was evaluated and where, in the order to show: name to value.
-      mistakes: The worst mistakes, the worst first.
-      pictures: "confusion_matrix", and "roc_curve" and "training_curves" where there is one to draw.
-      adaptation: How the run's activations changed, if they were to.
+      title: heading of the page.
+      metrics: what `metrics.classification.classification_metrics` returns.
+      details: name to value of what was evaluated and where, in the order to show; `write_report` says more.
+      mistakes: the worst mistakes, the worst first.
+      plots: "confusion_matrix", and "roc_curve" and "training_curves" where there is one to draw.
+      adaptation: how the run's activations changed; None if its policy is fixed.
     """
     sections = [
-        section("What is mistaken for what", _confusion(figures, pictures["confusion_matrix"])),
-        section("Class by class", _per_class_table(figures)),
-        section("Worst mistakes", _mistake_list(figures, mistakes)),
-        section("How well the probabilities rank", _roc(figures, pictures.get("roc_curve"))),
-        section("Training", _training(pictures.get("training_curves"))),
+        section("Confusion matrix", _confusion(metrics, plots["confusion_matrix"])),
+        section("Metrics by class", _per_class_table(metrics)),
+        section("Worst mistakes", _mistake_list(metrics, mistakes)),
+        section("ROC curve", _roc(metrics, plots.get("roc_curve"))),
+        section("Training", _training(plots.get("training_curves"))),
         *([section("Changes of activations", _changes(adaptation))] if adaptation else []),
-        *([section("Single windows", _windows(figures))] if "views" in figures else []),
-        section("All figures", _all_figures_table(figures)),
+        *([section("Single windows", _windows(metrics))] if "views" in metrics else []),
+        section("All metrics", _all_metrics_table(metrics)),
     ]
-    summary = "\n".join([_headline(figures), _tiles(figures), _cautions(figures), _details(details)])
-    return render(title, summary, sections, _footer(figures))
+    cautions = cautions_element([*_handed_over(details), *_cautions(metrics)])
+    summary = "\n".join([_headline(metrics), _tiles(metrics), cautions, _details(details)])
+    return render(title, summary, sections, _footer(metrics))
 
 
-def _headline(figures: Mapping[str, Any]) -> str:
-    accuracy, num_clips, num_sources = figures["accuracy"], figures["num_clips"], figures["num_sources"]
-    num_right = round(accuracy["value"] * num_clips)
-    interval = range_in_words(accuracy)
+def _headline(metrics: SplitMetrics) -> str:
+    accuracy, num_clips, num_sources = metrics["accuracy"], metrics["num_clips"], metrics["num_sources"]
+    num_correct = round(accuracy["value"] * num_clips)
+    interval = interval_text(accuracy)
     interval = f" (95&nbsp;% interval {interval})" if interval else ""
     if num_sources == num_clips:
-        origin = "Each clip counts as a video of its own."
+        origin = "Each clip counts as a source video of its own."
     else:
         origin = (
             f"They were cut from {counted(num_sources, 'source video')}, and clips of one video resemble each other."
         )
     return (
-        f'<p class="headline"><strong>{percent(accuracy["value"])}</strong> of the clips were classified right: '
-        f"{num_right} of {num_clips}{interval}.</p>\n<p>{origin} {_baseline(figures)}</p>"
+        f'<p class="headline"><strong>{value_text(accuracy["value"])}</strong> of the clips were classified '
+        f"correctly: {num_correct} of {num_clips}{interval}.</p>\n"
+        f"<p>{origin} {_baseline(metrics)}{_positive_class(metrics)}</p>"
     )
 
 
-def _baseline(figures: Mapping[str, Any]) -> str:
-    commonest, share = _commonest_class(figures)
+def _baseline(metrics: SplitMetrics) -> str:
+    name, share = _most_frequent_class(metrics)
     if share == 1:
-        return f"All are {bdi(commonest)}."
-    return f"Always answering {bdi(commonest)}, the commonest class among them, would be right for {percent(share)}."
+        return f"All are {bdi(name)}."
+    return f"Always predicting {bdi(name)}, their most frequent class, would be correct for {value_text(share)}."
 
 
-def _commonest_class(figures: Mapping[str, Any]) -> tuple[str, float]:
-    support = {name: figure["support"] for name, figure in figures["per_class"].items()}
-    commonest = max(support, key=lambda name: support[name])
-    return commonest, support[commonest] / figures["num_clips"]
+def _positive_class(metrics: SplitMetrics) -> str:
+    """How the positive class was chosen; of two classes without one, a note says so."""
+    if metrics["positive_class"] is None:
+        return ""
+    return f" Positive class: {bdi(metrics['positive_class'])} ({html.escape(metrics['positive_class_reason'])})."
 
 
-def _tiles(figures: Mapping[str, Any]) -> str:
-    keys = ["accuracy", "precision", "recall", "f1", "roc_auc"]
-    tiles = [_tile(_figure_name(figures, key), figures[key]) for key in keys]
+def _most_frequent_class(metrics: SplitMetrics) -> tuple[str, float]:
+    support = {name: of_class["support"] for name, of_class in metrics["per_class"].items()}
+    name = max(support, key=lambda name: support[name])
+    return name, support[name] / metrics["num_clips"]
+
+
+def _tiles(metrics: SplitMetrics) -> str:
+    tiles = [_tile(_label(metrics, metric), metrics[metric.name], metric) for metric in COMPARED]
     return '<ul class="tiles">\n' + "\n".join(tiles) + "\n</ul>"
 
 
-def _tile(name: str, figure: Mapping[str, Any]) -> str:
-    interval = range_in_words(figure) or "no interval"
+def _tile(label: str, estimate: Estimate, metric: Metric) -> str:
+    interval = interval_text(estimate, percent=metric.percent) or "no interval"
     return (
-        f'<li><div class="name">{name}</div><div class="value">{percent(figure["value"])}</div>'
-        f'<div class="interval">{interval}</div>{_track(figure)}</li>'
+        f'<li><div class="name">{label}</div>'
+        f'<div class="value">{value_text(estimate["value"], percent=metric.percent)}</div>'
+        f'<div class="interval">{interval}</div>{_track(estimate) if metric.percent else ""}</li>'
     )
 
 
-def _track(figure: Mapping[str, Any]) -> str:
+def _track(estimate: Estimate) -> str:
     """A bar from 0 to 100 % with the interval and the value in it; the numbers beside it say the same."""
-    if figure["value"] is None:
+    value, low, high = estimate["value"], estimate["low"], estimate["high"]
+    if value is None:
         return ""
-    parts = f'<span class="mark" style="left:{100 * figure["value"]:.1f}%"></span>'
-    if figure["low"] is not None:
-        left, width = 100 * figure["low"], 100 * (figure["high"] - figure["low"])
-        parts = f'<span class="range" style="left:{left:.1f}%;width:{width:.1f}%"></span>{parts}'
+    parts = f'<span class="mark" style="left:{100 * value:.1f}%"></span>'
+    if low is not None and high is not None:
+        parts = f'<span class="range" style="left:{100 * low:.1f}%;width:{100 * (high - low):.1f}%"></span>{parts}'
     return f'<div class="track" aria-hidden="true">{parts}</div>'
 
 
-def _figure_name(figures: Mapping[str, Any], key: str) -> str:
-    positive, name = figures["positive_class"], _FIGURE_NAMES[key]
-    if key not in (*_OF_POSITIVE_CLASS, "roc_auc"):
-        return name
-    return f"{name}, mean of the classes" if positive is None else f"{name} of {bdi(positive)}"
+def _label(metrics: SplitMetrics, metric: Metric) -> str:
+    return metric.label_with(_escaped_positive_class(metrics))
 
 
-def _cautions(figures: Mapping[str, Any]) -> str:
-    accuracy = figures["accuracy"]
-    commonest, share = _commonest_class(figures)
+def _escaped_positive_class(metrics: SplitMetrics) -> str | None:
+    positive = metrics["positive_class"]
+    return None if positive is None else bdi(positive)
+
+
+def _handed_over(details: Mapping[str, str]) -> list[str]:
+    """The cautions of the evaluation: sources that are in the training split too, classes that differ in format."""
+    return [html.escape(line) for line in details.get(CAUTION, "").splitlines() if line.strip()]
+
+
+def _cautions(metrics: SplitMetrics) -> list[str]:
+    accuracy = metrics["accuracy"]
+    name, share = _most_frequent_class(metrics)
     cautions = []
     if accuracy["low"] is not None:
         width = accuracy["high"] - accuracy["low"]
@@ -148,54 +154,54 @@ def _cautions(figures: Mapping[str, Any]) -> str:
             )
         if accuracy["low"] <= share < 1:
             cautions.append(
-                f"The interval reaches down to the {percent(share)} of always answering {bdi(commonest)}: this "
-                "result does not show that the model tells the classes apart."
+                f"The interval reaches down to the {value_text(share)} of always predicting {bdi(name)}: this "
+                "result does not show that the model distinguishes the classes."
             )
-    cautions += [html.escape(note) for note in figures["notes"]]
-    if not cautions:
-        return ""
-    paragraphs = "\n".join(f"<p>{caution}</p>" for caution in cautions)
-    return f'<div class="caution" role="note">\n{paragraphs}\n</div>'
+    return cautions + [html.escape(note) for note in metrics["notes"]]
 
 
 def _details(details: Mapping[str, str]) -> str:
-    if not details:
-        return ""
-    rows = [f"<dt>{html.escape(name)}</dt><dd>{html.escape(value)}</dd>" for name, value in details.items()]
-    return "<dl>\n" + "\n".join(rows) + "\n</dl>"
+    rows = [
+        f"<dt>{html.escape(name)}</dt><dd>{'<br>'.join(map(html.escape, value.splitlines()))}</dd>"
+        for name, value in details.items()
+        if name != CAUTION
+    ]
+    return "<dl>\n" + "\n".join(rows) + "\n</dl>" if rows else ""
 
 
-def _confusion(figures: Mapping[str, Any], picture: Picture) -> str:
-    names, positive = figures["class_names"], figures["positive_class"]
-    counts = figures["confusion_matrix"]["value"]
+def _confusion(metrics: SplitMetrics, plot: PlotImages) -> str:
+    names, positive = metrics["class_names"], metrics["positive_class"]
+    counts = metrics["confusion_matrix"]["value"]
     if positive is None:
-        words = _commonest_confusion(names, counts)
+        words = _most_frequent_confusion(names, counts)
     else:
         index = names.index(positive)
         negative = 1 - index
         missed, found, false_alarms = counts[index][negative], counts[index][index], counts[negative][index]
         words = (
             f"Of {counted(missed + found, 'clip')} of {bdi(positive)}, {found} were found and {missed} missed. "
-            f"Of {counted(false_alarms + found, 'clip')} called {bdi(positive)}, {false_alarms} were "
+            f"Of {counted(false_alarms + found, 'clip')} predicted as {bdi(positive)}, {false_alarms} were "
             f"{bdi(names[negative])}."
         )
-    reading = "Rows are true classes, columns what the model said; the shade is the share of the row. "
-    return figure_element(picture, f"Confusion matrix. {words}", reading + words)
+    reading = "Rows are true classes, columns are predicted classes; the shade is the share of the row. "
+    return plot_element(plot, f"Confusion matrix. {words}", reading + words)
 
 
-def _commonest_confusion(names: Sequence[str], counts: Sequence[Sequence[int]]) -> str:
+def _most_frequent_confusion(names: Sequence[str], counts: Sequence[Sequence[int]]) -> str:
     pairs = [(row, column) for row in range(len(names)) for column in range(len(names)) if row != column]
-    worst = max(pairs, key=lambda pair: counts[pair[0]][pair[1]])
-    count = counts[worst[0]][worst[1]]
+    row, column = max(pairs, key=lambda pair: counts[pair[0]][pair[1]])
+    count = counts[row][column]
     if count <= 1:
-        return "No mistake was made twice." if count else "No clip was mistaken."
-    return f"The commonest mistake: {counted(count, 'clip')} of {bdi(names[worst[0]])} called {bdi(names[worst[1]])}."
+        return "No mistake occurred twice." if count else "No clip was misclassified."
+    return (
+        f"The most frequent mistake: {counted(count, 'clip')} of {bdi(names[row])} predicted as {bdi(names[column])}."
+    )
 
 
-def _roc(figures: Mapping[str, Any], picture: Picture | None) -> str:
-    if picture is None:
-        return "<p>There is no ROC curve: it needs clips of two classes.</p>"
-    positive, area = figures["positive_class"], figures["roc_auc"]
+def _roc(metrics: SplitMetrics, plot: PlotImages | None) -> str:
+    if plot is None:
+        return paragraph("There is no ROC curve: it needs clips of two classes.")
+    positive, area = metrics["positive_class"], metrics["roc_auc"]
     if positive is None:
         words = (
             "Each curve ranks the clips by the probability of one class, and shows the share of that class found "
@@ -203,95 +209,90 @@ def _roc(figures: Mapping[str, Any], picture: Picture | None) -> str:
         )
     else:
         words = (
-            f"Lowering the probability from which a clip is called {bdi(positive)} finds more of them (upwards) at "
-            "the price of more false alarms (to the right). "
+            f"The positive class is {bdi(positive)}. A lower threshold on its probability finds more of its clips "
+            "(upwards) at the price of more false alarms (to the right). "
         )
     words += "The area is 100&nbsp;% for a perfect ranking, 50&nbsp;% for guessing"
-    words += "." if area["value"] is None else f", and {in_words(area)} here."
-    return figure_element(picture, f"ROC curve. Area under the curve: {in_words(area)}.", words)
+    words += "." if area["value"] is None else f", and {estimate_text(area)} here."
+    return plot_element(plot, f"ROC curve. Area under the curve: {estimate_text(area)}.", words)
 
 
-def _training(picture: Picture | None) -> str:
-    if picture is None:
-        return "<p>The run left no training history to draw.</p>"
+def _training(plot: PlotImages | None) -> str:
+    if plot is None:
+        return paragraph("The run left no training history to plot.")
     words = (
-        "Training figures are of augmented clips in training mode, validation figures of whole clips, so the two need "
+        "Training metrics are of augmented clips in training mode, validation metrics of whole clips, so the two need "
         "not meet. A validation loss that rises while the training loss falls is overfitting."
     )
-    return figure_element(picture, "Training and validation loss and accuracy over the run.", words)
+    return plot_element(plot, "Training and validation loss and accuracy over the run.", words)
 
 
 def _changes(adaptation: Adaptation) -> str:
     if adaptation.changes:
         words = (
-            "Every change with the validation figures of the evaluation that led to it, of the next one, and of the "
-            "lowest loss before the change after. The lines in the training curves are these changes."
+            "Each change with the validation metrics of the evaluation that led to it, of the next evaluation, and of "
+            "the lowest loss before the following change. The lines in the training curves are these changes."
         )
         changes = table(CHANGES_HEADER, [row_cells(change_cells(change)) for change in adaptation.changes], "Changes")
     else:
-        words, changes = "The activations did not change: the policy saw no occasion to.", ""
+        words, changes = "The activations did not change: the policy had no reason to change them.", ""
     best = table(BEST_HEADER, [row_cells(best_cells(row)) for row in adaptation.best], "Best with each activation")
-    return f"<p>{words}</p>\n{changes}\n<p>Best validation figures with each activation:</p>\n{best}"
+    return f"<p>{words}</p>\n{changes}\n<p>Best validation metrics with each activation:</p>\n{best}"
 
 
-def _windows(figures: Mapping[str, Any]) -> str:
-    """Figures of single windows beside those of clips."""
-    views = figures["views"]
+def _windows(metrics: SplitMetrics) -> str:
+    """Metrics of single windows beside those of clips."""
+    views = metrics["views"]
     words = (
         f"A clip's probabilities are the means over its windows, {counted(views['num_clips'], 'window')} in all; "
-        "here are the figures of single windows beside those of clips."
+        "here are the metrics of single windows beside those of clips."
     )
-    names = ("accuracy", "balanced_accuracy", "macro_f1", "roc_auc")
-    rows = [
-        f'<th scope="row">{_figure_name(figures, key)}</th>{figure_cell(views[key])}{figure_cell(figures[key])}'
-        for key in names
-    ]
+    rows = []
+    for metric in MONITORED:
+        cells = "".join(metric_cell(of_split[metric.name], percent=metric.percent) for of_split in (views, metrics))
+        rows.append(f'<th scope="row">{_label(metrics, metric)}</th>{cells}')
     confusion = [
         f'<th scope="row">{bdi(name)}</th>' + "".join(f"<td>{count}</td>" for count in counts)
         for name, counts in zip(views["class_names"], views["confusion_matrix"]["value"], strict=True)
     ]
-    header = ["True class", *(f"called {html.escape(name)}" for name in views["class_names"])]
+    header = ["True class", *(f"predicted as {html.escape(name)}" for name in views["class_names"])]
     vote = (
-        f"<p>By the class that most of its windows say, {in_words(figures['vote']['accuracy'])} of the clips are right."
-        "</p>"
+        "<p>By the class that most windows of a clip predict, "
+        f"{estimate_text(metrics['vote']['accuracy'])} of the clips are correct.</p>"
     )
     return (
-        f"<p>{words}</p>\n{table(['Figure', 'Windows', 'Clips'], rows, 'Windows and clips')}\n{vote}\n"
+        f"<p>{words}</p>\n{table(['Metric', 'Windows', 'Clips'], rows, 'Windows and clips')}\n{vote}\n"
         f"<p>Confusion matrix of the windows:</p>\n{table(header, confusion, 'Confusion matrix of windows')}"
     )
 
 
-def _per_class_table(figures: Mapping[str, Any]) -> str:
-    header = ["Class", "Clips", "Precision", "Recall", "F1", "ROC AUC"]
+def _per_class_table(metrics: SplitMetrics) -> str:
+    header = ["Class", "Clips", *(metric.label for metric in CLASS_METRICS)]
     rows = []
-    for name, figure in figures["per_class"].items():
-        cells = [figure_cell(figure[key]) for key in ("precision", "recall", "f1", "auc")]
-        rows.append(f'<th scope="row">{bdi(name)}</th><td>{figure["support"]}</td>{"".join(cells)}')
-    words = (
-        "Precision: of the clips given this class, the share that are of it. Recall: of the clips of this class, the "
-        "share found. F1: their harmonic mean. ROC AUC: how well this class's probability ranks the clips."
-    )
-    return f"<p>{words}</p>\n{table(header, rows, 'Figures of every class')}"
+    for name, of_class in metrics["per_class"].items():
+        cells = "".join(metric_cell(of_class[metric.name]) for metric in CLASS_METRICS)
+        rows.append(f'<th scope="row">{bdi(name)}</th><td>{of_class["support"]}</td>{cells}')
+    words = " ".join(f"{metric.label}: {metric.description}." for metric in CLASS_METRICS)
+    return f"<p>{words}</p>\n{table(header, rows, 'Metrics of every class')}"
 
 
-def _all_figures_table(figures: Mapping[str, Any]) -> str:
-    keys = [key for key in _FIGURE_NAMES if figures["positive_class"] is not None or key not in _OF_POSITIVE_CLASS]
+def _all_metrics_table(metrics: SplitMetrics) -> str:
     rows = []
-    for key in keys:
-        name, figure = _figure_name(figures, key), figures[key]
-        shown = number if key == "loss" else percent
-        cells = "".join(f"<td>{shown(figure[part])}</td>" for part in ("value", "low", "high"))
-        rows.append(f'<th scope="row">{name}</th>{cells}')
-    return table(["Figure", "Value", "From", "To"], rows, "Overall figures with 95 % intervals")
+    for label, metric in labeled_metrics(_escaped_positive_class(metrics)).items():
+        estimate = metrics[metric.name]
+        values = (estimate["value"], estimate["low"], estimate["high"])
+        cells = "".join(f"<td>{value_text(value, percent=metric.percent)}</td>" for value in values)
+        rows.append(f'<th scope="row">{label}</th>{cells}')
+    return table(["Metric", "Value", "From", "To"], rows, "Overall metrics with 95 % intervals")
 
 
-def _mistake_list(figures: Mapping[str, Any], mistakes: Sequence[Mistake]) -> str:
+def _mistake_list(metrics: SplitMetrics, mistakes: Sequence[Mistake]) -> str:
     if not mistakes:
-        return "<p>Every clip was classified right.</p>"
-    counts = figures["confusion_matrix"]["value"]
-    num_wrong = figures["num_clips"] - sum(counts[index][index] for index in range(len(counts)))
-    shown = "" if len(mistakes) == num_wrong else f"; these are the {len(mistakes)} it was most sure of"
-    words = f"The model was wrong about {counted(num_wrong, 'clip')}{shown}."
+        return paragraph("Every clip was classified correctly.")
+    counts = metrics["confusion_matrix"]["value"]
+    num_wrong = metrics["num_clips"] - sum(counts[index][index] for index in range(len(counts)))
+    shown = "" if len(mistakes) == num_wrong else f"; these are the {len(mistakes)} with the highest probabilities"
+    words = f"The model misclassified {counted(num_wrong, 'clip')}{shown}."
     items = "\n".join(_mistake_item(mistake) for mistake in mistakes)
     return f'<p>{words} Frames run from left to right.</p>\n<ol class="mistakes">\n{items}\n</ol>'
 
@@ -300,23 +301,23 @@ def _mistake_item(mistake: Mistake) -> str:
     clip, label, predicted = bdi(mistake.clip), bdi(mistake.label), bdi(mistake.predicted)
     source = "" if mistake.source == mistake.clip else f', from <bdi class="muted">{html.escape(mistake.source)}</bdi>'
     alt = f"{counted(mistake.num_frames, 'frame')} of {html.escape(mistake.clip)} in order of time"
-    # As wide as the page where there are frames enough, never blurred, and on a phone rather scrolled than tiny.
+    # As wide as the page allows but never enlarged; on a phone it scrolls rather than becoming tiny.
     width = mistake.strip.shape[1]
     style = f"max-width:{width}px;min-width:{min(width, 560)}px"
     return (
         f'<li><p><span class="clip">{clip}</span>{source}<br>'
-        f"is {label}, called {predicted} with probability {percent(mistake.probability)} "
-        f'<span class="muted">({label} {percent(mistake.label_probability)})</span></p>\n'
+        f"is {label}, predicted as {predicted} with probability {value_text(mistake.probability)} "
+        f'<span class="muted">({label} {value_text(mistake.label_probability)})</span></p>\n'
         f'<div class="scroll" role="region" aria-label="{alt}" tabindex="0">'
         f'<img src="{data_uri("jpeg", mistake.jpeg())}" style="{style}" alt="{alt}"></div></li>'
     )
 
 
-def _footer(figures: Mapping[str, Any]) -> str:
-    bootstrap = figures["bootstrap"]
+def _footer(metrics: SplitMetrics) -> str:
+    bootstrap = metrics["bootstrap"]
     return (
         f"Intervals are 95&nbsp;% percentile intervals of {bootstrap['num_resamples']} bootstrap resamples of the "
-        f"source videos (seed {bootstrap['seed']}). They say how far chance in the choice of test videos reaches, not "
-        "how the model does on videos of another kind. A figure without an interval is undefined in most resamples or "
-        "the same in all. Written by jaxvid."
+        f"source videos (seed {bootstrap['seed']}). They show how much the metrics depend on the choice of test "
+        "videos, not how the model performs on videos of another kind. A metric without an interval is undefined in "
+        "most resamples, or the same in all. Written by jaxvid."
     )

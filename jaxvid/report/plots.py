@@ -1,4 +1,4 @@
-"""The pictures of a report, drawn with matplotlib's objects alone: nothing is global, no display is needed."""
+"""The plots of a report, drawn with matplotlib's objects alone: no global state, no display."""
 
 import functools
 import io
@@ -8,15 +8,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, PowerNorm, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.ticker import MaxNLocator
-from sklearn.metrics import roc_curve
+from matplotlib.typing import ColorType
 
+from jaxvid.metrics.classification import SplitMetrics
 from jaxvid.metrics.predictions import Predictions
+from jaxvid.metrics.table import scikit_learn_metrics
 from jaxvid.metrics.text import format_percent
 from jaxvid.report.mistakes import Mistake
 
@@ -29,10 +31,21 @@ _MAX_LABEL = 24
 _MAX_CAPTION = 70
 _MAX_NAMED_CHANGES = 12
 
+# A row of metrics.jsonl; JSON has no NaN, and null may stand for it.
+Row = Mapping[str, int | float | None]
+
 
 @dataclass(frozen=True)
 class Theme:
-    """Colors of a figure: what is behind it, its text, its lines, and the ends of the scale of the matrix."""
+    """Colors of a plot.
+
+    Attributes:
+      paper: the background, and the lower end of the confusion matrix's scale.
+      ink: text.
+      muted: secondary text and lines.
+      grid: grid lines and frames.
+      series: curves and bars, one after another; the first is the upper end of the confusion matrix's scale.
+    """
 
     paper: str
     ink: str
@@ -41,7 +54,7 @@ class Theme:
     series: tuple[str, ...]
 
 
-# The series follow Okabe and Ito's palette, which color-blind readers can tell apart; lightened for the dark page.
+# The series follow Okabe and Ito's palette, which color-blind readers can distinguish; lightened for the dark page.
 LIGHT = Theme(
     paper="#ffffff",
     ink="#1c2126",
@@ -59,27 +72,27 @@ DARK = Theme(
 
 
 def png(figure: Figure) -> bytes:
-    """The figure as a PNG file; the same figure gives the same bytes."""
+    """Encodes a plot as a PNG file; the same plot gives the same bytes."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=_DPI, metadata={"Software": None})
     return buffer.getvalue()
 
 
-def confusion_matrix_figure(
-    confusion: Int[np.ndarray, "true predicted"], class_names: Sequence[str], theme: Theme = LIGHT
+def plot_confusion_matrix(
+    confusion: Int[np.ndarray, "classes classes"], class_names: Sequence[str], theme: Theme = LIGHT
 ) -> Figure:
-    """Counts by true class (rows) and predicted class, shaded by their share of the row.
+    """Plots the counts by true class (rows) and predicted class, shaded by their share of the row.
 
-    Up to 20 classes have their counts written into the cells, more than 60 do not all have their names on the axes.
+    With up to 20 classes the cells show their counts; with more than 60 the axes do not name every class.
     """
     num_classes = len(class_names)
     numbered = num_classes <= _MAX_NUMBERED_CLASSES
     side = min(10.0, 3.6 + 0.42 * num_classes)
-    figure = new_figure((side + 0.4, side), theme)
+    figure = new_plot((side + 0.4, side), theme)
     axes = new_axes(figure, theme, "Confusion matrix")
     shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
     colors = LinearSegmentedColormap.from_list("share", [theme.paper, theme.series[0]])
-    # Among many classes the interesting cells hold small shares: the square root brings them out.
+    # With many classes the interesting cells hold small shares: the square root makes them visible.
     image = axes.imshow(shares, cmap=colors, norm=PowerNorm(1 if numbered else 0.5, vmin=0, vmax=1))
 
     step = math.ceil(num_classes / _MAX_NAMED_CLASSES)
@@ -108,50 +121,50 @@ def confusion_matrix_figure(
 
 def _write_counts(
     axes: Axes,
-    confusion: Int[np.ndarray, "true predicted"],
-    shares: Float[np.ndarray, "true predicted"],
+    confusion: Int[np.ndarray, "classes classes"],
+    shares: Float[np.ndarray, "classes classes"],
     colors: LinearSegmentedColormap,
     theme: Theme,
 ) -> None:
     roomy = len(confusion) <= 6
     for (row, column), count in np.ndenumerate(confusion):
-        share = shares[row, column]
+        share = float(shares[row, column])
         text = f"{count}\n{100 * share:.0f} %" if roomy else f"{count}"
         legible = max(theme.paper, theme.ink, key=lambda color: _contrast(color, colors(share)))
         color = legible if count else theme.muted
         axes.text(column, row, text, ha="center", va="center", color=color, fontsize=11 if roomy else 8)
 
 
-def _contrast(first: Any, second: Any) -> float:
+def _contrast(first: ColorType, second: ColorType) -> float:
     """The contrast ratio of two colors, 1 to 21 (Web Content Accessibility Guidelines 2.2, section 1.4.3)."""
     low, high = sorted((_luminance(first), _luminance(second)))
     return (high + 0.05) / (low + 0.05)
 
 
-def _luminance(color: Any) -> float:
+def _luminance(color: ColorType) -> float:
     encoded = np.array(to_rgb(color))
     linear = np.where(encoded <= 0.04045, encoded / 12.92, ((encoded + 0.055) / 1.055) ** 2.4)
     return float(linear @ [0.2126, 0.7152, 0.0722])
 
 
-def roc_curve_figure(predictions: Predictions, figures: Mapping[str, Any], theme: Theme = LIGHT) -> Figure | None:
-    """ROC curves with their areas, beside the line that guessing gives; None if no class can be ranked.
+def plot_roc_curve(predictions: Predictions, metrics: SplitMetrics, theme: Theme = LIGHT) -> Figure | None:
+    """Plots ROC curves with their areas and the line of guessing; returns None if no class can be ranked.
 
     Where there is a positive class, its curve is the only one, with a point where the most probable class decides.
     Otherwise each class has a curve, against the rest; of more than eight, the three with the least area stand out.
     """
-    areas = {name: figure["auc"] for name, figure in figures["per_class"].items()}
+    areas = {name: of_class["auc"] for name, of_class in metrics["per_class"].items()}
     names = predictions.class_names
     drawn = [index for index, name in enumerate(names) if areas[name]["value"] is not None]
     if not drawn:
         return None
-    positive = None if figures["positive_class"] is None else names.index(figures["positive_class"])
+    positive = None if metrics["positive_class"] is None else names.index(metrics["positive_class"])
     if positive is not None:
         drawn = [positive]
     drawn.sort(key=lambda index: areas[names[index]]["value"])
     colored = drawn if len(drawn) <= _MAX_ROC_COLORS else drawn[:_NUM_LOWEST]
 
-    figure = new_figure((6.4, 6.0), theme)
+    figure = new_plot((6.4, 6.0), theme)
     axes = new_axes(figure, theme, "ROC curve" if positive is not None else "ROC curves, one class against the rest")
     axes.plot([0, 1], [0, 1], linestyle="--", color=theme.muted, linewidth=1, label="guessing: 50 %")
     for index in drawn:
@@ -172,31 +185,30 @@ def roc_curve_figure(predictions: Predictions, figures: Mapping[str, Any], theme
 
 
 def _plot_roc(axes: Axes, predictions: Predictions, index: int, **style: Any) -> None:
-    false_rate, true_rate, _ = roc_curve(predictions.labels == index, predictions.probabilities[:, index])
+    false_rate, true_rate, _ = scikit_learn_metrics().roc_curve(
+        predictions.labels == index, predictions.probabilities[:, index]
+    )
     axes.plot(false_rate, true_rate, **style)
 
 
 def _mark_decision(axes: Axes, predictions: Predictions, index: int, theme: Theme) -> None:
-    positive, called = predictions.labels == index, predictions.predicted == index
-    point = (_share(called[~positive]), _share(called[positive]))
+    positive, predicted = predictions.labels == index, predictions.predicted == index
+    point = (float(predicted[~positive].mean()), float(predicted[positive].mean()))
     style = {"marker": "o", "markersize": 9, "markerfacecolor": theme.paper, "markeredgecolor": theme.series[0]}
     axes.plot(*point, linestyle="none", markeredgewidth=2, label="most probable class", **style)
 
 
-def _share(called: Bool[np.ndarray, " clip"]) -> float:
-    return float(called.mean())
-
-
-def training_curves_figure(
-    history: Sequence[Mapping[str, Any]], theme: Theme = LIGHT, changes: Sequence[Mapping[str, Any]] = ()
+def plot_training_curves(
+    history: Sequence[Row], theme: Theme = LIGHT, changes: Sequence[Mapping[str, Any]] = ()
 ) -> Figure | None:
-    """Loss, accuracy and learning rate over the run, of those that `history` has; None if it has none.
+    """Plots loss, accuracy and learning rate over the run, as far as `history` has them; returns None if it has none.
 
-    Changes of activations are lines across loss and accuracy, with what they led to (Figures 5 to 7 of paper 1.2).
+    Changes of activations are vertical lines across loss and accuracy, labeled with the new activations (Figures 5 to 7
+    of paper 1.2).
 
     Args:
-      history: Rows of the run's metrics.jsonl. Of rows of one step the last counts, as after a resumed run.
-      theme: Colors.
+      history: rows of the run's metrics.jsonl. Of rows of one step the last counts, as after a resumed run.
+      theme: colors.
       changes: of activations, with step, epoch and to.
     """
     panels = {
@@ -209,7 +221,7 @@ def training_curves_figure(
     curves = {title: lines for title, lines in curves.items() if any(len(line) for line in lines.values())}
     if not curves:
         return None
-    figure = new_figure((4.2 * len(curves) + 0.4, 3.6), theme)
+    figure = new_plot((4.2 * len(curves) + 0.4, 3.6), theme)
     for position, (title, lines) in enumerate(curves.items(), start=1):
         axes = new_axes(figure, theme, title, (1, len(curves), position))
         _plot_curves(axes, lines, theme)
@@ -225,11 +237,13 @@ def training_curves_figure(
     return figure
 
 
-def _curve(history: Sequence[Mapping[str, Any]], key: str, unit: str) -> Float[np.ndarray, "point 2"]:
-    # JSON has no NaN: what was not finite may have been written as null.
-    rows = [row for row in history if row.get(key) is not None and math.isfinite(row[key])]
-    by_step = {row["step"]: (row[unit], row[key]) for row in rows}
-    return np.array([by_step[step] for step in sorted(by_step)], dtype=np.float64).reshape(-1, 2)
+def _curve(history: Sequence[Row], key: str, unit: str) -> Float[np.ndarray, "point 2"]:
+    rows = [(row["step"], row[unit], row[key]) for row in history if row.get(key) is not None]
+    points = np.array(rows, dtype=np.float64).reshape(-1, 3)
+    points = points[np.isfinite(points[:, 2])][::-1]
+    # Of the rows in reverse order, the first of each step.
+    _, last = np.unique(points[:, 0], return_index=True)
+    return points[last, 1:]
 
 
 def _plot_curves(axes: Axes, lines: Mapping[str, Float[np.ndarray, "point 2"]], theme: Theme) -> None:
@@ -246,7 +260,7 @@ def _plot_curves(axes: Axes, lines: Mapping[str, Float[np.ndarray, "point 2"]], 
 def _mark_changes(axes: Axes, changes: Sequence[Mapping[str, Any]], unit: str, theme: Theme) -> None:
     for change in changes:
         axes.axvline(change[unit], color=theme.muted, linestyle=":", linewidth=1.2)
-    # Names of many changes would lie on one another; the table beside the picture has them all.
+    # Names of many changes would overlap; the table below the plot has them all.
     for change in changes[:_MAX_NAMED_CHANGES]:
         axes.annotate(
             drawable(change["to"], _MAX_LABEL),
@@ -260,8 +274,8 @@ def _mark_changes(axes: Axes, changes: Sequence[Mapping[str, Any]], unit: str, t
         )
 
 
-def mistakes_figure(mistakes: Sequence[Mistake], theme: Theme = LIGHT) -> Figure:
-    """One strip of frames for each mistake, under its file name, true and predicted class and the probability.
+def plot_mistakes(mistakes: Sequence[Mistake], theme: Theme = LIGHT) -> Figure:
+    """Plots a strip of frames for each mistake, under its file name, true and predicted class and the probability.
 
     Raises:
       ValueError: if there are no mistakes.
@@ -271,7 +285,7 @@ def mistakes_figure(mistakes: Sequence[Mistake], theme: Theme = LIGHT) -> Figure
     width, caption_height = 10.0, 0.55
     widest = max(mistake.strip.shape[1] for mistake in mistakes)
     heights = [width * mistake.strip.shape[0] / widest + caption_height for mistake in mistakes]
-    figure = new_figure((width, sum(heights)), theme)
+    figure = new_plot((width, sum(heights)), theme)
     grid = figure.add_gridspec(len(mistakes), 1, height_ratios=heights)
     for row, mistake in enumerate(mistakes):
         axes = figure.add_subplot(grid[row])
@@ -279,19 +293,19 @@ def mistakes_figure(mistakes: Sequence[Mistake], theme: Theme = LIGHT) -> Figure
         axes.set_xlim(-0.5, widest - 0.5)
         axes.set_axis_off()
         label, predicted = drawable(mistake.label, _MAX_LABEL), drawable(mistake.predicted, _MAX_LABEL)
-        words = f"is {label}, called {predicted} with probability {100 * mistake.probability:.1f} %"
+        words = f"is {label}, predicted as {predicted} with probability {100 * mistake.probability:.1f} %"
         title = f"{drawable(mistake.clip, _MAX_CAPTION)}\n{words}"
         axes.set_title(title, loc="left", fontsize=9, color=theme.ink, parse_math=False)
     return figure
 
 
-def new_figure(size: tuple[float, float], theme: Theme) -> Figure:
-    """An empty figure of that width and height, in inches, on the theme's paper."""
+def new_plot(size: tuple[float, float], theme: Theme) -> Figure:
+    """Creates an empty plot of that width and height, in inches, on the theme's paper."""
     return Figure(figsize=size, facecolor=theme.paper, layout="constrained")
 
 
 def new_axes(figure: Figure, theme: Theme, title: str, position: tuple[int, int, int] = (1, 1, 1)) -> Axes:
-    """Axes with a title, in the theme's colors; `position` as matplotlib's (rows, columns, number)."""
+    """Adds axes with a title, in the theme's colors; `position` is matplotlib's (rows, columns, number)."""
     axes = figure.add_subplot(*position, facecolor=theme.paper)
     axes.set_title(title, loc="left", color=theme.ink, fontsize=11, fontweight="bold")
     axes.tick_params(colors=theme.muted, labelsize=9, labelcolor=theme.ink)
@@ -303,7 +317,7 @@ def new_axes(figure: Figure, theme: Theme, title: str, position: tuple[int, int,
 
 
 def add_legend(axes: Axes, theme: Theme, **options: Any) -> None:
-    """A legend in the theme's colors; `options` as matplotlib's."""
+    """Adds a legend in the theme's colors; `options` are matplotlib's."""
     legend = axes.legend(fontsize=8.5, title_fontsize=8.5, labelcolor=theme.ink, facecolor=theme.paper, **options)
     legend.get_frame().set_edgecolor(theme.grid)
     legend.get_title().set_color(theme.muted)
@@ -312,9 +326,9 @@ def add_legend(axes: Axes, theme: Theme, **options: Any) -> None:
 
 
 def drawable(text: str, length: int) -> str:
-    """The end of `text`, where names of clips differ, with a mark for every character that the font lacks.
+    """Shortens `text` to its end, where names of clips differ, and replaces characters that the font lacks.
 
-    matplotlib warns about such characters and draws boxes; the page beside the figures has the names in full.
+    matplotlib warns about such characters and draws boxes; the page with the plots has the names in full.
     """
     glyphs = _font_glyphs()
     text = "".join(char if ord(char) in glyphs and char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)

@@ -1,28 +1,30 @@
-"""What a person reads after an evaluation: pictures and one HTML page that holds them all."""
+"""The files of a report: plots, and one HTML page that shows them."""
 
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from jaxtyping import UInt8
 from matplotlib.figure import Figure
 
 from jaxvid.files import replacing_directory
+from jaxvid.metrics.classification import SplitMetrics
 from jaxvid.metrics.predictions import Predictions
 from jaxvid.report.activations import Adaptation
-from jaxvid.report.html import Picture
+from jaxvid.report.html import PlotImages
 from jaxvid.report.mistakes import worst_mistakes
 from jaxvid.report.page import render_page
 from jaxvid.report.plots import (
     DARK,
     LIGHT,
+    Row,
     Theme,
-    confusion_matrix_figure,
-    mistakes_figure,
+    plot_confusion_matrix,
+    plot_mistakes,
+    plot_roc_curve,
+    plot_training_curves,
     png,
-    roc_curve_figure,
-    training_curves_figure,
 )
 
 _PAGE = "index.html"
@@ -33,48 +35,49 @@ _FILES = {_PAGE, "confusion_matrix.png", "roc_curve.png", "training_curves.png",
 def write_report(
     directory: str | os.PathLike[str],
     predictions: Predictions,
-    figures: Mapping[str, Any],
+    metrics: SplitMetrics,
     *,
-    history: Sequence[Mapping[str, Any]],
-    frames_of: Callable[[int], np.ndarray],
+    history: Sequence[Row],
+    frames_of: Callable[[int], UInt8[np.ndarray, "time height width 3"]],
     title: str,
     details: Mapping[str, str],
     adaptation: Adaptation | None = None,
 ) -> Path:
-    """Write confusion_matrix.png, roc_curve.png, training_curves.png, mistakes.png and index.html, which shows them.
+    """Writes confusion_matrix.png, roc_curve.png, training_curves.png, mistakes.png and index.html, which shows them.
 
-    A picture with nothing to show is left out, and the page says why: no ROC curve of a single class, no training
-    curves without a history, no mistakes. The report is made beside `directory` and takes its place when complete; a
+    A plot with nothing to show is left out, and the page says why: no ROC curve of a single class, no training curves
+    without a history, no mistakes. The report is written beside `directory` and moved there when it is complete; a
     report that was there is replaced.
 
     Args:
-      directory: Where the files go; made if missing.
-      predictions: The evaluated split.
-      figures: What `metrics.classification_metrics` gives for it.
-      history: Rows of the run's metrics.jsonl, with step, epoch if known, and any of train_loss, train_accuracy,
+      directory: where the files go; created if missing.
+      predictions: the evaluated split.
+      metrics: what `metrics.classification.classification_metrics` returns for it.
+      history: rows of the run's metrics.jsonl, with step, epoch if known, and any of train_loss, train_accuracy,
         val_loss, val_accuracy, learning_rate; may be empty.
-      frames_of: Gives the frames of the clip at an index, (time, height, width, 3) uint8; asked for the worst mistakes.
-      title: Heading of the page.
-      details: What was evaluated and where, in the order to show: name to value.
-      adaptation: How the run's activations changed; None where they were not to.
+      frames_of: returns the frames of the clip at an index; called for the worst mistakes.
+      title: heading of the page.
+      details: name to value of what was evaluated and where, in the order to show. A value may have several lines.
+        "Caution" holds one caution a line; these stand in the head of the page, before the cautions of the metrics.
+      adaptation: how the run's activations changed; None if its policy is fixed.
 
     Returns:
       The path of index.html.
 
     Raises:
-      ValueError: if `directory` is a file or holds files that are not of a report, or frames_of gives something else.
+      ValueError: if `directory` is a file or holds files that are not of a report, or frames_of returns no frames.
     """
     directory = Path(directory).absolute()
     _check_replaceable(directory)
     mistakes = worst_mistakes(predictions, frames_of)
-    pictures = _pictures(predictions, figures, history, adaptation)
-    page = render_page(title, figures, details, mistakes, pictures, adaptation)
+    plots = _plots(predictions, metrics, history, adaptation)
+    page = render_page(title, metrics, details, mistakes, plots, adaptation)
 
     with replacing_directory(directory) as unfinished:
-        for name, picture in pictures.items():
-            (unfinished / f"{name}.png").write_bytes(picture.light)
+        for name, plot in plots.items():
+            (unfinished / f"{name}.png").write_bytes(plot.light)
         if mistakes:
-            (unfinished / _MISTAKES).write_bytes(png(mistakes_figure(mistakes)))
+            (unfinished / _MISTAKES).write_bytes(png(plot_mistakes(mistakes)))
         # A file name that is not UTF-8 has characters that cannot be written.
         (unfinished / _PAGE).write_bytes(page.encode("utf-8", errors="replace"))
     return directory / _PAGE
@@ -85,27 +88,27 @@ def _check_replaceable(directory: Path) -> None:
         return
     if not directory.is_dir():
         raise ValueError(f"the report's directory must not be a file, got {directory}")
-    foreign = sorted(path.name for path in directory.iterdir() if path.name not in _FILES)
-    if foreign:
+    others = sorted(path.name for path in directory.iterdir() if path.name not in _FILES)
+    if others:
         raise ValueError(
             f"the report replaces its directory, and {directory} holds files that are not of a report: "
-            f"{', '.join(foreign[:5])}; give another directory"
+            f"{', '.join(others[:5])}; give another directory"
         )
 
 
-def _pictures(
+def _plots(
     predictions: Predictions,
-    figures: Mapping[str, Any],
-    history: Sequence[Mapping[str, Any]],
+    metrics: SplitMetrics,
+    history: Sequence[Row],
     adaptation: Adaptation | None,
-) -> dict[str, Picture]:
-    """The pictures that have something to show, by the stem of their file."""
+) -> dict[str, PlotImages]:
+    """The plots that have something to show, by the stem of their file."""
     changes = adaptation.changes if adaptation else ()
-    confusion = np.array(figures["confusion_matrix"]["value"])
+    confusion = np.array(metrics["confusion_matrix"]["value"])
     draw: dict[str, Callable[[Theme], Figure | None]] = {
-        "confusion_matrix": lambda theme: confusion_matrix_figure(confusion, predictions.class_names, theme),
-        "roc_curve": lambda theme: roc_curve_figure(predictions, figures, theme),
-        "training_curves": lambda theme: training_curves_figure(history, theme, changes),
+        "confusion_matrix": lambda theme: plot_confusion_matrix(confusion, predictions.class_names, theme),
+        "roc_curve": lambda theme: plot_roc_curve(predictions, metrics, theme),
+        "training_curves": lambda theme: plot_training_curves(history, theme, changes),
     }
     drawn = {name: (draw_in(LIGHT), draw_in(DARK)) for name, draw_in in draw.items()}
-    return {name: Picture(png(light), png(dark)) for name, (light, dark) in drawn.items() if light and dark}
+    return {name: PlotImages(png(light), png(dark)) for name, (light, dark) in drawn.items() if light and dark}
