@@ -8,6 +8,8 @@ from types import MappingProxyType
 # Of a dataset without a validation split: one source video in ten of the training split validates.
 _HELD_OUT = {"train_split": "train@!0/10", "val_split": "train@0/10"}
 
+_TRAIN_AND_TEST = {**_HELD_OUT, "test_split": "test"}
+
 _OWN_SPLITS = {"train_split": "train", "val_split": "val", "test_split": "test"}
 
 
@@ -23,18 +25,34 @@ def _official_split(number: int) -> dict[str, str]:
     }
 
 
-# By the name that a config's argument `dataset` takes. `builder`: the TFDS builder, if it has another name.
+def _fold(number: int) -> dict[str, str]:
+    """Returns a fold of the five-fold cross-validation of Violent Flows, whose builder stores the folds."""
+    training = "+".join(f"fold{other}" for other in range(1, 6) if other != number)
+    return {
+        "builder": "violent_flows",
+        "train_split": f"{training}@!0/10",
+        "val_split": f"{training}@0/10",
+        "test_split": f"fold{number}",
+    }
+
+
+# By the name that a config's argument `dataset` takes. `builder`: the TFDS builder, if it has another name; `variant`:
+# of its config, after the size.
 DATASETS: MappingProxyType[str, dict[str, str]] = MappingProxyType(
     {
-        "shv": {**_HELD_OUT, "test_split": "test"},
-        "hockey_fight": {**_HELD_OUT, "test_split": "test"},
-        "movies_fight": {**_HELD_OUT, "test_split": "test"},
+        "shv": _TRAIN_AND_TEST,
+        "hockey_fight": _TRAIN_AND_TEST,
+        "hockey_fight_random": {"builder": "hockey_fight", "variant": "random", **_TRAIN_AND_TEST},
+        "movies_fight": _TRAIN_AND_TEST,
+        "movies_fight_random": {"builder": "movies_fight", "variant": "random", **_TRAIN_AND_TEST},
+        "movies_fight_random85": {"builder": "movies_fight", "variant": "random85", **_TRAIN_AND_TEST},
         "rwf2000": {**_HELD_OUT, "test_split": "val"},
-        "ucf50": {**_HELD_OUT, "test_split": "test"},
+        "ucf50": _TRAIN_AND_TEST,
         "ucf101_split1": _official_split(1),
         "ucf101_split2": _official_split(2),
         "ucf101_split3": _official_split(3),
         "surveillance_fight": _OWN_SPLITS,
+        **{f"violent_flows_fold{number}": _fold(number) for number in range(1, 6)},
         "video_folder": _OWN_SPLITS,
         "synthetic_fight": _OWN_SPLITS,
         "synthetic_genre": _OWN_SPLITS,
@@ -47,12 +65,14 @@ def datasets(default: str) -> tuple[str, ...]:
     return (default, *(name for name in DATASETS if name != default))
 
 
-def dataset_section(name: str, size: str) -> dict[str, str]:
+def dataset_section(name: str, size: str, options: str = "") -> dict[str, str]:
     """Returns the values of a config's section `dataset`: TFDS name and splits.
 
     Args:
       name: a key of `DATASETS`.
-      size: a config of the TFDS builder, such as "128x171".
+      size: of the frames, such as "128x171".
+      options: of the builder, such as "_4fps_40frames".
     """
-    splits = dict(DATASETS[name])
-    return {"name": f"{splits.pop('builder', name)}/{size}", **splits}
+    entry = dict(DATASETS[name])
+    builder, variant = entry.pop("builder", name), entry.pop("variant", "")
+    return {"name": f"{builder}/{size}{f'_{variant}' * bool(variant)}{options}", **entry}

@@ -58,8 +58,8 @@ def get_config(arg: str | None = None) -> ConfigDict:
     if values.features == "softmax" and not values.frames:
         raise ValueError("config arguments features='softmax' with frames='false'; allowed: pool")
     config = base_config()
-    form = f"{_SIZE}x{_SIZE}_{_FPS}fps_{_NUM_FRAMES}frames" + f"_{_SAMPLE_RATE}hz" * values.audio
-    config.dataset.update(dataset_section(values.dataset, form))
+    options = f"_{_FPS}fps_{_NUM_FRAMES}frames" + f"_{_SAMPLE_RATE}hz" * values.audio
+    config.dataset.update(dataset_section(values.dataset, f"{_SIZE}x{_SIZE}", options))
     # The backbone scales the pixels itself.
     config.clip.update(sampling="sequence", num_frames=_NUM_FRAMES, height=_SIZE, width=_SIZE, normalization="raw")
     config.audio.update(sample_rate=_SAMPLE_RATE * values.audio, seconds=_NUM_FRAMES / _FPS, kind=values.spectrogram)

@@ -10,8 +10,10 @@ import jax
 import jax.numpy as jnp
 import ml_collections
 import pytest
+import tensorflow_datasets as tfds
 
 import configs
+import tfds_builders  # noqa: F401 - registers the builders
 from configs.datasets import DATASETS
 from jaxvid import parallel
 from jaxvid.config import parse_arg
@@ -151,11 +153,27 @@ def test_every_argument_gives_a_valid_config(name, arg):
     check_config(config)
     config.model.num_classes = 2
     create_model(config.model)
-    builder = config.dataset.name.split("/")[0]
-    dataset = arg.removeprefix("dataset=") if arg.startswith("dataset=") else builder
-    assert builder == ("ucf101_by_group" if dataset.startswith("ucf101_split") else dataset)
-    if name != "quickstart":
-        assert config.dataset.train_split == DATASETS[dataset]["train_split"]
+    if name == "quickstart":
+        return
+    dataset = arg.removeprefix("dataset=") if arg.startswith("dataset=") else defaults_of(name)["dataset"][0]
+    builder, _, tfds_config = config.dataset.name.partition("/")
+    assert builder == DATASETS[dataset].get("builder", dataset)
+    assert tfds.builder_cls(builder).named_config(tfds_config).name == tfds_config
+    assert config.dataset.train_split == DATASETS[dataset]["train_split"]
+
+
+def test_variants_of_datasets_are_named_before_the_options_of_the_builder():
+    assert get_config("lrcn", "dataset=hockey_fight").dataset.name == "hockey_fight/64x64"
+    assert get_config("lrcn", "dataset=hockey_fight_random").dataset.name == "hockey_fight/64x64_random"
+    genre = get_config("genre", "dataset=movies_fight_random85")
+    assert genre.dataset.name == "movies_fight/225x225_random85_4fps_40frames_16000hz"
+
+
+def test_the_folds_of_violent_flows_are_tested_on_in_turn():
+    dataset = get_config("lrcn", "dataset=violent_flows_fold2").dataset
+    assert dataset.name == "violent_flows/64x64"
+    assert (dataset.test_split, dataset.val_split) == ("fold2", "fold1+fold3+fold4+fold5@0/10")
+    assert dataset.train_split == "fold1+fold3+fold4+fold5@!0/10"
 
 
 def test_the_splits_of_ucf101_are_the_official_ones():

@@ -1,7 +1,7 @@
-"""TFDS builders of video datasets; `import tfds_builders` makes them known to `tfds.load` and `tfds.data_source`.
+"""TFDS builders of video datasets; `import tfds_builders` registers them for `tfds.load` and `tfds.data_source`.
 
-Reading a prepared dataset needs neither JAX nor, from ArrayRecord, TensorFlow. Preparing one needs both TensorFlow and
-jaxvid.
+Reading a prepared dataset needs neither JAX nor, from ArrayRecord, TensorFlow. Preparing one needs TensorFlow and
+`jaxvid.video`.
 """
 
 from tfds_builders.hockey_fight.hockey_fight import HockeyFight
@@ -14,6 +14,7 @@ from tfds_builders.synthetic_genre.synthetic_genre import SyntheticGenre
 from tfds_builders.ucf50.ucf50 import Ucf50
 from tfds_builders.ucf101_by_group.ucf101_by_group import Ucf101ByGroup
 from tfds_builders.video_folder.video_folder import VideoFolder
+from tfds_builders.violent_flows.violent_flows import ViolentFlows
 
 __all__ = [
     "HockeyFight",
@@ -26,4 +27,5 @@ __all__ = [
     "Ucf50",
     "Ucf101ByGroup",
     "VideoFolder",
+    "ViolentFlows",
 ]

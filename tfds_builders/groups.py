@@ -3,21 +3,23 @@
 import re
 from pathlib import Path
 
-from tfds_builders.clips import folders_of
+from tfds_builders.video_files import VideoFile, videos_below
 
 _FILENAME = re.compile(r"v_\w+_g(\d+)_c\d+\.avi", re.IGNORECASE)
 
 
-def class_folders(root: Path) -> list[str]:
-    """The folders in `root` that hold such files."""
-    return [folder.name for folder in folders_of(root) if any(map(_FILENAME.fullmatch, _names(folder)))]
+def grouped_videos(root: Path) -> list[VideoFile]:
+    """Returns the files so named at any depth below `root`; their folder is the class, the group the source."""
+    return videos_below(
+        root, lambda path: path.parent.name if _FILENAME.fullmatch(path.name) else None, source_of=_group_source
+    )
 
 
 def group_of(path: Path) -> int:
-    """The number of the group.
+    """Returns the number of the group.
 
     Raises:
-      ValueError: if the file is named otherwise.
+      ValueError: if the file has another name.
     """
     match = _FILENAME.fullmatch(path.name)
     if match is None:
@@ -25,10 +27,6 @@ def group_of(path: Path) -> int:
     return int(match[1])
 
 
-def group_source(path: Path) -> str:
-    """`Biking_g01` for `Biking/v_Biking_g01_c02.avi`; groups of one number have nothing in common across classes."""
+def _group_source(path: Path) -> str:
+    """Returns `Biking_g01` for `Biking/v_Biking_g01_c02.avi`; a group's number means nothing across classes."""
     return f"{path.parent.name}_g{group_of(path):02d}"
-
-
-def _names(folder: Path) -> list[str]:
-    return [path.name for path in folder.iterdir()]

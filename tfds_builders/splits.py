@@ -1,4 +1,4 @@
-"""Splitting clips by ratio: deterministic, stratified by class, and never through the middle of a source video."""
+"""Splits by ratio: deterministic, stratified by class, with all videos of one source in one split."""
 
 import dataclasses
 import hashlib
@@ -7,18 +7,18 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from tfds_builders.clips import Clip
+from tfds_builders.video_files import VideoFile
 
 
-def split_by_source(clips: Sequence[Clip], ratios: Mapping[str, float]) -> list[Clip]:
-    """The clips with their splits filled in; all clips of one source are in the same split.
+def split_by_source(videos: Sequence[VideoFile], ratios: Mapping[str, float]) -> list[VideoFile]:
+    """Returns the videos with their splits; all videos of one source are in the same split.
 
-    Each source, those with the most clips first, goes where it brings the class counts closest to the ratios, of small
-    classes to one clip in every split. Where every clip is its own source, the counts are exact. The same clips always
-    give the same splits, in whatever order.
+    Sources are assigned one by one, those with the most videos first, each to the split where it brings the counts of
+    its classes closest to the ratios. A class too small for its ratio gets one video in every split. Where every video
+    is its own source, the counts are exact. The same videos give the same splits, in whatever order.
 
     Args:
-      clips: the clips; their `split` is ignored.
+      videos: of the dataset; their `split` is ignored.
       ratios: the share of each split, such as `{"train": 0.8, "test": 0.2}`.
 
     Raises:
@@ -26,13 +26,25 @@ def split_by_source(clips: Sequence[Clip], ratios: Mapping[str, float]) -> list[
         fewer sources than there are splits.
     """
     check_ratios(ratios)
-    labels = sorted({clip.label for clip in clips})
-    sources = defaultdict(list)
-    for clip in clips:
-        sources[clip.source].append(clip)
+    sources: dict[str, list[str]] = defaultdict(list)
+    for video in videos:
+        sources[video.source].append(video.label)
+    split_of = _assign_sources(sources, ratios)
+    if empty := [name for name in ratios if name not in split_of.values()]:
+        raise ValueError(
+            f"{len(videos)} videos of {len(sources)} sources are too few for the splits {dict(ratios)}: "
+            f"{', '.join(empty)} would be empty"
+        )
+    _check_sources_of_classes(videos, ratios)
+    return [dataclasses.replace(video, split=split_of[video.source]) for video in videos]
+
+
+def _assign_sources(sources: Mapping[str, Sequence[str]], ratios: Mapping[str, float]) -> dict[str, str]:
+    """Returns the split of every source; `sources` has the labels of their videos."""
+    labels = sorted({label for of_source in sources.values() for label in of_source})
     counts = {
-        source: np.array([sum(clip.label == label for clip in members) for label in labels])
-        for source, members in sources.items()
+        source: np.array([sum(own == label for own in of_source) for label in labels])
+        for source, of_source in sources.items()
     }
     shares = np.array(list(ratios.values()))
     targets = np.maximum(shares[:, None] * sum(counts.values()), 1.0)
@@ -44,25 +56,19 @@ def split_by_source(clips: Sequence[Clip], ratios: Mapping[str, float]) -> list[
         position = int(np.argmin(costs))
         filled[position] += counts[source]
         split_of[source] = list(ratios)[position]
-    if empty := [name for name in ratios if name not in split_of.values()]:
-        raise ValueError(
-            f"{len(clips)} clips of {len(sources)} sources are too few for the splits {dict(ratios)}: "
-            f"{', '.join(empty)} would be empty"
-        )
-    for label, sources_of in _sources_by_class(clips).items():
-        if len(sources_of) < len(ratios):
+    return split_of
+
+
+def _check_sources_of_classes(videos: Sequence[VideoFile], ratios: Mapping[str, float]) -> None:
+    sources: dict[str, set[str]] = defaultdict(set)
+    for video in videos:
+        sources[video.label].add(video.source)
+    for label, of_class in sources.items():
+        if len(of_class) < len(ratios):
             raise ValueError(
-                f"class {label!r} has {len(sources_of)} source video(s), such as {min(sources_of)}, for the splits "
+                f"class {label!r} has {len(of_class)} source video(s), such as {min(of_class)}, for the splits "
                 f"{', '.join(ratios)}: add videos, or make folders of these names with the classes in them"
             )
-    return [dataclasses.replace(clip, split=split_of[clip.source]) for clip in clips]
-
-
-def _sources_by_class(clips: Sequence[Clip]) -> dict[str, set[str]]:
-    sources: dict[str, set[str]] = defaultdict(set)
-    for clip in clips:
-        sources[clip.label].add(clip.source)
-    return sources
 
 
 def check_ratios(ratios: Mapping[str, float]) -> None:
@@ -71,9 +77,9 @@ def check_ratios(ratios: Mapping[str, float]) -> None:
         raise ValueError(f"the ratios of the splits must be positive and sum to 1, got {dict(ratios)}")
 
 
-def in_mixed_order(clips: Sequence[Clip]) -> list[Clip]:
-    """The clips in an order that depends on their names alone and has no runs of one class, so that slices are fair."""
-    return sorted(clips, key=lambda clip: _scramble(clip.filename))
+def in_mixed_order(videos: Sequence[VideoFile]) -> list[VideoFile]:
+    """Returns the videos in an order that depends on their names alone and mixes the classes."""
+    return sorted(videos, key=lambda video: _scramble(video.filename))
 
 
 def _scramble(text: str) -> bytes:

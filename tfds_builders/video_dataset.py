@@ -1,6 +1,6 @@
-"""What all builders share: features, sizes, decoding, and writing that keeps memory flat and leaves nothing half done.
+"""The base of all builders: features, sizes, decoding, and writing with bounded memory that leaves nothing half done.
 
-A dataset's own file says where its clips are (`find_clips`), and their label, source and split; nothing else.
+A dataset's own file has `find_clips`, which returns its videos with their labels, sources and splits; nothing else.
 """
 
 import abc
@@ -10,11 +10,12 @@ import dataclasses
 import fcntl
 import itertools
 import json
+import os
 import re
 import shutil
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NotRequired, TypedDict, TypeVar
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -23,30 +24,43 @@ from tensorflow_datasets.core import example_serializer, file_adapters
 from tensorflow_datasets.core.splits import SplitInfo
 from tqdm import tqdm
 
-from tfds_builders.clips import Clip, count_differences
 from tfds_builders.splits import in_mixed_order
+from tfds_builders.video_files import VideoFile, count_differences, files_left_out
 
+if TYPE_CHECKING:
+    # Not at run time: reading a prepared dataset needs neither decord nor OpenCV.
+    from jaxvid.video.clips import EncodedClip
+    from jaxvid.video.workers import InvalidVideo
+
+# Height and width of the frames.
 SIZES = ((64, 64), (112, 112), (128, 128), (128, 171), (224, 224), (225, 225), (299, 299))
 
+# Left-out files that a warning names.
+_MAX_NAMED = 20
+
+Example = dict[str, str | np.float32 | np.ndarray | list[bytes] | None]
+
 # Keys and examples.
-Examples = Generator[tuple[str, dict[str, Any]], None, None]
+Examples = Generator[tuple[str, Example], None, None]
+
+FileFormat = file_adapters.FileFormat
 
 INVALID_VIDEOS_FILENAME = "invalid_videos.json"
 STATISTICS_FILENAME = "statistics.json"
 
-# What may follow a config's name, in this order: each a field of VideoConfig.
+# The options that may follow a config's name, in this order: each a field of VideoConfig.
 _OPTIONS = re.compile(r"(?:_(?P<fps>\d+(?:\.\d+)?)fps)?(?:_(?P<num_frames>\d+)frames)?(?:_(?P<audio>\d+)hz)?")
 
 
 @dataclasses.dataclass(eq=False)
 class VideoConfig(tfds.core.BuilderConfig):
-    """How videos are stored; `128x171_4fps_40frames_16000hz` names all of it.
+    """How videos are stored; the name `128x171_4fps_40frames_16000hz` states every field.
 
     Attributes:
-      height: of the frames in pixels.
-      width: likewise.
-      fps: frames a second; 0 for all there are.
-      sequence_frames: of the sequences that videos are cut into, each an example; 0 for whole videos.
+      height: height of the frames in pixels.
+      width: width of the frames in pixels.
+      fps: frames per second that are stored; 0 for all of the video's.
+      sequence_frames: frames of the sequences that videos are cut into, each an example; 0 for whole videos.
       audio: sample rate, in hertz, of the sound that is stored beside the frames; 0 for none.
     """
 
@@ -58,43 +72,66 @@ class VideoConfig(tfds.core.BuilderConfig):
 
     @property
     def is_plain(self) -> bool:
-        """Whether examples are whole videos with all their frames and no sound."""
+        """Whether examples are whole videos with all their frames and without sound."""
         return not (self.fps or self.sequence_frames or self.audio)
+
+
+Config = TypeVar("Config", bound=VideoConfig)
+
+
+def sized_configs(
+    config_class: type[Config] = VideoConfig, variant: str = "", description: str = "", **values: Any
+) -> list[Config]:
+    """Returns a config for each of `SIZES`, named by the size, such as "64x64", or "64x64_random" of a variant.
+
+    Args:
+      config_class: the class of the configs.
+      variant: what they have in common, for their names; "" for the plain ones.
+      description: the same in words.
+      values: fields of `config_class` besides the size.
+    """
+    return [
+        config_class(
+            name="_".join(filter(None, [f"{height}x{width}", variant])),
+            description=", ".join(filter(None, [f"{height}x{width} pixels", description])) + ".",
+            height=height,
+            width=width,
+            **values,
+        )
+        for height, width in SIZES
+    ]
 
 
 class VideoDataset(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     """Videos decoded once, when the dataset is built, into JPEG frames of a fixed size.
 
-    A config is a size, such as `128x128`. Behind it may stand a frame rate, a number of frames and a sample rate, such
-    as `128x128_4fps_40frames_16000hz`: examples are then sequences of 40 frames, 4 a second, with their 10 seconds of
-    sound at 16 kHz. The last sequence of a video may be shorter; all of them have its source and so its split, and are
-    named `<video>#0`, `<video>#1`, ... A video without sound has an empty one; `statistics.json` beside the records
-    counts the videos and names those without sound. The frames stand for equal intervals of time, whatever the frame
-    rate of the video: each is the one that shows in the middle of its interval.
+    A config is a size, such as `128x128`. A frame rate, a number of frames and a sample rate may follow it, as in
+    `128x128_4fps_40frames_16000hz`: examples are then sequences of 40 frames, 4 per second, with their 10 seconds of
+    sound at 16 kHz. The last sequence of a video may be shorter. All sequences have the source, and so the split, of
+    their video and are named `<video>#0`, `<video>#1` and so on. A video without sound has an empty one;
+    `statistics.json` beside the records counts the videos and names those without sound. The frames stand for equal
+    intervals of time, whatever the frame rate of the video: each is the one shown in the middle of its interval.
 
-    The default file format is ArrayRecord, for `tfds.data_source`; `tfds.load` and tf.data read TFRecord, which
-    `file_format="tfrecord"` prepares, in a `data_dir` of its own.
+    The default file format is ArrayRecord, for `tfds.data_source`. `tfds.load` and tf.data read TFRecord, which
+    `file_format="tfrecord"` prepares, in another `data_dir`.
 
     Args:
       on_invalid: what to do with a video that cannot be decoded or is cut short: "error" stops the build and names the
         file, "skip" leaves the video out and lists it, with the reason, in `invalid_videos.json` beside the records.
-      num_workers: processes to decode in; by default one a core.
+      num_workers: processes to decode in; by default one per core.
       timeout_seconds: how long decoding one video, or one sequence of it, may take.
-      file_format: "array_record" or "tfrecord"; by default what is prepared, or else ArrayRecord.
+      file_format: "array_record" or "tfrecord"; by default that of the prepared dataset, or else ArrayRecord.
       **kwargs: as for any `tfds.core.DatasetBuilder`: `data_dir`, `config`, `version`.
     """
 
     VERSION: ClassVar[tfds.core.Version] = tfds.core.Version("1.0.0")
     RELEASE_NOTES: ClassVar[dict[str, str]] = {"1.0.0": "Initial release."}
-    BUILDER_CONFIGS: ClassVar[list[VideoConfig]] = [
-        VideoConfig(name=f"{height}x{width}", description=f"{height}x{width} pixels.", height=height, width=width)
-        for height, width in SIZES
-    ]
+    BUILDER_CONFIGS: ClassVar[Sequence[VideoConfig]] = sized_configs()
     DEFAULT_BUILDER_CONFIG_NAME: ClassVar[str] = "128x128"
 
-    # In the order of the labels; None: the names of the classes that the data holds, sorted.
+    # In the order of the labels; None: the classes of the data, sorted.
     CLASSES: ClassVar[tuple[str, ...] | None] = None
-    # Clips by split and class, as published; a build that finds other counts says so.
+    # Videos by split ("": of all splits) and class, as published; a build that finds other counts warns.
     PUBLISHED_COUNTS: ClassVar[Mapping[str, Mapping[str, int]]] = {}
     HOMEPAGE: ClassVar[str] = ""
     CITATION: ClassVar[str] = ""
@@ -121,7 +158,7 @@ class VideoDataset(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
     @classmethod
     def named_config(cls, config: str | VideoConfig | None) -> VideoConfig:
-        """The config of a name, which may end in options (see `VideoConfig`); a config itself is given back.
+        """Returns the config of a name, which may end in options (see `VideoConfig`), or the config itself.
 
         Raises:
           ValueError: if there is no such config.
@@ -142,8 +179,8 @@ class VideoDataset(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         )
 
     @abc.abstractmethod
-    def find_clips(self, dl_manager: tfds.download.DownloadManager) -> list[Clip]:
-        """All clips of the dataset, with label, source and split.
+    def find_clips(self, dl_manager: tfds.download.DownloadManager) -> list[VideoFile]:
+        """Returns all videos of the dataset, with label, source and split.
 
         Raises:
           ValueError: if files are missing.
@@ -152,15 +189,15 @@ class VideoDataset(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     def download_and_prepare(
         self,
         *,
-        download_dir: Any = None,
+        download_dir: str | os.PathLike[str] | None = None,
         download_config: tfds.download.DownloadConfig | None = None,
-        file_format: Any = None,
+        file_format: str | FileFormat | None = None,
         **kwargs: Any,
     ) -> None:
         """Builds the dataset unless it is there; see `tfds.core.DatasetBuilder.download_and_prepare`.
 
-        One process builds; others that want the same dataset at the same time wait and use it. What a killed build left
-        behind is removed by the next one.
+        One process builds; others that want the same dataset at the same time wait and use it. A build removes what
+        a killed one has left behind.
         """
         if file_format is not None:
             self._select_file_format(file_format)
@@ -175,8 +212,8 @@ class VideoDataset(tfds.core.GeneratorBasedBuilder, skip_registration=True):
             super().download_and_prepare(download_dir=download_dir, download_config=download_config, **kwargs)
 
     def as_dataset(self, *args: Any, **kwargs: Any) -> Any:
-        """A `tf.data.Dataset`, from TFRecord; see `tfds.core.DatasetBuilder.as_dataset`."""
-        if self.info.file_format == file_adapters.FileFormat.ARRAY_RECORD:
+        """Returns a `tf.data.Dataset`, from TFRecord; see `tfds.core.DatasetBuilder.as_dataset`."""
+        if self.info.file_format == FileFormat.ARRAY_RECORD:
             raise NotImplementedError(
                 f"{self.data_dir} holds ArrayRecord, which tf.data cannot read: read it with tfds.data_source, or "
                 'prepare the dataset with builder_kwargs={"file_format": "tfrecord"} in another data_dir'
@@ -208,38 +245,45 @@ class VideoDataset(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         )
 
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Examples]:
-        clips = self.find_clips(dl_manager)
-        for difference in count_differences(clips, self.PUBLISHED_COUNTS):
-            logging.warning("%s: %s", self.name, difference)
+        videos = self.find_clips(dl_manager)
+        self._warn_of_other_counts(videos)
         if self.CLASSES is None:
-            self._features["label"].names = sorted({clip.label for clip in clips})
+            self._features["label"].names = sorted({video.label for video in videos})
         return {
-            split: self._generate_examples([clip for clip in clips if clip.split == split])
-            for split in sorted({clip.split for clip in clips}, key=_split_position)
+            split: self._generate_examples([video for video in videos if video.split == split])
+            for split in sorted({video.split for video in videos}, key=_split_position)
         }
 
-    def _generate_examples(self, clips: Sequence[Clip]) -> Examples:
+    def _warn_of_other_counts(self, videos: Sequence[VideoFile]) -> None:
+        differences = count_differences(videos, self.PUBLISHED_COUNTS)
+        for difference in differences:
+            logging.warning("%s: %s", self.name, difference)
+        if differences and (left_out := files_left_out(videos)):
+            named = ", ".join(left_out[:_MAX_NAMED]) + ", ..." * (len(left_out) > _MAX_NAMED)
+            logging.warning("%s: %d video files left out: %s", self.name, len(left_out), named)
+
+    def _generate_examples(self, videos: Sequence[VideoFile]) -> Examples:
         # Not at the top: reading a prepared dataset needs neither decord nor OpenCV.
         from jaxvid.video.workers import InvalidVideo, InvalidVideoError
 
-        clips = in_mixed_order(clips)
-        statistics = self._statistics[clips[0].split] = _Statistics()
+        videos = in_mixed_order(videos)
+        statistics = self._statistics[videos[0].split] = _Statistics()
         with (
-            contextlib.closing(self._decode([clip.path for clip in clips])) as decoding,
-            tqdm(total=len(clips), desc=f"{self.name} {clips[0].split}", unit="video") as progress,
+            contextlib.closing(self._decode([video.path for video in videos])) as decoding,
+            tqdm(total=len(videos), desc=f"{self.name} {videos[0].split}", unit="video") as progress,
         ):
             for position, result in decoding:
                 progress.update(position + 1 - progress.n)
-                clip = clips[position]
+                video = videos[position]
                 if not isinstance(result, InvalidVideo):
-                    number = statistics.add(clip.filename, result.audio)
-                    yield f"{clip.filename}#{number}", self._example(clip, number, result)
+                    number = statistics.add(video.filename, result.audio)
+                    yield f"{video.filename}#{number}", self._example(video, number, result)
                     continue
                 if self._on_invalid == "error":
                     raise InvalidVideoError(result.path, f'{result.reason} (on_invalid="skip" leaves such videos out)')
-                self._invalid_videos.append({"filename": clip.filename, "split": clip.split, "reason": result.reason})
+                self._invalid_videos.append({"filename": video.filename, "split": video.split, "reason": result.reason})
 
-    def _decode(self, paths: Sequence[Path]) -> Generator[tuple[int, Any], None, None]:
+    def _decode(self, paths: Sequence[Path]) -> Generator[tuple[int, "EncodedClip | InvalidVideo"], None, None]:
         config = self.builder_config
         assert isinstance(config, VideoConfig)
         size = (config.height, config.width)
@@ -255,15 +299,15 @@ class VideoDataset(tfds.core.GeneratorBasedBuilder, skip_registration=True):
             paths, SequenceForm(size, config.fps, config.sequence_frames, config.audio), **options
         )
 
-    def _example(self, clip: Clip, number: int, decoded: Any) -> dict[str, Any]:
+    def _example(self, video: VideoFile, number: int, decoded: "EncodedClip") -> Example:
         config = self.builder_config
         assert isinstance(config, VideoConfig)
-        example = {
+        example: Example = {
             "video": decoded.frames,
-            "label": clip.label,
+            "label": video.label,
             "fps": np.float32(decoded.fps),
-            "source": clip.source,
-            "filename": f"{clip.filename}#{number}" if config.sequence_frames else clip.filename,
+            "source": video.source,
+            "filename": f"{video.filename}#{number}" if config.sequence_frames else video.filename,
         }
         if config.sequence_frames:
             example["begin"] = np.float32(decoded.begin)
@@ -271,22 +315,26 @@ class VideoDataset(tfds.core.GeneratorBasedBuilder, skip_registration=True):
             example["audio"] = decoded.audio
         return example
 
-    def _generate_splits(self, dl_manager: Any, download_config: Any) -> Sequence[SplitInfo]:
-        # Instead of TFDS' own writer, which sorts the records: it holds up to 1 GB in memory, then goes through a
-        # thousand temporary files. Here the order is settled before decoding, and records go straight to the shards.
+    def _generate_splits(
+        self, dl_manager: tfds.download.DownloadManager, download_config: tfds.download.DownloadConfig
+    ) -> Sequence[SplitInfo]:
+        # Instead of TFDS' own writer, which sorts the records: it holds up to 1 GB in memory, then uses a thousand
+        # temporary files. Here the order is fixed before decoding, and records go straight to the shards.
         if download_config.num_shards:
             raise ValueError("num_shards cannot be set, as sizes are not known in advance; set max_shard_size")
         splits = self._split_generators(dl_manager)
         return [self._write_split(split, examples, download_config) for split, examples in splits.items()]
 
-    def _write_split(self, split: str, examples: Examples, download_config: Any) -> SplitInfo:
+    def _write_split(self, split: str, examples: Examples, download_config: tfds.download.DownloadConfig) -> SplitInfo:
         serializer = example_serializer.ExampleSerializer(self._features.get_serialized_info())
         records = (
             serializer.serialize_example(self._features.encode_example(example))
             for _, example in itertools.islice(examples, download_config.max_examples_per_split)
         )
+        file_format = self.info.file_format
+        assert file_format is not None
         with contextlib.closing(examples):
-            shards = _write_shards(records, Path(self.data_dir), self.info.file_format, download_config.max_shard_size)
+            shards = _write_shards(records, Path(self.data_dir), file_format, download_config.max_shard_size)
         if not shards:
             raise ValueError(f"{self.name}: no video of the split {split!r} can be decoded")
         template = self._get_filename_template(split_name=split)
@@ -299,7 +347,9 @@ class VideoDataset(tfds.core.GeneratorBasedBuilder, skip_registration=True):
             filename_template=template,
         )
 
-    def _download_and_prepare(self, dl_manager: Any, download_config: Any) -> None:
+    def _download_and_prepare(
+        self, dl_manager: tfds.download.DownloadManager, download_config: tfds.download.DownloadConfig
+    ) -> None:
         self._invalid_videos, self._statistics = [], {}
         super()._download_and_prepare(dl_manager, download_config)
         if self._on_invalid == "skip":
@@ -315,18 +365,19 @@ class VideoDataset(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         listing = json.dumps(summaries, indent=2, ensure_ascii=False)
         (Path(self.data_dir) / STATISTICS_FILENAME).write_text(listing + "\n")
         for split, counts in summaries.items():
-            silent = f", {len(counts['videos_without_sound'])} without sound" if with_sound else ""
-            logging.info("%s: %d examples of %d videos%s", split, counts["examples"], counts["videos"], silent)
+            logging.info("%s: %d examples of %d videos", split, counts["examples"], counts["videos"])
+            if silent := counts.get("videos_without_sound"):
+                logging.info("%s: %d videos without sound", split, len(silent))
 
-    def _select_file_format(self, file_format: Any) -> None:
-        """Sets the format to write; once the dataset is there, checks that it is in this format."""
+    def _select_file_format(self, file_format: str | FileFormat | None) -> None:
+        """Sets the format to write; checks that a prepared dataset is in this format."""
         if not self.is_prepared():
-            file_format = file_adapters.FileFormat.from_value(file_format or file_adapters.FileFormat.ARRAY_RECORD)
+            file_format = FileFormat.from_value(file_format or FileFormat.ARRAY_RECORD)
             self.info.set_file_format(file_format, override=True)
             return
         prepared = self.info.file_format
         assert prepared is not None
-        if file_format is not None and file_adapters.FileFormat.from_value(file_format) != prepared:
+        if file_format is not None and FileFormat.from_value(file_format) != prepared:
             raise ValueError(
                 f"{self.data_dir} holds this dataset as {prepared.value}; to have it as {file_format}, use another "
                 "data_dir or remove that folder"
@@ -334,16 +385,16 @@ class VideoDataset(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
     @property
     def _features(self) -> Any:
-        # TFDS declares features as None or of a type without items; here they are what `_info` makes them.
+        # TFDS declares features as None or of a type without items; here they are those of `_info`.
         return self.info.features
 
     def is_prepared(self) -> bool:
-        """Whether the dataset is there, and whole."""
-        # A build is renamed to its final name when it is whole.
+        """Returns whether the dataset is prepared."""
+        # A build gets its final name when it is complete.
         return Path(self.data_dir).exists()
 
     def _adopt_prepared(self) -> None:
-        """Reads what another process has built since this builder was made."""
+        """Reads the dataset that another process has built since this builder was made."""
         wanted = self.info.file_format
         self.info.as_proto.ClearField("file_format")
         self.info.read_from_directory(self.data_dir)
@@ -356,7 +407,7 @@ class VideoDataset(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     def _remove_leftovers(self) -> None:
         final = Path(self.data_dir)
         for leftover in final.parent.glob(f"incomplete.*_{final.name}"):
-            logging.info("Removing what an interrupted build left behind: %s", leftover)
+            logging.info("removing the leftovers of an interrupted build: %s", leftover)
             shutil.rmtree(leftover)
 
 
@@ -367,8 +418,8 @@ class _Shard:
     num_bytes: int
 
 
-def _write_shards(records: Iterator[bytes], directory: Path, file_format: Any, max_bytes: int) -> list[_Shard]:
-    """Writes the records to files of about `max_bytes`, under temporary names: final ones tell how many there are."""
+def _write_shards(records: Iterator[bytes], directory: Path, file_format: FileFormat, max_bytes: int) -> list[_Shard]:
+    """Writes the records to files of about `max_bytes`, under temporary names: final names need the number of files."""
     adapter = file_adapters.ADAPTER_FOR_FORMAT[file_format]
     shards = []
     for first in records:
@@ -380,7 +431,7 @@ def _write_shards(records: Iterator[bytes], directory: Path, file_format: Any, m
 
 
 def _fill_shard(records: Iterator[bytes], max_bytes: int, sizes: list[int]) -> Iterator[tuple[int, bytes]]:
-    """The records with their positions, up to the one that fills `max_bytes`; their sizes are added to `sizes`."""
+    """Yields the records with their positions, up to the one that fills `max_bytes`; adds their sizes to `sizes`."""
     free = max_bytes
     for position, record in enumerate(records):
         sizes.append(len(record))
@@ -391,27 +442,33 @@ def _fill_shard(records: Iterator[bytes], max_bytes: int, sizes: list[int]) -> I
 
 
 def _split_position(split: str) -> tuple[int, str]:
-    """Sorts the usual splits in their usual order, before any others."""
+    """Returns the key by which splits are sorted: train, val, test, then others by name."""
     usual = ("train", "val", "test")
     return (usual.index(split) if split in usual else len(usual)), split
 
 
+class _Summary(TypedDict):
+    videos: int
+    examples: int
+    videos_without_sound: NotRequired[list[str]]
+
+
 class _Statistics:
-    """Counts what a split is made of."""
+    """Counts the videos and examples of a split."""
 
     def __init__(self):
         self._examples: collections.Counter[str] = collections.Counter()
         self._samples: collections.Counter[str] = collections.Counter()
 
     def add(self, filename: str, audio: np.ndarray | None) -> int:
-        """One more example of a video; returns its number among them."""
+        """Counts an example of a video; returns its number among the video's examples."""
         self._examples[filename] += 1
         self._samples[filename] += 0 if audio is None else len(audio)
         return self._examples[filename] - 1
 
-    def summary(self, *, with_sound: bool) -> dict[str, Any]:
-        """Ready for JSON."""
-        counts: dict[str, Any] = {"videos": len(self._examples), "examples": self._examples.total()}
+    def summary(self, *, with_sound: bool) -> _Summary:
+        """Returns the counts for `statistics.json`."""
+        counts: _Summary = {"videos": len(self._examples), "examples": self._examples.total()}
         if with_sound:
             counts["videos_without_sound"] = [name for name, samples in self._samples.items() if not samples]
         return counts
@@ -419,7 +476,7 @@ class _Statistics:
 
 def _with_options(known: VideoConfig, name: str, options: Mapping[str, str]) -> VideoConfig:
     fps, num_frames, audio = float(options["fps"]), int(options["num_frames"]), int(options["audio"])
-    parts = [f"{fps:g} frames a second" * bool(fps), f"sequences of {num_frames}" * bool(num_frames)]
+    parts = [f"{fps:g} frames per second" * bool(fps), f"sequences of {num_frames}" * bool(num_frames)]
     parts.append(f"sound at {audio} Hz" * bool(audio))
     description = f"{(known.description or '').rstrip('.')}, {', '.join(filter(None, parts))}."
     return dataclasses.replace(
@@ -429,7 +486,7 @@ def _with_options(known: VideoConfig, name: str, options: Mapping[str, str]) -> 
 
 @contextlib.contextmanager
 def _exclusive(lock_path: Path) -> Iterator[None]:
-    """Holds a lock that the system releases however this process ends; waits for it while another process holds it."""
+    """Holds a lock, which the system releases however this process ends; waits while another process holds it."""
     lock_path.parent.mkdir(parents=True, exist_ok=True)
     with lock_path.open("w") as lock:
         try:

@@ -1,4 +1,4 @@
-"""Building: what is written, what becomes of invalid videos, and of builds that are interrupted or run side by side."""
+"""Building: the records, invalid videos, and builds that are interrupted or run at the same time."""
 
 import fcntl
 import json
@@ -138,14 +138,24 @@ def test_options_are_checked(tmp_path):
         builder.download_and_prepare(download_config=tfds.download.DownloadConfig(num_shards=2))
 
 
-def test_other_counts_than_published_are_told_and_built(tmp_path, caplog):
+def test_other_counts_than_published_are_built_with_a_warning(tmp_path, caplog):
     write_clips(
         tmp_path / "manual" / "RWF-2000", [f"{s}/{c}/a_1.avi" for s in ("train", "val") for c in ("Fight", "NonFight")]
     )
     builder = tfds.builder("rwf2000/64x64", data_dir=tmp_path / "data", num_workers=1)
     builder.download_and_prepare(download_config=tfds.download.DownloadConfig(manual_dir=tmp_path / "manual"))
-    assert "rwf2000: train, fight: 1 clips instead of 800" in caplog.text
+    assert "rwf2000: train, fight: 1 videos instead of 800" in caplog.text
     assert {name: split.num_examples for name, split in builder.info.splits.items()} == {"train": 2, "val": 2}
+
+
+def test_files_left_out_of_an_incomplete_dataset_are_named(tmp_path, caplog):
+    # Of different lengths: identical files would be one source.
+    for number, name in enumerate(["fi1_xvid.avi", "fi21_xvid.avi", "no1_xvid.avi", "no21_xvid.avi", "strange.avi"]):
+        write_clips(tmp_path / "manual", [name], num_frames=4 + number)
+    builder = tfds.builder("hockey_fight/64x64", data_dir=tmp_path / "data", num_workers=1)
+    builder.download_and_prepare(download_config=tfds.download.DownloadConfig(manual_dir=tmp_path / "manual"))
+    assert "hockey_fight: fight: 2 videos instead of 500" in caplog.text
+    assert "hockey_fight: 1 video files left out: strange.avi" in caplog.text
 
 
 def test_max_examples_per_split_bounds_every_split(videos, tmp_path):
@@ -156,7 +166,7 @@ def test_max_examples_per_split_bounds_every_split(videos, tmp_path):
 
 def test_large_splits_are_written_in_shards_without_being_held(videos, tmp_path):
     builder = builder_of(videos, tmp_path)
-    # A clip is some 3 KB: two a shard.
+    # A clip takes some 3 KB: two per shard.
     builder.download_and_prepare(download_config=tfds.download.DownloadConfig(max_shard_size=4_000))
     assert builder.info.splits["train"].shard_lengths == [2, 2]
     names = sorted(path.name for path in Path(builder.data_dir).glob("*train*"))
@@ -164,7 +174,7 @@ def test_large_splits_are_written_in_shards_without_being_held(videos, tmp_path)
     assert len({example["filename"] for example in builder.as_data_source("train")}) == 4
 
 
-def test_records_are_taken_one_at_a_time(tmp_path):
+def test_records_are_written_one_at_a_time(tmp_path):
     written = tmp_path / "unnamed-0"
     sizes_on_disk = []
 
@@ -175,7 +185,7 @@ def test_records_are_taken_one_at_a_time(tmp_path):
 
     shards = _write_shards(records(), tmp_path, tfds.core.FileFormat.ARRAY_RECORD, 1 << 30)
     assert [(shard.num_records, shard.num_bytes) for shard in shards] == [(64, 64 << 20)]
-    # After 32 MB have been handed over, most of them are in the file and not in memory.
+    # After 32 MB of records, most of them are in the file and not in memory.
     assert sizes_on_disk[32] > 16 << 20
 
 
@@ -187,8 +197,8 @@ print(len(builder.as_data_source("train")))
 """
 
 
-def test_a_killed_build_leaves_nothing_that_looks_whole_and_the_next_one_cleans_up(tmp_path):
-    # The last file cannot be decoded to an end: the build is surely under way, with a shard begun, when it is killed.
+def test_a_killed_build_is_not_prepared_and_the_next_one_cleans_up(tmp_path):
+    # The last file never ends: the build is still running, with a shard begun, when it is killed.
     write_clips(tmp_path / "videos", [f"train/{label}/{k}.avi" for label in ("calm", "fight") for k in range(2)])
     write_clips(tmp_path / "videos", ["val/calm/1.avi", "val/fight/1.avi"])
     pipe = tmp_path / "videos" / "val" / "calm" / "hangs.mp4"
@@ -220,7 +230,7 @@ def test_of_two_builds_at_the_same_time_one_waits_and_uses_the_other(videos, tmp
             for line in waiting.stderr:
                 if "Another process is building" in line:
                     break
-            # What the process that holds the lock has built meanwhile.
+            # The dataset that the process with the lock has built meanwhile.
             other = builder_of(videos, tmp_path / "other")
             other.download_and_prepare()
             shutil.copytree(other.data_dir, final)

@@ -1,4 +1,4 @@
-"""The builders in programs that know nothing of jaxvid, run from another directory."""
+"""The builders in programs that do not use jaxvid, run from another directory."""
 
 import os
 import subprocess
@@ -32,6 +32,35 @@ def run_python(code: str, directory: Path, *arguments: str) -> list[str]:
     )
     assert result.returncode == 0, result.stderr
     return result.stdout.splitlines()
+
+
+def test_importing_the_builders_imports_nothing_else_of_this_repository(tmp_path):
+    output = run_python(
+        """
+        import sys
+        import tfds_builders
+        heavy = ("jax", "flax", "tensorflow", "decord", "av")
+        print([name for name in sys.modules if name in heavy or name.split(".")[0] in ("jaxvid", "configs")])
+        """,
+        tmp_path,
+    )
+    assert output == ["[]"]
+
+
+def test_sequences_with_sound_are_built_with_the_video_package_alone(tmp_path):
+    output = run_python(
+        """
+        import sys
+        import tensorflow_datasets as tfds
+        import tfds_builders
+        builder = tfds.builder("synthetic_genre/tiny_4fps_4frames_8000hz", data_dir="data")
+        builder.download_and_prepare()
+        names = [name for name in sys.modules if name.split(".")[0] in ("jax", "flax", "jaxvid", "configs")]
+        print(all(name == "jaxvid" or name.startswith("jaxvid.video") for name in names), len(names) > 1)
+        """,
+        tmp_path,
+    )
+    assert output[-1] == "True True"
 
 
 def test_array_record_is_built_by_path_and_read_without_tensorflow_or_jax(tmp_path):

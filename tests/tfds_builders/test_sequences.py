@@ -1,4 +1,4 @@
-"""Builders that store frames at a rate, in sequences, with sound."""
+"""Datasets of sequences at a frame rate, with sound."""
 
 import json
 from pathlib import Path
@@ -64,7 +64,7 @@ def test_sequences_have_their_stretch_of_sound_and_the_split_of_their_video(buil
             np.testing.assert_array_equal(example["audio"], np.arange(28000)[10000 * number : 10000 * (number + 1)])
 
 
-def test_a_video_without_sound_has_an_empty_one_and_is_in_the_statistics(built):
+def test_a_video_without_sound_has_no_samples_and_is_in_the_statistics(built):
     silent = [e for e in examples(built) if e["filename"].startswith(b"horror/2")]
     assert [e["audio"].shape for e in silent] == [(0,)] * 3
     statistics = json.loads((Path(built.data_dir) / "statistics.json").read_text())
@@ -80,7 +80,7 @@ def test_the_form_can_be_given_as_a_config(films, tmp_path):
     example = next(iter(builder.as_data_source("train")))
     assert set(example) == {"video", "label", "fps", "source", "filename", "audio"}
     assert example["video"][0].shape == (48, 64, 3)
-    # Whole videos, at twice the sample rate of the files.
+    # Whole videos, with sound at twice the sample rate of the files.
     assert len(example["video"]) == 35
     assert all(len(e["audio"]) in (0, pytest.approx(56000, abs=40)) for e in examples(builder))
 

@@ -1,4 +1,4 @@
-"""Splitting by ratio: exact where it can be, never through a source, the same every time."""
+"""Splits by ratio: exact where possible, sources kept together, the same every time."""
 
 import random
 from collections import Counter
@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from tfds_builders.clips import Clip
 from tfds_builders.splits import in_mixed_order, split_by_source
+from tfds_builders.video_files import VideoFile
 
 
-def make_clips(counts: dict[str, int], source=lambda label, k: f"{label}{k}") -> list[Clip]:
+def make_videos(counts: dict[str, int], source=lambda label, k: f"{label}{k}") -> list[VideoFile]:
     return [
-        Clip(Path(f"/{label}/{k}.avi"), f"{label}/{k}.avi", label, source(label, k))
+        VideoFile(Path(f"/{label}/{k}.avi"), f"{label}/{k}.avi", label, source(label, k))
         for label, count in counts.items()
         for k in range(count)
     ]
@@ -28,14 +28,14 @@ def make_clips(counts: dict[str, int], source=lambda label, k: f"{label}{k}") ->
     ],
 )
 def test_independent_clips_are_split_exactly_in_every_class(counts, ratios, expected):
-    clips = split_by_source(make_clips(counts), ratios)
+    videos = split_by_source(make_videos(counts), ratios)
     for label in counts:
-        assert Counter(clip.split for clip in clips if clip.label == label) == expected
+        assert Counter(video.split for video in videos if video.label == label) == expected
 
 
 def test_unequal_classes_each_keep_the_ratios():
-    clips = split_by_source(make_clips({"many": 300, "few": 10}), {"train": 0.8, "val": 0.1, "test": 0.1})
-    assert Counter((clip.label, clip.split) for clip in clips) == {
+    videos = split_by_source(make_videos({"many": 300, "few": 10}), {"train": 0.8, "val": 0.1, "test": 0.1})
+    assert Counter((video.label, video.split) for video in videos) == {
         ("many", "train"): 240,
         ("many", "val"): 30,
         ("many", "test"): 30,
@@ -46,51 +46,53 @@ def test_unequal_classes_each_keep_the_ratios():
 
 
 def test_clips_of_one_source_stay_together_and_the_shares_are_close():
-    # 40 sources of 1 to 10 clips, each with clips of both classes.
-    clips = make_clips({"a": 110, "b": 110}, source=lambda label, k: f"video{(k * k) % 41}")
-    clips = split_by_source(clips, {"train": 0.6, "val": 0.2, "test": 0.2})
-    splits = {source: {clip.split for clip in clips if clip.source == source} for source in {c.source for c in clips}}
+    # 40 sources of 1 to 10 videos, each with videos of both classes.
+    videos = make_videos({"a": 110, "b": 110}, source=lambda label, k: f"video{(k * k) % 41}")
+    videos = split_by_source(videos, {"train": 0.6, "val": 0.2, "test": 0.2})
+    splits = {
+        source: {video.split for video in videos if video.source == source} for source in {c.source for c in videos}
+    }
     assert all(len(of_source) == 1 for of_source in splits.values())
     for label in ("a", "b"):
-        shares = Counter(clip.split for clip in clips if clip.label == label)
+        shares = Counter(video.split for video in videos if video.label == label)
         assert shares["train"] == pytest.approx(66, abs=4)
         assert shares["val"] == pytest.approx(22, abs=4)
         assert shares["test"] == pytest.approx(22, abs=4)
 
 
 def test_the_order_of_the_files_does_not_matter():
-    clips = make_clips({"a": 30, "b": 50}, source=lambda label, k: f"video{k // 3}")
-    shuffled = random.Random(0).sample(clips, len(clips))
+    videos = make_videos({"a": 30, "b": 50}, source=lambda label, k: f"video{k // 3}")
+    shuffled = random.Random(0).sample(videos, len(videos))
     ratios = {"train": 0.5, "test": 0.5}
-    assert set(split_by_source(clips, ratios)) == set(split_by_source(shuffled, ratios))
-    assert in_mixed_order(clips) == in_mixed_order(shuffled)
+    assert set(split_by_source(videos, ratios)) == set(split_by_source(shuffled, ratios))
+    assert in_mixed_order(videos) == in_mixed_order(shuffled)
 
 
 def test_slices_of_the_mixed_order_hold_both_classes():
-    clips = in_mixed_order(make_clips({"a": 100, "b": 100}))
+    videos = in_mixed_order(make_videos({"a": 100, "b": 100}))
     for begin in range(0, 200, 40):
-        assert 8 <= sum(clip.label == "a" for clip in clips[begin : begin + 40]) <= 32
+        assert 8 <= sum(video.label == "a" for video in videos[begin : begin + 40]) <= 32
 
 
 @pytest.mark.parametrize("ratios", [{}, {"train": 0.8, "test": 0.1}, {"train": 1.0, "test": 0.0}])
-def test_ratios_that_are_none_are_refused(ratios):
+def test_invalid_ratios_are_refused(ratios):
     with pytest.raises(ValueError, match="must be positive and sum to 1"):
-        split_by_source(make_clips({"a": 10}), ratios)
+        split_by_source(make_videos({"a": 10}), ratios)
 
 
 def test_an_empty_split_is_an_error():
-    with pytest.raises(ValueError, match="2 clips of 2 sources are too few .* test would be empty"):
-        split_by_source(make_clips({"a": 2}), {"train": 0.8, "val": 0.1, "test": 0.1})
+    with pytest.raises(ValueError, match="2 videos of 2 sources are too few .* test would be empty"):
+        split_by_source(make_videos({"a": 2}), {"train": 0.8, "val": 0.1, "test": 0.1})
 
 
 def test_a_small_class_has_a_clip_in_every_split():
-    clips = split_by_source(make_clips({"large": 20, "small": 3}), {"train": 0.8, "val": 0.1, "test": 0.1})
-    assert sorted(clip.split for clip in clips if clip.label == "small") == ["test", "train", "val"]
-    assert Counter(clip.split for clip in clips if clip.label == "large") == {"train": 16, "val": 2, "test": 2}
+    videos = split_by_source(make_videos({"large": 20, "small": 3}), {"train": 0.8, "val": 0.1, "test": 0.1})
+    assert sorted(video.split for video in videos if video.label == "small") == ["test", "train", "val"]
+    assert Counter(video.split for video in videos if video.label == "large") == {"train": 16, "val": 2, "test": 2}
 
 
 def test_a_class_with_one_video_is_refused_by_name():
     with pytest.raises(
         ValueError, match=r"class 'horror' has 1 source video\(s\), such as .*, for the splits train, val"
     ):
-        split_by_source(make_clips({"action": 20, "horror": 1}), {"train": 0.8, "val": 0.1, "test": 0.1})
+        split_by_source(make_videos({"action": 20, "horror": 1}), {"train": 0.8, "val": 0.1, "test": 0.1})

@@ -1,4 +1,4 @@
-"""The synthetic clips: no appearance tells the classes apart, motion does, and the same are drawn every time."""
+"""The synthetic clips: motion alone distinguishes the classes, and the same clips are drawn every time."""
 
 from collections import Counter
 
@@ -11,8 +11,8 @@ from sklearn.metrics import roc_auc_score
 import tfds_builders  # noqa: F401 - registers the builders
 from jaxvid.video.clips import encode_clip
 from tests.video.test_clips import decoded_frames
-from tfds_builders.clips import Clip
 from tfds_builders.synthetic_fight.drawing import draw_scene, playing_order
+from tfds_builders.video_files import VideoFile
 
 
 @pytest.mark.parametrize("num_frames", [8, 9, 10, 11, 12, 30, 32, 60])
@@ -37,7 +37,7 @@ def test_scenes_differ_and_are_drawn_the_same_every_time():
 
 
 @pytest.fixture(scope="module")
-def drawn(tmp_path_factory) -> dict[str, list[tuple[Clip, np.ndarray]]]:
+def drawn(tmp_path_factory) -> dict[str, list[tuple[VideoFile, np.ndarray]]]:
     """The clips of 60 scenes as they are decoded from their files, small, by split."""
     builder = tfds.builder("synthetic_fight/64x64", data_dir=tmp_path_factory.mktemp("data"))
     builder._drawn = tmp_path_factory.mktemp("drawn")
@@ -63,21 +63,21 @@ def features_and_labels(clips, feature):
     ],
     ids=["single frames", "first frame", "mean frame", "statistics of the shuffled frames"],
 )
-def test_appearance_does_not_tell_the_classes_apart(drawn, feature):
+def test_appearance_does_not_distinguish_the_classes(drawn, feature):
     model = LogisticRegression(C=0.01, max_iter=1000).fit(*features_and_labels(drawn["train"], feature))
     features, labels = features_and_labels(drawn["test"], feature)
     # 40 clips: chance is within 0.5 +- 0.16 in 19 of 20 cases, but pairs of one scene look alike, so it is closer.
     assert model.score(features, labels) == pytest.approx(0.5, abs=0.13)
 
 
-def test_motion_tells_the_classes_apart(drawn):
+def test_motion_distinguishes_the_classes(drawn):
     clips = drawn["train"] + drawn["test"]
     motion = [np.abs(np.diff(frames.astype(int), axis=0)).mean() for _, frames in clips]
     assert roc_auc_score([clip.label == "fight" for clip, _ in clips], motion) > 0.97
 
 
 def test_compression_treats_both_classes_alike(drawn):
-    # Quick motion is harder to compress: were it to cost quality, single frames would give the class away.
+    # Quick motion is harder to compress: if it cost quality, single frames would reveal the class.
     sharpness = {label: [] for label in ("fight", "no_fight")}
     for clip, frames in drawn["train"] + drawn["test"]:
         sharpness[clip.label].append(np.abs(np.diff(frames.astype(int), axis=2)).mean())

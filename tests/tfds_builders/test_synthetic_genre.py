@@ -1,4 +1,4 @@
-"""The synthetic films: of the class, the picture tells the motion alone and the sound the sound alone."""
+"""The synthetic videos: frames show the motion of the class alone, sound the sound of the class alone."""
 
 import librosa
 import numpy as np
@@ -22,7 +22,7 @@ def films(tmp_path_factory):
     return [(clip, next(read_sequences(clip.path, SequenceForm((48, 64), sample_rate=8000)))) for clip in clips]
 
 
-def test_films_have_sound_as_long_as_their_picture_in_three_containers(films):
+def test_sound_is_as_long_as_the_frames_in_three_containers(films):
     assert {clip.path.suffix for clip, _ in films} == {".avi", ".mkv", ".mp4"}
     for clip, film in films:
         assert clip.label == clip.filename.split("/")[1]
@@ -36,7 +36,7 @@ def test_pitch_rises_or_falls_as_the_class_says(films):
         loud = librosa.feature.rms(y=sound, frame_length=512, hop_length=128)[0]
         pitch = librosa.feature.spectral_rolloff(y=sound, sr=8000, n_fft=512, hop_length=128, roll_percent=0.5)[0]
         steps = np.diff(np.log(pitch))[loud[1:] > np.median(loud)]
-        # Most steps of the loud part of a chirp go one way.
+        # Most steps of the loud part of a chirp have one direction.
         assert (np.median(steps) > 0) == clip.label.endswith("rising"), clip.filename
 
 
@@ -51,7 +51,7 @@ def test_the_ball_moves_along_one_side(motion):
     assert (spread[1] > spread[0]) == (motion == "sideways")
 
 
-def test_what_is_drawn_and_played_depends_on_the_generator_alone():
+def test_drawing_depends_on_the_generator_alone():
     first, again, other = (draw_motion(np.random.default_rng(seed), "upright", 3, 12.0) for seed in (1, 1, 2))
     np.testing.assert_array_equal(first, again)
     assert (first != other).any()

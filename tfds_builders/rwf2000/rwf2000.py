@@ -4,17 +4,26 @@ from typing import ClassVar
 
 import tensorflow_datasets as tfds
 
-from tfds_builders.clips import Clip, cut_source, folder_clips, has_folders, manual_root
 from tfds_builders.video_dataset import VideoDataset
+from tfds_builders.video_files import (
+    FIGHT_FOLDERS,
+    VideoFile,
+    by_folder,
+    cut_source,
+    manual_root,
+    videos_below,
+    videos_in_class_folders,
+    with_folder_splits,
+)
 
 
 class Rwf2000(VideoDataset):
     """Surveillance cameras: 1000 fights and 1000 other scenes of 5 seconds, split by the authors."""
 
     MANUAL_DOWNLOAD_INSTRUCTIONS = """
-    RWF-2000 is no longer distributed by its authors. Put its folders into the manual directory, or into a folder
-    RWF-2000/ in it:
+    RWF-2000 is no longer distributed by its authors. Put its folders into the manual directory:
       train/Fight/*.avi  train/NonFight/*.avi  val/Fight/*.avi  val/NonFight/*.avi
+    Where the manual directory holds other datasets too, put them into a folder RWF-2000/ in it.
     """
     CLASSES = ("no_fight", "fight")
     PUBLISHED_COUNTS: ClassVar = {"train": {"no_fight": 800, "fight": 800}, "val": {"no_fight": 200, "fight": 200}}
@@ -26,17 +35,12 @@ class Rwf2000(VideoDataset):
       year={2021}
     }"""
 
-    def find_clips(self, dl_manager: tfds.download.DownloadManager) -> list[Clip]:
-        """The clips of the four folders; the source of `<YouTube id>_<k>.avi` is the id."""
+    def find_clips(self, dl_manager: tfds.download.DownloadManager) -> list[VideoFile]:
+        """Returns the videos of the four folders; the source of `<YouTube id>_<k>.avi` is the id."""
         root = manual_root(
             dl_manager,
             self.MANUAL_DOWNLOAD_INSTRUCTIONS,
-            holds=has_folders("train", "val"),
+            holds=lambda folder: bool(with_folder_splits(videos_below(folder, by_folder(FIGHT_FOLDERS)))),
             names=("RWF-2000", "rwf2000"),
         )
-        return [
-            clip
-            for split in ("train", "val")
-            for folder, label in (("NonFight", "no_fight"), ("Fight", "fight"))
-            for clip in folder_clips(root, f"{split}/{folder}", label, source=cut_source, split=split)
-        ]
+        return with_folder_splits(videos_in_class_folders(root, FIGHT_FOLDERS, cut_source))

@@ -1,18 +1,26 @@
-"""Surveillance Camera Fight: fights and other scenes from surveillance cameras; the one public dataset here."""
+"""Surveillance Camera Fight: fights and other scenes from surveillance cameras; downloaded."""
 
 import re
 from pathlib import Path
 
 import tensorflow_datasets as tfds
 
-from tfds_builders.clips import Clip, folder_clips, folders_of, has_folders, manual_root
 from tfds_builders.splits import split_by_source
 from tfds_builders.video_dataset import VideoDataset
+from tfds_builders.video_files import (
+    FIGHT_FOLDERS,
+    VideoFile,
+    folders_of,
+    holds_folders,
+    join_identical,
+    manual_root,
+    videos_in_class_folders,
+)
 
 _HOMEPAGE = "https://github.com/seymanurakti/fight-detection-surv-dataset"
 _ARCHIVE = f"{_HOMEPAGE}/archive/HEAD.zip"
 
-_IS_ROOT = has_folders("fight", "noFight")
+_HOLDS = holds_folders(FIGHT_FOLDERS)
 
 
 class SurveillanceFight(VideoDataset):
@@ -37,44 +45,40 @@ class SurveillanceFight(VideoDataset):
       year={2019}
     }"""
 
-    def find_clips(self, dl_manager: tfds.download.DownloadManager) -> list[Clip]:
-        """The clips of both folders, with the sources of `videos.txt`; a clip in no list is its own source."""
+    def find_clips(self, dl_manager: tfds.download.DownloadManager) -> list[VideoFile]:
+        """Returns the videos of both folders, with the sources of `videos.txt`; an unlisted video is its own source."""
         try:
             root = manual_root(
-                dl_manager, self.MANUAL_DOWNLOAD_INSTRUCTIONS, holds=_IS_ROOT, names=("surveillance_fight",)
+                dl_manager, self.MANUAL_DOWNLOAD_INSTRUCTIONS, holds=_HOLDS, names=("surveillance_fight",)
             )
         except ValueError:
             root = self._download(dl_manager)
-        listing = root / "videos.txt"
-        sources = clip_sources(listing.read_text(encoding="utf-8")) if listing.exists() else {}
-        clips = [
-            clip
-            for folder, label in (("noFight", "no_fight"), ("fight", "fight"))
-            for clip in folder_clips(root, folder, label, source=lambda path: sources.get(path.stem, path.stem))
-        ]
-        return split_by_source(clips, {"train": 0.6, "val": 0.2, "test": 0.2})
+        listings = sorted(root.rglob("videos.txt"))
+        sources = video_sources(listings[0].read_text(encoding="utf-8")) if listings else {}
+        videos = videos_in_class_folders(root, FIGHT_FOLDERS, lambda path: sources.get(path.stem, path.stem))
+        return split_by_source(join_identical(videos), {"train": 0.6, "val": 0.2, "test": 0.2})
 
     def _download(self, dl_manager: tfds.download.DownloadManager) -> Path:
         try:
             extracted = Path(dl_manager.download_and_extract(_ARCHIVE))
-        # Whatever goes wrong between here and the server, the way out is the same.
+        # Whatever goes wrong between here and the server, the remedy is the same.
         except Exception as error:
             raise ValueError(
                 f"{_ARCHIVE} cannot be downloaded: {error}\n{self.MANUAL_DOWNLOAD_INSTRUCTIONS}"
             ) from error
         # The archive holds one folder, named after the repository and the revision.
-        for root in (extracted, *folders_of(extracted)):
-            if _IS_ROOT(root):
+        for root in (*folders_of(extracted), extracted):
+            if _HOLDS(root):
                 return root
         raise ValueError(f"{_ARCHIVE} holds no folders fight and noFight")
 
 
-def clip_sources(listing: str) -> dict[str, str]:
-    """The source of each clip, by `videos.txt`.
+def video_sources(listing: str) -> dict[str, str]:
+    """Returns the source of each video, by its name in `videos.txt`.
 
-    A line with an address begins the clips cut from that video, one a line (`fi001: 0.13.50 - 0.15.60`). The last lines
-    give ranges of clips taken from other datasets (`nofi062 - nofi076 : CamNet Dataset`), one source each. Of a clip
-    listed twice, the first source counts.
+    After a line with an address come the clips cut from that video, one per line (`fi001: 0.13.50 - 0.15.60`). The last
+    lines give ranges of clips taken from other datasets (`nofi062 - nofi076 : CamNet Dataset`), one source each. For a
+    clip listed twice, the first source counts.
     """
     sources: dict[str, str] = {}
     video = ""

@@ -1,22 +1,21 @@
 """Synthetic Fight: drawn clips of two classes that differ in motion alone; needs no data and no network."""
 
 import dataclasses
-import tempfile
-from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import tensorflow_datasets as tfds
 
-from tfds_builders.clips import Clip
-from tfds_builders.video_dataset import VideoConfig, VideoDataset
+from tfds_builders.synthetic import SyntheticDataset
+from tfds_builders.video_dataset import VideoConfig, sized_configs
+from tfds_builders.video_files import VideoFile
 
 _SEED = 20_000
 
 
 @dataclasses.dataclass(eq=False)
 class SyntheticConfig(VideoConfig):
-    """The size of the frames, and how much is drawn.
+    """The size of the frames, and the number of scenes and frames.
 
     Attributes:
       num_scenes: scenes of each split, in the order train, val, test; each scene gives a clip of each class.
@@ -27,18 +26,15 @@ class SyntheticConfig(VideoConfig):
     num_frames: tuple[int, int] = (32, 32)
 
 
-class SyntheticFight(VideoDataset):
-    """Two drawn figures that meet calmly or fight, told apart by their motion alone.
+class SyntheticFight(SyntheticDataset):
+    """Two drawn figures that meet calmly or fight: the classes differ in motion alone.
 
     Each scene gives two clips, one of each class, that show the same frames in different orders (see `drawing.py`); the
-    scene is their source. The clips are written as real video files, AVI and MP4, and read back like any other video.
+    scene is their source. The clips are written as real video files, AVI and MP4, and decoded like any other video.
     """
 
     BUILDER_CONFIGS: ClassVar = [
-        *(
-            SyntheticConfig(name=size.name, description=size.description, height=size.height, width=size.width)
-            for size in VideoDataset.BUILDER_CONFIGS
-        ),
+        *sized_configs(SyntheticConfig),
         SyntheticConfig(
             name="tiny",
             description="A few short clips of 64x64 pixels, for tests.",
@@ -50,8 +46,8 @@ class SyntheticFight(VideoDataset):
     ]
     CLASSES = ("no_fight", "fight")
 
-    def find_clips(self, dl_manager: tfds.download.DownloadManager) -> list[Clip]:
-        """Draws the clips of all scenes and writes them as video files."""
+    def find_clips(self, dl_manager: tfds.download.DownloadManager) -> list[VideoFile]:
+        """Draws the clips of all scenes, writes them as video files and returns these."""
         config = self.builder_config
         assert isinstance(config, SyntheticConfig)
         splits = [
@@ -60,31 +56,25 @@ class SyntheticFight(VideoDataset):
             for _ in range(num_scenes)
         ]
         return [
-            clip for scene, split in enumerate(splits) for clip in self._write_scene(scene, split, config.num_frames)
+            video for scene, split in enumerate(splits) for video in self._write_scene(scene, split, config.num_frames)
         ]
 
-    def _write_scene(self, scene: int, split: str, num_frames: tuple[int, int]) -> list[Clip]:
+    def _write_scene(self, scene: int, split: str, num_frames: tuple[int, int]) -> list[VideoFile]:
         # Not at the top: reading a prepared dataset needs neither decord nor OpenCV.
         from jaxvid.video.files import write_video
         from tfds_builders.synthetic_fight.drawing import draw_scene, playing_order
 
-        # A generator of its own for each scene: no scene depends on the others.
+        # Each scene has its own generator, so that none depends on the others.
         rng = np.random.default_rng((_SEED, scene))
         frames = draw_scene(rng, int(rng.integers(num_frames[0], num_frames[1] + 1)))
         fps = float(rng.choice([25, 30]))
-        # The container is the same for both clips of a scene, so that it tells nothing about the class.
+        # The container is the same for both clips of a scene, so that it does not reveal the class.
         extension = ".avi" if scene % 2 else ".mp4"
-        clips = []
+        videos = []
         for label in ("no_fight", "fight"):
             filename = f"{split}/{label}/scene{scene:03d}{extension}"
             path = self._drawn / filename
             path.parent.mkdir(parents=True, exist_ok=True)
             write_video(path, frames[playing_order(len(frames), fight=label == "fight")], fps)
-            clips.append(Clip(path, filename, label, source=f"scene{scene:03d}", split=split))
-        return clips
-
-    def _download_and_prepare(self, dl_manager: Any, download_config: Any) -> None:
-        # Inside the unfinished dataset, so that an interrupted build leaves nothing elsewhere.
-        with tempfile.TemporaryDirectory(dir=self.data_dir) as drawn:
-            self._drawn = Path(drawn)
-            super()._download_and_prepare(dl_manager, download_config)
+            videos.append(VideoFile(path, filename, label, source=f"scene{scene:03d}", split=split))
+        return videos

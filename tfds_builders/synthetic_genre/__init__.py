@@ -1,1 +1,1 @@
-"""Synthetic Genre: drawn films of four classes, two motions times two sounds."""
+"""Synthetic Genre: drawn videos of four classes, two motions times two sounds."""

@@ -1,8 +1,8 @@
-"""Films whose class is a motion and a sound, of which neither tells the other.
+"""Videos whose class is a motion and a sound, which are independent.
 
 The motion: a ball swings sideways or up and down, blurred along its path as a camera would blur it. The sound: chirps
-that rise, or the same chirps played backwards, which fall, in noise. Colors, ground, place and pace, and of the sound
-loudness, pitch and pace, are random.
+that rise, or the same chirps played backwards, which fall, in noise. Colors, ground, position and speed are random, and
+so are loudness, pitch and speed of the sound.
 """
 
 import math
@@ -16,14 +16,14 @@ FRAME_SIZE = (72, 96)
 MOTIONS = ("sideways", "upright")
 SOUNDS = ("falling", "rising")
 
-# Positions of the ball in one frame, which blur into one another.
+# Positions of the ball that are averaged in one frame.
 _EXPOSURES = 8
 
 
 def draw_motion(
     rng: np.random.Generator, motion: str, num_frames: int, fps: float
 ) -> UInt8[np.ndarray, "time height width 3"]:
-    """The frames of a ball that swings as `motion` says."""
+    """Draws the frames of a ball that swings as `motion` says."""
     height, width = FRAME_SIZE
     ground = cv2.resize(rng.integers(20, 90, (6, 8, 3), dtype=np.uint8), (width, height), interpolation=cv2.INTER_CUBIC)
     color = [int(value) for value in rng.integers(150, 256, 3)]
@@ -37,15 +37,15 @@ def draw_motion(
             seconds = (number + part / _EXPOSURES) / fps
             offset = reach * math.sin(2 * math.pi * swings_per_second * seconds + phase)
             x, y = (offset, 0.0) if motion == "sideways" else (0.0, offset)
-            picture = ground.copy()
-            cv2.circle(picture, (round(center[0] + x), round(center[1] + y)), radius, color, -1, cv2.LINE_AA)
-            exposed += picture
+            image = ground.copy()
+            cv2.circle(image, (round(center[0] + x), round(center[1] + y)), radius, color, -1, cv2.LINE_AA)
+            exposed += image
         frames.append((exposed / _EXPOSURES).astype(np.uint8))
     return np.stack(frames)
 
 
 def play_sound(rng: np.random.Generator, sound: str, seconds: float, sample_rate: int) -> Int16[np.ndarray, "sample"]:
-    """Chirps that rise, or fall, in noise."""
+    """Returns chirps that rise, or fall, in noise."""
     chirp_seconds, low, factor = rng.uniform(0.3, 0.5), rng.uniform(300, 500), rng.uniform(3, 4)
     times = np.arange(round(chirp_seconds * sample_rate)) / sample_rate
     # The pitch grows evenly on a logarithmic scale.

@@ -1,15 +1,14 @@
-"""Synthetic Genre: drawn films with sound, of four classes, two motions times two sounds; needs no data, no network."""
+"""Synthetic Genre: drawn videos with sound, of four classes: two motions times two sounds; needs no data or network."""
 
 import dataclasses
-import tempfile
-from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import tensorflow_datasets as tfds
 
-from tfds_builders.clips import Clip
-from tfds_builders.video_dataset import VideoConfig, VideoDataset
+from tfds_builders.synthetic import SyntheticDataset
+from tfds_builders.video_dataset import VideoConfig, sized_configs
+from tfds_builders.video_files import VideoFile
 
 _SEED = 30_000
 _FPS = 12.0
@@ -19,33 +18,29 @@ CLASSES = ("sideways_falling", "sideways_rising", "upright_falling", "upright_ri
 
 @dataclasses.dataclass(eq=False)
 class SyntheticGenreConfig(VideoConfig):
-    """How films are stored, and how many are drawn.
+    """How videos are stored, and how many are drawn.
 
     Attributes:
-      num_films: of every class in each split, in the order train, val, test.
-      seconds: the least and the greatest length of a film.
+      num_films: number of videos of every class in each split, in the order train, val, test.
+      seconds: the least and the greatest length of a video.
     """
 
     num_films: tuple[int, int, int] = (100, 15, 25)
     seconds: tuple[float, float] = (3.0, 6.0)
 
 
-class SyntheticGenre(VideoDataset):
-    """Films of a ball that swings sideways or up and down, while chirps rise or fall (see `drawing.py`).
+class SyntheticGenre(SyntheticDataset):
+    """A ball swings sideways or up and down, while chirps rise or fall (see `drawing.py`).
 
-    Whoever only sees, or only hears, is right half of the time. The films are written as real video files with sound,
-    AVI, Matroska and MP4, and read back like any other video: store them with their sound, as in
-    `64x64_4fps_40frames_8000hz`.
+    Frames alone, or sound alone, allow an accuracy of one half. The videos are written as real files with sound, AVI,
+    Matroska and MP4, and decoded like any other video: store them with their sound, as in `64x64_4fps_40frames_8000hz`.
     """
 
     BUILDER_CONFIGS: ClassVar = [
-        *(
-            SyntheticGenreConfig(name=size.name, description=size.description, height=size.height, width=size.width)
-            for size in VideoDataset.BUILDER_CONFIGS
-        ),
+        *sized_configs(SyntheticGenreConfig),
         SyntheticGenreConfig(
             name="tiny",
-            description="A few short films of 64x64 pixels, for tests.",
+            description="A few short videos of 64x64 pixels, for tests.",
             height=64,
             width=64,
             num_films=(2, 1, 1),
@@ -54,35 +49,29 @@ class SyntheticGenre(VideoDataset):
     ]
     CLASSES = CLASSES
 
-    def find_clips(self, dl_manager: tfds.download.DownloadManager) -> list[Clip]:
-        """Draws all films and writes them as video files."""
+    def find_clips(self, dl_manager: tfds.download.DownloadManager) -> list[VideoFile]:
+        """Draws all videos, writes them as files and returns these."""
         config = self.builder_config
         assert isinstance(config, SyntheticGenreConfig)
         splits = zip(("train", "val", "test"), config.num_films, strict=True)
         films = [(split, label) for split, count in splits for _ in range(count) for label in CLASSES]
         return [self._write_film(number, split, label, config) for number, (split, label) in enumerate(films)]
 
-    def _write_film(self, number: int, split: str, label: str, config: SyntheticGenreConfig) -> Clip:
+    def _write_film(self, number: int, split: str, label: str, config: SyntheticGenreConfig) -> VideoFile:
         # Not at the top: reading a prepared dataset needs neither PyAV nor OpenCV.
         from jaxvid.video.sound import write_video_with_sound
         from tfds_builders.synthetic_genre.drawing import draw_motion, play_sound
 
-        # A generator of its own for each film: none depends on the others.
+        # Each video has its own generator, so that none depends on the others.
         rng = np.random.default_rng((_SEED, number))
         motion, sound = label.split("_")
         num_frames = round(rng.uniform(*config.seconds) * _FPS)
-        # Four films, one of each class, share a container, so that it tells nothing about the class.
+        # Four videos, one of each class, share a container, so that it does not reveal the class.
         extension = (".avi", ".mkv", ".mp4")[number // len(CLASSES) % 3]
         filename = f"{split}/{label}/film{number:03d}{extension}"
         path = self._drawn / filename
         path.parent.mkdir(parents=True, exist_ok=True)
         frames = draw_motion(rng, motion, num_frames, _FPS)
-        played = play_sound(rng, sound, num_frames / _FPS, _SAMPLE_RATE)
-        write_video_with_sound(path, frames, _FPS, played, _SAMPLE_RATE)
-        return Clip(path, filename, label, source=f"film{number:03d}", split=split)
-
-    def _download_and_prepare(self, dl_manager: Any, download_config: Any) -> None:
-        # Inside the unfinished dataset, so that an interrupted build leaves nothing elsewhere.
-        with tempfile.TemporaryDirectory(dir=self.data_dir) as drawn:
-            self._drawn = Path(drawn)
-            super()._download_and_prepare(dl_manager, download_config)
+        sound_samples = play_sound(rng, sound, num_frames / _FPS, _SAMPLE_RATE)
+        write_video_with_sound(path, frames, _FPS, sound_samples, _SAMPLE_RATE)
+        return VideoFile(path, filename, label, source=f"film{number:03d}", split=split)

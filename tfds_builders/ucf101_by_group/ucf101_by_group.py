@@ -7,9 +7,9 @@ from types import MappingProxyType
 import tensorflow_datasets as tfds
 from absl import logging
 
-from tfds_builders.clips import Clip, folder_clips, folders_of, manual_root
-from tfds_builders.groups import class_folders, group_of, group_source
+from tfds_builders.groups import group_of, grouped_videos
 from tfds_builders.video_dataset import VideoDataset
+from tfds_builders.video_files import VideoFile, folders_of, manual_root
 
 # The groups that each official split tests on, and those that all three train on.
 _GROUPS = MappingProxyType(
@@ -30,10 +30,10 @@ class Ucf101ByGroup(VideoDataset):
     """
 
     MANUAL_DOWNLOAD_INSTRUCTIONS = """
-    Unpack UCF101.rar (with unrar) in the manual directory, so that the folders of the classes lie in the manual
-    directory or in a folder UCF-101/ in it:
+    Unpack UCF101.rar (with unrar) in the manual directory:
       ApplyEyeMakeup/v_ApplyEyeMakeup_g01_c01.avi ...      YoYo/v_YoYo_g25_c05.avi
-    The lists of the official splits may lie beside them, in a folder ucfTrainTestlist/.
+    Where the manual directory holds other datasets too, put the folders into a folder UCF-101/ in it. The lists of the
+    official splits may lie beside the folders, in a folder ucfTrainTestlist/.
     """
     CITATION = """
     @techreport{soomro2012ucf101,
@@ -43,26 +43,22 @@ class Ucf101ByGroup(VideoDataset):
       year={2012}
     }"""
 
-    def find_clips(self, dl_manager: tfds.download.DownloadManager) -> list[Clip]:
-        """The clips of every class; the group in the file's name is the source, and decides the split.
+    def find_clips(self, dl_manager: tfds.download.DownloadManager) -> list[VideoFile]:
+        """Returns the videos of every class; the group in the file's name is the source, and decides the split.
 
         Raises:
-          ValueError: if there are no clips, or the official lists put one elsewhere.
+          ValueError: if there are no videos, or the official lists put one into another split.
         """
         root = manual_root(
             dl_manager,
             self.MANUAL_DOWNLOAD_INSTRUCTIONS,
-            holds=lambda folder: bool(class_folders(folder)),
+            holds=lambda folder: bool(grouped_videos(folder)),
             names=("UCF-101", "UCF101"),
         )
-        clips = [
-            dataclasses.replace(clip, split=_split_of(clip.path))
-            for folder in class_folders(root)
-            for clip in folder_clips(root, folder, folder, source=group_source)
-        ]
+        videos = [dataclasses.replace(video, split=_split_of(video.path)) for video in grouped_videos(root)]
         for directory in {root, root.parent}:
-            _compare_with_lists(clips, directory)
-        return clips
+            _compare_with_lists(videos, directory)
+        return videos
 
 
 def _split_of(path: Path) -> str:
@@ -73,14 +69,14 @@ def _split_of(path: Path) -> str:
     raise ValueError(f"{path}: the groups of UCF101 are 1 to 25, not {group}")
 
 
-def _compare_with_lists(clips: list[Clip], directory: Path) -> None:
-    """Checks that the clips of `test1` are those of testlist01.txt, and so on, as far as there are lists and clips."""
-    split_of = {Path(clip.filename).name: clip.split for clip in clips}
+def _compare_with_lists(videos: list[VideoFile], directory: Path) -> None:
+    """Checks that the videos of `test1` are those of testlist01.txt, and so on, where there are lists."""
+    split_of = {Path(video.filename).name: video.split for video in videos}
     for folder in folders_of(directory):
         for number in (1, 2, 3) if folder.name in _LISTS else ():
             path = folder / f"testlist{number:02d}.txt"
             listed = {Path(line.split()[0]).name for line in path.read_text().splitlines() if line.strip()}
             here = {name for name, split in split_of.items() if split == f"test{number}"}
             if different := (here ^ listed) & set(split_of):
-                raise ValueError(f"{path} and the groups do not agree on {min(different)}")
-            logging.info("%s agrees with the split test%d: %d clips", path, number, len(here))
+                raise ValueError(f"{path} and the groups disagree on {min(different)}")
+            logging.info("%s agrees with the split test%d: %d videos", path, number, len(here))

@@ -1,14 +1,13 @@
 """UCF50: fifty human activities, from YouTube."""
 
 import dataclasses
-from pathlib import Path
 from typing import ClassVar
 
 import tensorflow_datasets as tfds
 
-from tfds_builders.clips import Clip, folder_clips, manual_root
-from tfds_builders.groups import class_folders, group_of, group_source
-from tfds_builders.video_dataset import VideoConfig, VideoDataset
+from tfds_builders.groups import group_of, grouped_videos
+from tfds_builders.video_dataset import VideoConfig, VideoDataset, sized_configs
+from tfds_builders.video_files import VideoFile, manual_root
 
 # The groups that the first split of UCF101, which continues UCF50, holds out.
 _TEST_GROUPS = range(1, 8)
@@ -29,26 +28,17 @@ class Ucf50(VideoDataset):
 
     The authors publish no split but leave-one-group-out. Here groups 1 to 7 are for testing and 8 to 25 for training,
     as in the first split of UCF101. The classes are the folders that are there: a part of the fifty works too. The
-    config `64x64_tutorial` takes four of them (TUTORIAL_CLASSES) and leaves the others alone.
+    configs `..._tutorial` take four of them: HorseRace, Swing, TaiChi and WalkingWithDog.
     """
 
     BUILDER_CONFIGS: ClassVar = [
-        *(
-            Ucf50Config(name=size.name, description=size.description, height=size.height, width=size.width)
-            for size in VideoDataset.BUILDER_CONFIGS
-        ),
-        Ucf50Config(
-            name="64x64_tutorial",
-            description="64x64 pixels, four classes.",
-            height=64,
-            width=64,
-            classes=TUTORIAL_CLASSES,
-        ),
+        *sized_configs(Ucf50Config),
+        *sized_configs(Ucf50Config, "tutorial", "four classes", classes=TUTORIAL_CLASSES),
     ]
     MANUAL_DOWNLOAD_INSTRUCTIONS = """
-    Unpack UCF50.rar (with unrar) in the manual directory, so that the folders of the classes lie in the manual
-    directory or in a folder UCF50/ in it:
+    Unpack UCF50.rar (with unrar) in the manual directory:
       BaseballPitch/v_BaseballPitch_g01_c01.avi ...      YoYo/v_YoYo_g25_c06.avi
+    Where the manual directory holds other datasets too, put the folders into a folder UCF50/ in it.
     """
     CITATION = """
     @article{reddy2013recognizing,
@@ -58,37 +48,28 @@ class Ucf50(VideoDataset):
       year={2013}
     }"""
 
-    def find_clips(self, dl_manager: tfds.download.DownloadManager) -> list[Clip]:
-        """The clips of every class; the group in the file's name is the source, and decides the split.
+    def find_clips(self, dl_manager: tfds.download.DownloadManager) -> list[VideoFile]:
+        """Returns the videos of every class; the group in the file's name is the source, and decides the split.
 
         Raises:
-          ValueError: if there are no clips, or none of a class that the config names.
+          ValueError: if there are no videos, or none of a class that the config names.
         """
+        config = self.builder_config
+        assert isinstance(config, Ucf50Config)
         root = manual_root(
             dl_manager,
             self.MANUAL_DOWNLOAD_INSTRUCTIONS,
-            holds=lambda folder: bool(class_folders(folder)),
+            holds=lambda folder: bool(grouped_videos(folder)),
             names=("UCF50",),
         )
-        clips = [
-            clip
-            for folder in self._wanted_folders(root)
-            for clip in folder_clips(root, folder, folder, source=group_source)
-        ]
-        return [dataclasses.replace(clip, split=_split_of(clip)) for clip in clips]
-
-    def _wanted_folders(self, root: Path) -> list[str]:
-        config = self.builder_config
-        assert isinstance(config, Ucf50Config)
-        folders = class_folders(root)
-        missing = sorted(set(config.classes or ()) - set(folders))
-        if missing:
+        videos = grouped_videos(root)
+        if missing := sorted(set(config.classes or ()) - {video.label for video in videos}):
             raise ValueError(
-                f"{root} holds no clips of {', '.join(missing)}, which ucf50/{config.name} is made of; it holds: "
-                f"{', '.join(folders)}"
+                f"{root} holds no videos of {', '.join(missing)}, which ucf50/{config.name} is made of; it holds: "
+                f"{', '.join(sorted({video.label for video in videos}))}"
             )
-        return [folder for folder in folders if config.classes is None or folder in config.classes]
-
-
-def _split_of(clip: Clip) -> str:
-    return "test" if group_of(clip.path) in _TEST_GROUPS else "train"
+        return [
+            dataclasses.replace(video, split="test" if group_of(video.path) in _TEST_GROUPS else "train")
+            for video in videos
+            if config.classes is None or video.label in config.classes
+        ]

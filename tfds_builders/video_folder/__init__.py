@@ -1,1 +1,1 @@
-"""Video folder: anyone's own videos, in one folder a class."""
+"""Video folder: your own videos, in one folder per class."""

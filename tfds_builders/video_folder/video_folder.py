@@ -1,27 +1,29 @@
-"""Video folder: anyone's own videos, in one folder a class."""
+"""Video folder: your own videos, in one folder per class."""
 
 import dataclasses
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
 import tensorflow_datasets as tfds
 
-from tfds_builders.clips import Clip, folder_clips, folders_of
 from tfds_builders.splits import check_ratios, split_by_source
-from tfds_builders.video_dataset import VideoConfig, VideoDataset
-
-# The names of folders that are taken for splits, and what the splits are called then.
-SPLIT_FOLDERS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+from tfds_builders.video_dataset import VideoConfig, VideoDataset, sized_configs
+from tfds_builders.video_files import SPLIT_FOLDERS, VideoFile, fold, folders_of, join_identical, videos_below
 
 DEFAULT_RATIOS = {"train": 0.8, "val": 0.1, "test": 0.1}
 
 
 @dataclasses.dataclass(eq=False)
 class VideoFolderConfig(VideoConfig):
-    """The size of the frames, and which folder: None for the manual directory."""
+    """The size of the frames, and which folder.
+
+    Attributes:
+      directory: the folder; None for the manual directory.
+      ratios: the share of each split, where the folder has no splits.
+    """
 
     directory: str | None = None
     ratios: Mapping[str, float] = dataclasses.field(default_factory=lambda: DEFAULT_RATIOS)
@@ -30,12 +32,13 @@ class VideoFolderConfig(VideoConfig):
 class VideoFolder(VideoDataset):
     """The videos of a folder, `<class>/<video>` or `<split>/<class>/<video>`; the classes are the folders, sorted.
 
-    A video in a folder of its own within its class, `<class>/<source>/<video>`, has the source of that name: splits by
-    ratio keep it together with the others of that source. Videos directly in the folder of the class are independent.
+    A folder within a class, `<class>/<source>/<video>`, names the source of its videos, which splits by ratio keep
+    together. Videos directly in the folder of a class are each their own source, but identical files have one source.
+    A single folder around all others, as archives have it, is skipped.
 
-    A dataset made with `directory` is kept apart by the folder's name and a hash of its path and of the ratios, so that
-    any number of folders share one `data_dir`. One made from the manual directory (`tfds build --manual_dir=...`) is
-    kept under the plain name of the size: for another folder take another `data_dir`, or `directory`.
+    The name of a dataset made with `directory` has the folder's name and a hash of its path and of the ratios, so that
+    any number of folders can share one `data_dir`. One made from the manual directory (`tfds build --manual_dir=...`)
+    has the plain name of the size: for another folder use another `data_dir`, or `directory`.
 
     Args:
       directory: the folder; by default the manual directory.
@@ -43,13 +46,10 @@ class VideoFolder(VideoDataset):
       **kwargs: as for `VideoDataset`.
     """
 
-    BUILDER_CONFIGS: ClassVar[list[VideoFolderConfig]] = [
-        VideoFolderConfig(name=size.name, description=size.description, height=size.height, width=size.width)
-        for size in VideoDataset.BUILDER_CONFIGS
-    ]
+    BUILDER_CONFIGS: ClassVar[list[VideoFolderConfig]] = sized_configs(VideoFolderConfig)
     MANUAL_DOWNLOAD_INSTRUCTIONS = """
     Pass the folder as `directory` (tfds.builder("video_folder/128x128", directory=...)), or make it the manual
-    directory. It holds one folder a class, or folders train, val, test with one folder a class in each:
+    directory. It holds one folder per class, or folders train, val, test with one folder per class in each:
       <class>/<video>      or      <split>/<class>/<video>
     """
 
@@ -67,19 +67,27 @@ class VideoFolder(VideoDataset):
             raise ValueError("ratios can only be given together with directory")
         super().__init__(config=config, **kwargs)
 
-    def find_clips(self, dl_manager: tfds.download.DownloadManager) -> list[Clip]:
-        """The videos of every class, in the folder's own splits or else split by the ratios."""
+    def find_clips(self, dl_manager: tfds.download.DownloadManager) -> list[VideoFile]:
+        """Returns the videos of every class, in the folder's own splits or else split by the ratios."""
         config = self.builder_config
         assert isinstance(config, VideoFolderConfig)
-        root = Path(config.directory or dl_manager.manual_dir)
-        if not root.is_dir():
-            raise ValueError(f"{root} is not a directory")
+        root = _inside_single_folder(Path(config.directory or dl_manager.manual_dir))
         folders = folders_of(root)
         if not folders:
             raise ValueError(f"{root} holds no folders.\n{self.MANUAL_DOWNLOAD_INSTRUCTIONS}")
-        if all(folder.name.lower() in SPLIT_FOLDERS for folder in folders):
-            return [clip for folder in folders for clip in _class_clips(root, folder)]
-        return split_by_source(_class_clips(root, root), config.ratios)
+        if all(fold(folder.name) in SPLIT_FOLDERS for folder in folders):
+            return [video for folder in folders for video in _videos_of_split(root, folder.name)]
+        return split_by_source(join_identical(_labeled_videos(root, folders, _source)), config.ratios)
+
+
+def _inside_single_folder(root: Path) -> Path:
+    """Returns `root`, or the one folder in it where that holds all classes, or all splits."""
+    if not root.is_dir():
+        raise ValueError(f"{root} is not a directory")
+    folders = folders_of(root)
+    if len(folders) == 1 and fold(folders[0].name) not in SPLIT_FOLDERS and len(folders_of(folders[0])) > 1:
+        return folders[0]
+    return root
 
 
 def _config_of_folder(form: VideoConfig, directory: Path, ratios: Mapping[str, float]) -> VideoFolderConfig:
@@ -96,19 +104,25 @@ def _config_of_folder(form: VideoConfig, directory: Path, ratios: Mapping[str, f
     )
 
 
-def _class_clips(root: Path, parent: Path) -> list[Clip]:
-    """The clips of the classes in `parent`, which is `root` itself or the folder of a split in it."""
-    split = "" if parent == root else SPLIT_FOLDERS[parent.name.lower()]
-    folders = [folder.relative_to(root).as_posix() for folder in folders_of(parent)]
-    return [
-        clip
-        for folder in folders
-        for clip in folder_clips(
-            root, folder, Path(folder).name, source=lambda path: _source(path.relative_to(parent)), split=split
-        )
-    ]
+def _videos_of_split(root: Path, folder: str) -> list[VideoFile]:
+    """Returns the videos of the classes in `root/folder`, which holds a split."""
+    videos = _labeled_videos(root, folders_of(root / folder), lambda path: _source(path.relative_to(folder)))
+    return [dataclasses.replace(video, split=SPLIT_FOLDERS[fold(folder)]) for video in videos]
+
+
+def _labeled_videos(root: Path, classes: Sequence[Path], source_of: Callable[[Path], str]) -> list[VideoFile]:
+    """Returns the videos in folders that are classes, of which none may be empty."""
+    label_of = {folder.relative_to(root): folder.name for folder in classes}
+    videos = videos_below(
+        root, lambda path: next((label_of[parent] for parent in path.parents if parent in label_of), None), source_of
+    )
+    found = {video.label for video in videos}
+    for folder in classes:
+        if folder.name not in found:
+            raise ValueError(f"{folder} holds no videos: the class {folder.name!r} would have no clips")
+    return videos
 
 
 def _source(path: Path) -> str:
-    """The source of `<class>/<source>/.../<video>`, or of `<class>/<video>`, which is its own."""
+    """Returns the source of `<class>/<source>/.../<video>`, or of `<class>/<video>`, which is its own source."""
     return path.parts[1] if len(path.parts) > 2 else path.with_suffix("").as_posix()

@@ -1,0 +1,1 @@
+"""Violent Flows: crowds, violent and peaceful, from YouTube."""
