@@ -1,66 +1,79 @@
-"""Tables of compared runs, and the files that a comparison leaves."""
+"""Compares evaluated runs: tables of systems, runs and differences, and the files of a comparison."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from jaxvid.compare.runs import (
-    COMPARED_METRICS,
     Difference,
     EvaluatedRun,
     SystemRuns,
     compare_pairs,
+    find_cautions,
     group_runs,
     read_run,
+    unify_classes,
 )
 from jaxvid.files import replacing
-from jaxvid.metrics.text import format_percent
+from jaxvid.metrics.table import COMPARED, Metric
+from jaxvid.metrics.text import format_estimate
 from jaxvid.tables import in_markdown
 
 
 def systems_table(groups: Sequence[SystemRuns]) -> list[list[str]]:
-    """A header and a row for each system and dataset: the mean of its runs with their spread, or one with interval."""
-    header = ["system", "data", "runs", "clips", *(figure.replace("_", " ") for figure in COMPARED_METRICS)]
+    """Makes a header and a row for each system and dataset: of several runs mean and spread, of one the interval."""
+    header = ["system", "data", "runs", "clips", *(metric.label for metric in COMPARED)]
     rows = []
     for group in groups:
         clips = sum(run.metrics["num_clips"] for run in group.runs)
-        cells = [_figure_in_words(group, figure) for figure in COMPARED_METRICS]
+        cells = [_metric_cell(group, metric) for metric in COMPARED]
         rows.append([group.system, group.data, str(len(group.runs)), str(clips), *cells])
     return [header, *rows]
 
 
-def _figure_in_words(group: SystemRuns, figure: str) -> str:
+def _metric_cell(group: SystemRuns, metric: Metric) -> str:
     if len(group.runs) == 1:
-        return format_percent(group.runs[0].metrics[figure])
-    mean, spread = group.mean_and_spread(figure)
-    return "undefined" if np.isnan(mean) else f"{100 * mean:.1f} % ± {100 * (spread or 0):.1f}"
+        return format_estimate(group.runs[0].metrics[metric.name], percent=metric.percent)
+    mean, spread = group.mean_and_spread(metric.name)
+    if np.isnan(mean):
+        return "undefined"
+    if not metric.percent:
+        return f"{mean:.3f} ± {spread or 0:.3f}"
+    return f"{100 * mean:.1f} % ± {100 * (spread or 0):.1f}"
 
 
 def runs_table(runs: Sequence[EvaluatedRun]) -> list[list[str]]:
-    """A header and a row for each run with intervals and the counts of its confusion matrix, as in paper 1.1."""
-    header = [
-        "run",
-        "evaluated",
-        "clips",
-        *(figure.replace("_", " ") for figure in COMPARED_METRICS),
-        "confusion matrix",
-    ]
+    """Makes a header and a row for each run with intervals and the counts of its confusion matrix, as in paper 1.1."""
+    header = ["run", "evaluated", "clips", *(metric.label for metric in COMPARED), "confusion matrix"]
     return [header] + [
         [
             run.workdir.name,
             run.metrics["evaluated"]["Data"],
             str(run.metrics["num_clips"]),
-            *(format_percent(run.metrics[figure]) for figure in COMPARED_METRICS),
-            " / ".join(" ".join(map(str, row)) for row in run.metrics["confusion_matrix"]["value"]),
+            *(format_estimate(run.metrics[metric.name], percent=metric.percent) for metric in COMPARED),
+            _confusion_cell(run, _class_order(run, runs)),
         ]
         for run in runs
     ]
 
 
+def _class_order(run: EvaluatedRun, runs: Sequence[EvaluatedRun]) -> list[str]:
+    """The classes in the order of the first run that has the same ones, so that their matrices can be compared."""
+    return next(other.classes for other in runs if set(other.classes) == set(run.classes))
+
+
+def _confusion_cell(run: EvaluatedRun, class_names: Sequence[str]) -> str:
+    """The counts as `fight 35 5 / no_fight 2 22`: true class, and clips by predicted class in the same order."""
+    order = [run.classes.index(name) for name in class_names]
+    counts = np.asarray(run.metrics["confusion_matrix"]["value"])[np.ix_(order, order)]
+    rows = [" ".join([name, *map(str, row)]) for name, row in zip(class_names, counts.tolist(), strict=True)]
+    return " / ".join(rows)
+
+
 def differences_table(differences: Sequence[Difference]) -> list[list[str]]:
-    """A header and a row for each pair of runs on the same clips."""
-    header = ["first", "second", "only first right", "only second right", "p (McNemar, exact)"]
+    """Makes a header and a row for each pair of runs on the same clips."""
+    header = ["first", "second", "only first correct", "only second correct", "p (McNemar, exact)"]
     return [header] + [
         [
             difference.first.workdir.name,
@@ -73,26 +86,33 @@ def differences_table(differences: Sequence[Difference]) -> list[list[str]]:
     ]
 
 
-def compare(workdirs: Sequence[Path], output: Path) -> str:
+def compare(workdirs: Sequence[Path], output: Path, class_map: Mapping[str, str] | None = None) -> str:
     """Compares the runs in `workdirs`; writes comparison.md, .html and .png into `output` and returns the Markdown.
 
+    Args:
+      workdirs: of evaluated runs.
+      output: directory to write to; created if missing.
+      class_map: names of classes to the names that other runs have for them.
+
     Raises:
-      ValueError: if a workdir is named twice, holds no run, or one that has not been evaluated.
+      ValueError: if a workdir is named twice, holds no run, or one that has not been evaluated, or if `class_map` has a
+        name that no run has.
     """
     if len({workdir.resolve() for workdir in workdirs}) < len(workdirs):
         raise ValueError(f"a workdir is named twice: {', '.join(map(str, workdirs))}")
     # Not at the top: the runs are read first, and matplotlib takes a second to import.
     from jaxvid.compare.report import chart, page
 
-    runs = [read_run(workdir) for workdir in workdirs]
-    groups, differences = group_runs(runs), compare_pairs(runs)
-    tables = [systems_table(groups), runs_table(runs), differences_table(differences)]
-    markdown = "\n\n".join("\n".join(in_markdown(table)) for table in tables if len(table) > 1) + "\n"
+    runs = unify_classes([read_run(workdir) for workdir in workdirs], class_map)
+    groups, cautions = group_runs(runs), find_cautions(runs)
+    tables = [systems_table(groups), runs_table(runs), differences_table(compare_pairs(runs))]
+    in_text = ["\n".join(in_markdown(table)) for table in tables if len(table) > 1]
+    markdown = "\n\n".join([*in_text, *cautions]) + "\n"
     output.mkdir(parents=True, exist_ok=True)
     written = {
         "comparison.md": markdown.encode(),
         "comparison.png": chart(groups).light,
-        "comparison.html": page(groups, tables).encode(),
+        "comparison.html": page(groups, tables, cautions).encode(),
     }
     for name, content in written.items():
         with replacing(output / name) as unfinished:

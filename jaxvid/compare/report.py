@@ -1,19 +1,21 @@
-"""The pictures and the page of a comparison of several runs."""
+"""The chart and the page of a comparison of runs."""
 
+import html
 from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from jaxvid.compare.runs import SystemRuns
-from jaxvid.report.html import PlotImages, plot_element, render, row_cells, section, table
+from jaxvid.report.html import PlotImages, cautions_element, counted, plot_element, render, row_cells, section, table
 from jaxvid.report.plots import DARK, LIGHT, Theme, add_legend, drawable, new_axes, new_plot, png
+from jaxvid.tables import Table
 
 _MAX_LABEL = 48
 
 
 def chart(groups: Sequence[SystemRuns]) -> PlotImages:
-    """Bars of the accuracy of every system, by dataset, with intervals or the spread of the runs."""
+    """Plots the accuracy of every system as bars, colored by dataset, with its interval or the spread of its runs."""
     return PlotImages(*(png(_draw(groups, theme)) for theme in (LIGHT, DARK)))
 
 
@@ -26,7 +28,7 @@ def _draw(groups: Sequence[SystemRuns], theme: Theme) -> Figure:
         color = theme.series[data.index(group.data) % len(theme.series)]
         label = group.data if all(group.data != other.data for other in groups[:position]) else None
         axes.barh(position, 100 * mean, color=color, height=0.62, label=label)
-        low, high = _reach(group, mean)
+        low, high = _error_bar(group, mean)
         style = {"ecolor": theme.ink, "elinewidth": 1.4, "capsize": 4, "fmt": "none"}
         axes.errorbar(100 * mean, position, xerr=[[100 * (mean - low)], [100 * (high - mean)]], **style)
     labels = [drawable(group.system, _MAX_LABEL) for group in groups]
@@ -39,21 +41,28 @@ def _draw(groups: Sequence[SystemRuns], theme: Theme) -> Figure:
     return figure
 
 
-def _reach(group: SystemRuns, mean: float) -> tuple[float, float]:
-    """The ends of the error bar: of one run its interval, of several one standard deviation either way."""
+def _error_bar(group: SystemRuns, mean: float) -> tuple[float, float]:
+    """The ends of the error bar: the interval of one run, one standard deviation either way of several."""
     if len(group.runs) == 1:
-        figure = group.runs[0].metrics["accuracy"]
-        return (mean, mean) if figure["low"] is None else (figure["low"], figure["high"])
+        accuracy = group.runs[0].metrics["accuracy"]
+        return (mean, mean) if accuracy["low"] is None else (accuracy["low"], accuracy["high"])
     _, spread = group.mean_and_spread("accuracy")
     return mean - (spread or 0), float(np.minimum(1, mean + (spread or 0)))
 
 
-def page(groups: Sequence[SystemRuns], tables: Sequence[Sequence[Sequence[str]]]) -> str:
-    """The comparison as one HTML file; `tables` are of systems, runs and differences, each with its header first."""
+def page(groups: Sequence[SystemRuns], tables: Sequence[Table], cautions: Sequence[str]) -> str:
+    """Renders the comparison as one HTML file.
+
+    Args:
+      groups: the systems.
+      tables: of systems, runs and differences, each with its header first.
+      cautions: a sentence or two each.
+    """
     systems, runs, differences = tables
     summary = (
-        f"<p>{len(runs) - 1} runs of {len(groups)} systems. A single run stands with its 95&nbsp;% interval over "
-        "source videos, several runs of one system, over seeds or folds, with their mean and standard deviation.</p>"
+        f"<p>{counted(len(runs) - 1, 'run')} of {counted(len(groups), 'system')}. A single run has its 95&nbsp;% "
+        "interval over source videos; several runs of one system, over seeds or folds, have their mean and standard "
+        f"deviation.</p>\n{cautions_element([html.escape(caution) for caution in cautions])}"
     )
     sections = [
         section("Systems", plot_element(chart(groups), "Accuracy of every system.", "") + _table(systems, "Systems")),
@@ -63,16 +72,16 @@ def page(groups: Sequence[SystemRuns], tables: Sequence[Sequence[Sequence[str]]]
     return render("jaxvid: comparison", summary, sections, "Written by jaxvid.")
 
 
-def _differences(rows: Sequence[Sequence[str]]) -> str:
+def _differences(rows: Table) -> str:
     if len(rows) == 1:
-        return "<p>No two runs were evaluated on the same clips.</p>"
+        return "<p>No two runs were evaluated on the same clips and classes.</p>"
     words = (
-        "McNemar's exact test on clips that one run has right and the other wrong. It takes clips for independent; "
-        "where many come from one source video, as here they may, the p-value is too small."
+        "McNemar's exact test on the clips that only one of two runs classifies correctly. It assumes that clips are "
+        "independent: where several of them come from one source video, the p-value is too small."
     )
     return f"<p>{words}</p>\n{_table(rows, 'Differences')}"
 
 
-def _table(rows: Sequence[Sequence[str]], label: str) -> str:
+def _table(rows: Table, label: str) -> str:
     header, *body = rows
     return table(header, [row_cells(row) for row in body], label)

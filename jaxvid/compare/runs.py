@@ -1,49 +1,54 @@
-"""Several runs side by side: one table, one chart, and tests of whether two systems differ on the same clips."""
+"""Evaluated runs: which of them are one system, and whether two of them differ on the same clips."""
 
 import dataclasses
 import itertools
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from scipy import stats
 
+from jaxvid.classes import fold, match_classes
 from jaxvid.config import dotted, load_config
+from jaxvid.metrics.classification import SplitMetrics
 from jaxvid.metrics.predictions import Predictions, read_csv
 
-COMPARED_METRICS = ("accuracy", "precision", "recall", "f1", "roc_auc")
-
-
-# Runs that differ in these alone are one system, run again.
+# Runs that differ in these keys alone are runs of one system.
 _REPEATED = ("seed", "dataset.train_split", "dataset.val_split", "dataset.test_split")
-
-
-# What tells systems apart less well than the rest, and stays out of their names unless nothing else differs.
+# Keys that are not part of a system's name: they belong to the data or to the machine.
 _NOT_NAMED = ("dataset.", "model.num_classes", "pipeline.", "eval.", "checkpoint.")
 
 
 @dataclasses.dataclass(frozen=True)
 class EvaluatedRun:
-    """A run and what its last evaluation found.
+    """A run with the results of its last evaluation.
 
     Attributes:
       workdir: of the run.
-      config: of the run, its keys dotted.
+      config: of the run, with dotted keys.
       metrics: the content of metrics.json.
       predictions: of every clip evaluated.
+      classes: name of each class of `predictions`, as the runs that it is compared with call it.
     """
 
     workdir: Path
     config: dict[str, Any]
-    metrics: dict[str, Any]
+    metrics: SplitMetrics
     predictions: Predictions
+    classes: list[str]
 
     @property
     def data(self) -> str:
-        """The dataset without its split, or the videos, that were evaluated."""
+        """The evaluated dataset without its split, or the folder of videos."""
         return self.metrics["evaluated"]["Data"].split(", split")[0]
+
+    @property
+    def positive_class(self) -> str | None:
+        """The positive class, as the runs that it is compared with call it."""
+        name = self.metrics["positive_class"]
+        return None if name is None else self.classes[self.predictions.class_names.index(name)]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,7 +56,7 @@ class SystemRuns:
     """The runs of one system on one dataset, over seeds or folds.
 
     Attributes:
-      system: what tells it from the other systems compared.
+      system: name that distinguishes it from the other systems compared.
       data: the dataset.
       runs: at least one.
     """
@@ -60,9 +65,9 @@ class SystemRuns:
     data: str
     runs: list[EvaluatedRun]
 
-    def mean_and_spread(self, figure: str) -> tuple[float, float | None]:
-        """The mean of a figure over the runs, and its standard deviation where there are several (n - 1)."""
-        values = [run.metrics[figure]["value"] for run in self.runs]
+    def mean_and_spread(self, metric: str) -> tuple[float, float | None]:
+        """Returns the mean of a metric over the runs, and with several runs its standard deviation (n - 1)."""
+        values = [run.metrics[metric]["value"] for run in self.runs]
         defined = [value for value in values if value is not None]
         if not defined:
             return float("nan"), None
@@ -76,9 +81,9 @@ class Difference:
     Attributes:
       first: one run.
       second: the other.
-      only_first: how many clips only the first has right.
-      only_second: how many clips only the second has right.
-      p_value: of as uneven a division of those clips, if neither were better; two-sided.
+      only_first: number of clips that only the first classifies correctly.
+      only_second: number of clips that only the second classifies correctly.
+      p_value: probability of at least as uneven a division of those clips if neither run is better; two-sided.
     """
 
     first: EvaluatedRun
@@ -89,7 +94,7 @@ class Difference:
 
 
 def read_run(workdir: Path) -> EvaluatedRun:
-    """A run with its evaluation.
+    """Reads a run with its evaluation.
 
     Raises:
       ValueError: if the workdir holds no run, or one that has not been evaluated.
@@ -98,16 +103,64 @@ def read_run(workdir: Path) -> EvaluatedRun:
     path = workdir / "metrics.json"
     if not path.exists():
         raise ValueError(f"{workdir} has not been evaluated; run: python -m jaxvid.evaluate --workdir={workdir}")
-    return EvaluatedRun(workdir, dotted(config), json.loads(path.read_text()), read_csv(workdir / "predictions.csv"))
+    predictions = read_csv(workdir / "predictions.csv")
+    return EvaluatedRun(workdir, dotted(config), json.loads(path.read_text()), predictions, predictions.class_names)
+
+
+def unify_classes(runs: Sequence[EvaluatedRun], class_map: Mapping[str, str] | None = None) -> list[EvaluatedRun]:
+    """Gives the classes of every run the names that the first run with the same classes has for them.
+
+    Classes are the same if their names are, without case, `_`, `-`, spaces and camel case; their order does not matter.
+
+    Args:
+      runs: as `read_run` returns them.
+      class_map: names of classes to the names that other runs have for them.
+
+    Raises:
+      ValueError: if `class_map` has a name that no run has.
+    """
+    renamed = _renamed_classes(runs, class_map or {})
+    unified: list[EvaluatedRun] = []
+    for run, names in zip(runs, renamed, strict=True):
+        matches = (_same_classes(names, other.classes) for other in unified)
+        unified.append(dataclasses.replace(run, classes=next(filter(None, matches), names)))
+    return unified
+
+
+def _renamed_classes(runs: Sequence[EvaluatedRun], class_map: Mapping[str, str]) -> list[list[str]]:
+    known = dict.fromkeys(name for run in runs for name in run.predictions.class_names)
+    for name in itertools.chain.from_iterable(class_map.items()):
+        if fold(name) not in map(fold, known):
+            raise ValueError(f"--class_map has {name!r}, which is no class of the runs; allowed: {', '.join(known)}")
+    renamed = {fold(name): other for name, other in class_map.items()}
+    by_run = [[renamed.get(fold(name), name) for name in run.predictions.class_names] for run in runs]
+    for run, names in zip(runs, by_run, strict=True):
+        if len({fold(name) for name in names}) < len(names):
+            classes = ", ".join(run.predictions.class_names)
+            raise ValueError(f"--class_map gives two classes of {run.workdir} one name; its classes are {classes}")
+    return by_run
+
+
+def _same_classes(names: Sequence[str], others: Sequence[str]) -> list[str] | None:
+    """The classes `names` as `others` has them; None unless both are the same classes."""
+    try:
+        matches = match_classes(names, others)
+    except ValueError:
+        return None
+    return [others[match] for match in matches] if sorted(matches) == list(range(len(others))) else None
 
 
 def group_runs(runs: Sequence[EvaluatedRun]) -> list[SystemRuns]:
-    """The runs by system and dataset, in order of their first one; what differs between systems is their name."""
+    """Groups runs by system and dataset, in order of their first one; a system is named by what differs between them.
+
+    Runs with other classes, or another positive class, are not put together.
+    """
     differing = _differing_keys(runs)
-    groups: dict[tuple[str, str], list[EvaluatedRun]] = {}
+    groups: dict[tuple[str, str, frozenset[str], str | None], list[EvaluatedRun]] = {}
     for run in runs:
-        groups.setdefault((_name(run, differing), run.data), []).append(run)
-    return [SystemRuns(system, data, members) for (system, data), members in groups.items()]
+        key = (_name(run, differing), run.data, frozenset(run.classes), run.positive_class)
+        groups.setdefault(key, []).append(run)
+    return [SystemRuns(system, data, members) for (system, data, *_), members in groups.items()]
 
 
 def _differing_keys(runs: Sequence[EvaluatedRun]) -> list[str]:
@@ -117,38 +170,102 @@ def _differing_keys(runs: Sequence[EvaluatedRun]) -> list[str]:
 
 
 def _name(run: EvaluatedRun, differing: Sequence[str]) -> str:
-    """The architecture, and what differs from the other systems; of keys of other architectures nothing is said."""
+    """The model, and the values that differ from other systems; keys that only other models have are left out."""
     parts = [f"{key.split('.')[-1]}={run.config[key]}" for key in differing if key in run.config]
     return " ".join([run.config["model.name"], *parts])
 
 
 def compare_pairs(runs: Sequence[EvaluatedRun]) -> list[Difference]:
-    """A test for every two runs that were evaluated on the same clips."""
+    """Tests every two runs that were evaluated on the same clips with the same true classes."""
     return [
         _difference(first, second)
         for first, second in itertools.combinations(runs, 2)
-        if _same_clips(first.predictions, second.predictions)
+        if _same_clips(first, second) and _have_same_classes(first, second) and not _relabeled_clips(first, second)
     ]
 
 
-def _same_clips(first: Predictions, second: Predictions) -> bool:
-    return sorted(first.clips) == sorted(second.clips) and first.class_names == second.class_names
+def _same_clips(first: EvaluatedRun, second: EvaluatedRun) -> bool:
+    return sorted(first.predictions.clips) == sorted(second.predictions.clips)
+
+
+def _have_same_classes(first: EvaluatedRun, second: EvaluatedRun) -> bool:
+    return set(first.classes) == set(second.classes)
+
+
+def _relabeled_clips(first: EvaluatedRun, second: EvaluatedRun) -> list[str]:
+    """The clips that the two runs were evaluated with different true classes for."""
+    labels, others = (
+        {clip: run.classes[label] for clip, label in zip(run.predictions.clips, run.predictions.labels, strict=True)}
+        for run in (first, second)
+    )
+    return [clip for clip, label in labels.items() if others[clip] != label]
 
 
 def _difference(first: EvaluatedRun, second: EvaluatedRun) -> Difference:
-    right_first, right_second = (_right_by_clip(run.predictions) for run in (first, second))
-    only_first = sum(right_first[clip] and not right_second[clip] for clip in right_first)
-    only_second = sum(right_second[clip] and not right_first[clip] for clip in right_first)
+    correct_first, correct_second = (_correct_by_clip(run.predictions) for run in (first, second))
+    only_first = sum(correct_first[clip] and not correct_second[clip] for clip in correct_first)
+    only_second = sum(correct_second[clip] and not correct_first[clip] for clip in correct_first)
     return Difference(first, second, only_first, only_second, mcnemar(only_first, only_second))
 
 
-def _right_by_clip(predictions: Predictions) -> dict[str, bool]:
-    right = predictions.labels == predictions.predicted
-    return dict(zip(predictions.clips, right.tolist(), strict=True))
+def _correct_by_clip(predictions: Predictions) -> dict[str, bool]:
+    correct = predictions.labels == predictions.predicted
+    return dict(zip(predictions.clips, correct.tolist(), strict=True))
 
 
 def mcnemar(only_first: int, only_second: int) -> float:
-    """The two-sided p-value of McNemar's exact test; 1 where the two have the same clips right."""
+    """The two-sided p-value of McNemar's exact test; 1 where both runs classify the same clips correctly."""
     if not only_first + only_second:
         return 1.0
     return float(stats.binomtest(only_first, only_first + only_second).pvalue)
+
+
+def find_cautions(runs: Sequence[EvaluatedRun]) -> list[str]:
+    """Says in sentences what limits the comparison: classes that differ, and the cautions of the evaluations."""
+    cautions = [
+        f"{run.workdir.name}: {line}"
+        for run in runs
+        for line in run.metrics["evaluated"].get("Caution", "").splitlines()
+    ]
+    return [*_class_cautions(runs), *_label_cautions(runs), *cautions]
+
+
+def _class_cautions(runs: Sequence[EvaluatedRun]) -> list[str]:
+    pairs = [pair for pair in itertools.combinations(runs, 2) if _same_clips(*pair) or pair[0].data == pair[1].data]
+    cautions = []
+    if not all(_have_same_classes(*pair) for pair in pairs):
+        by_classes: dict[frozenset[str], list[EvaluatedRun]] = {}
+        for run in runs:
+            by_classes.setdefault(frozenset(run.classes), []).append(run)
+        listed = "; ".join(f"{', '.join(same[0].classes)} ({_names(same)})" for same in by_classes.values())
+        cautions.append(
+            f"The runs have different classes: {listed}. Runs with different classes are not averaged or tested "
+            "against one another. If these are other names of the same classes, say so with --class_map=theirs:ours,..."
+        )
+    if any(_have_same_classes(*pair) and pair[0].positive_class != pair[1].positive_class for pair in pairs):
+        by_positive: dict[str, list[EvaluatedRun]] = {}
+        for run in runs:
+            by_positive.setdefault(run.positive_class or "none", []).append(run)
+        listed = "; ".join(f"{name} ({_names(same)})" for name, same in by_positive.items())
+        cautions.append(
+            f"The runs have different positive classes: {listed}. Their precision, recall, F1 and ROC AUC are not "
+            "comparable; evaluate them again with the same positive class."
+        )
+    return cautions
+
+
+def _label_cautions(runs: Sequence[EvaluatedRun]) -> list[str]:
+    cautions = []
+    for first, second in itertools.combinations(runs, 2):
+        if not (_same_clips(first, second) and _have_same_classes(first, second)):
+            continue
+        if clips := _relabeled_clips(first, second):
+            cautions.append(
+                f"{_names([first, second])} have different true classes for {len(clips)} of their clips, such as "
+                f"{clips[0]}, and are not tested against one another."
+            )
+    return cautions
+
+
+def _names(runs: Sequence[EvaluatedRun]) -> str:
+    return ", ".join(run.workdir.name for run in runs)

@@ -1,78 +1,46 @@
-import json
-
-import numpy as np
 import pytest
 
-from jaxvid.compare.compare import compare, systems_table
-from jaxvid.compare.runs import compare_pairs, group_runs, mcnemar, read_run
-from jaxvid.config import base_config, save_config
-from jaxvid.metrics.classification import classification_metrics
-from jaxvid.metrics.predictions import Predictions, write_csv
-
-LABELS = np.asarray([0, 1] * 6)
+from jaxvid.compare.compare import compare, differences_table, runs_table, systems_table
+from jaxvid.compare.runs import compare_pairs, group_runs, read_run, unify_classes
+from tests.compare.made_up import write_run
 
 
-def write_run(workdir, right, *, data="movies/64x64, split test", clips="abcdefghijkl", **changes):
-    """A workdir whose model has the clips in `right` right and the others wrong."""
-    workdir.mkdir()
-    config = base_config()
-    config.model = {"name": "cnn_lstm", "arch": "C4R1D2"}
-    for key, value in changes.items():
-        section, _, name = key.partition("__")
-        if name:
-            config[section][name] = value
-        else:
-            config[section] = value
-    save_config(config, workdir)
-    called = np.where([name in right for name in "abcdefghijkl"], LABELS, 1 - LABELS)
-    predictions = Predictions(list(clips), list(clips), LABELS, np.eye(2)[called], ["calm", "fight"])
-    write_csv(predictions, workdir / "predictions.csv")
-    metrics = classification_metrics(predictions, num_resamples=20) | {"evaluated": {"Data": data}}
-    (workdir / "metrics.json").write_text(json.dumps(metrics))
-    return workdir
-
-
-def test_mcnemar_by_hand():
-    # Of 8 clips that one has right, one falls to the other: 2 * (1 + 8) / 2**8.
-    assert mcnemar(1, 7) == pytest.approx(18 / 256)
-    assert mcnemar(0, 0) == 1
-    assert mcnemar(3, 3) == pytest.approx(1)
-
-
-def test_pairs_are_runs_on_the_same_clips(tmp_path):
-    runs = [
-        read_run(write_run(tmp_path / "a", "abcdefgh")),
-        read_run(write_run(tmp_path / "b", "aijkl", seed=1)),
-        read_run(write_run(tmp_path / "c", "abc", clips="mnopqrstuvwx")),
-    ]
-    (pair,) = compare_pairs(runs)
-    assert (pair.first.workdir.name, pair.second.workdir.name) == ("a", "b")
-    assert (pair.only_first, pair.only_second) == (7, 4)
-
-
-def test_runs_over_seeds_and_folds_are_one_system_with_mean_and_spread(tmp_path):
+def test_a_system_has_the_mean_and_the_spread_of_its_runs_and_a_single_run_its_interval(tmp_path):
     runs = [
         read_run(write_run(tmp_path / "a", "abcdefghi")),
-        read_run(write_run(tmp_path / "b", "abcdef", seed=1, dataset__test_split="train@1/3")),
+        read_run(write_run(tmp_path / "b", "abcdef", seed=1)),
         read_run(write_run(tmp_path / "c", "abc", model__arch="C6R1D2")),
-        read_run(write_run(tmp_path / "d", "abc", data="hockey/64x64, split test")),
     ]
-    groups = group_runs(runs)
-    assert [(group.system, group.data, len(group.runs)) for group in groups] == [
-        ("cnn_lstm arch=C4R1D2", "movies/64x64", 2),
-        ("cnn_lstm arch=C6R1D2", "movies/64x64", 1),
-        ("cnn_lstm arch=C4R1D2", "hockey/64x64", 1),
-    ]
-    mean, spread = groups[0].mean_and_spread("accuracy")
-    # 9 and 6 of 12.
-    assert mean == pytest.approx(0.625)
-    assert spread == pytest.approx(0.25 / np.sqrt(2))
-    assert groups[1].mean_and_spread("accuracy") == (pytest.approx(0.25), None)
-    assert systems_table(groups)[1][:5] == ["cnn_lstm arch=C4R1D2", "movies/64x64", "2", "24", "62.5 % ± 17.7"]
+    header, several, single = systems_table(group_runs(runs))
+    assert header == ["system", "data", "runs", "clips", "Accuracy", "Precision", "Recall", "F1", "ROC AUC"]
+    # 9 and 6 of 12: 0.25 / sqrt(2).
+    assert several[:5] == ["cnn_lstm arch=C4R1D2", "movies/64x64", "2", "24", "62.5 % ± 17.7"]
+    assert single[4].startswith("25.0 % [")
+
+
+def test_confusion_matrices_have_the_classes_in_one_order(tmp_path):
+    # Wrong are b, d and f, which are fights, and k, which is none.
+    runs = unify_classes(
+        [
+            read_run(write_run(tmp_path / "a", "aceghijl")),
+            read_run(write_run(tmp_path / "b", "aceghijl", class_names=("Fight", "NoFight"), positive=0)),
+        ]
+    )
+    header, *rows = runs_table(runs)
+    assert header[-1] == "confusion matrix"
+    assert [row[-1] for row in rows] == ["no_fight 5 1 / fight 3 3"] * 2
+    # Recall of fights, whichever index they have: 3 of 6.
+    assert all(row[header.index("Recall")].startswith("50.0 %") for row in rows)
+
+
+def test_differences_have_the_clips_of_either_run_and_the_p_value(tmp_path):
+    runs = [read_run(write_run(tmp_path / "a", "abcdefghi")), read_run(write_run(tmp_path / "b", "ab"))]
+    # 7 clips against none: 2 / 2**7.
+    assert differences_table(compare_pairs(runs))[1] == ["a", "b", "7", "0", "0.0156"]
 
 
 def test_a_comparison_writes_a_table_a_chart_and_a_page(tmp_path):
-    workdirs = [write_run(tmp_path / name, right) for name, right in (("a", "abcdefghi"), ("b|c", "ab"))]
+    workdirs = [write_run(tmp_path / name, correct) for name, correct in (("a", "abcdefghi"), ("b|c", "ab"))]
     markdown = compare(workdirs, tmp_path / "out")
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
         "comparison.html",
@@ -84,6 +52,21 @@ def test_a_comparison_writes_a_table_a_chart_and_a_page(tmp_path):
     page = (tmp_path / "out" / "comparison.html").read_text()
     assert "0.0156" in page
     assert "data:image/png" in page
+    assert 'class="caution"' not in page
+
+
+def test_a_comparison_says_what_limits_it(tmp_path):
+    workdirs = [
+        write_run(tmp_path / "a", "abcdefghi", cautions="2 sources <x> are in the training split too"),
+        write_run(tmp_path / "b", "ab", class_names=("calm", "violence")),
+    ]
+    markdown = compare(workdirs, tmp_path / "out")
+    page = (tmp_path / "out" / "comparison.html").read_text()
+    assert "a: 2 sources <x> are in the training split too" in markdown
+    assert "a: 2 sources &lt;x&gt; are in the training split too" in page
+    assert "The runs have different classes" in markdown
+    assert "The runs have different classes" in page
+    assert "No two runs were evaluated on the same clips and classes." in page
 
 
 def test_what_cannot_be_compared_is_named(tmp_path):

@@ -1,0 +1,147 @@
+import numpy as np
+import pytest
+
+from jaxvid.compare.runs import compare_pairs, find_cautions, group_runs, mcnemar, read_run, unify_classes
+from tests.compare.made_up import CLIPS, write_run
+
+
+def read_runs(*workdirs, class_map=None):
+    return unify_classes([read_run(workdir) for workdir in workdirs], class_map)
+
+
+def test_mcnemar_by_hand():
+    # Of 8 clips that only one run classifies correctly, one is the other run's: 2 * (1 + 8) / 2**8.
+    assert mcnemar(1, 7) == pytest.approx(18 / 256)
+    assert mcnemar(0, 0) == 1
+    assert mcnemar(3, 3) == pytest.approx(1)
+
+
+def test_pairs_are_runs_on_the_same_clips(tmp_path):
+    runs = read_runs(
+        write_run(tmp_path / "a", "abcdefgh"),
+        write_run(tmp_path / "b", "aijkl", seed=1),
+        write_run(tmp_path / "c", "abc", clips="mnopqrstuvwx"),
+    )
+    (pair,) = compare_pairs(runs)
+    assert (pair.first.workdir.name, pair.second.workdir.name) == ("a", "b")
+    assert (pair.only_first, pair.only_second) == (7, 4)
+
+
+def test_runs_over_seeds_and_folds_are_one_system_with_mean_and_spread(tmp_path):
+    groups = group_runs(
+        read_runs(
+            write_run(tmp_path / "a", "abcdefghi"),
+            write_run(tmp_path / "b", "abcdef", seed=1, dataset__test_split="train@1/3"),
+            write_run(tmp_path / "c", "abc", model__arch="C6R1D2"),
+            write_run(tmp_path / "d", "abc", data="hockey/64x64, split test"),
+        )
+    )
+    assert [(group.system, group.data, len(group.runs)) for group in groups] == [
+        ("cnn_lstm arch=C4R1D2", "movies/64x64", 2),
+        ("cnn_lstm arch=C6R1D2", "movies/64x64", 1),
+        ("cnn_lstm arch=C4R1D2", "hockey/64x64", 1),
+    ]
+    mean, spread = groups[0].mean_and_spread("accuracy")
+    # 9 and 6 of 12.
+    assert mean == pytest.approx(0.625)
+    assert spread == pytest.approx(0.25 / np.sqrt(2))
+    assert groups[1].mean_and_spread("accuracy") == (pytest.approx(0.25), None)
+
+
+def test_runs_with_the_same_classes_in_another_order_are_compared_by_name(tmp_path):
+    runs = read_runs(
+        write_run(tmp_path / "a", "abcdefgh"),
+        write_run(tmp_path / "b", "aijkl", class_names=("fight", "noFight"), positive=0, seed=1),
+    )
+    (pair,) = compare_pairs(runs)
+    assert (pair.only_first, pair.only_second) == (7, 4)
+    # 2 * (C(11, 7) + C(11, 8) + ... + C(11, 11)) / 2**11, with two tails of 330 + 165 + 55 + 11 + 1.
+    assert pair.p_value == pytest.approx(2 * 562 / 2048)
+    assert [run.positive_class for run in runs] == ["fight", "fight"]
+    (group,) = group_runs(runs)
+    # 8 and 5 of 12.
+    assert group.mean_and_spread("accuracy")[0] == pytest.approx(13 / 24)
+    assert find_cautions(runs) == []
+
+
+def test_runs_with_other_classes_are_not_compared_and_a_caution_says_so(tmp_path):
+    runs = read_runs(
+        write_run(tmp_path / "a", "abcdefgh"),
+        write_run(tmp_path / "b", "aijkl", class_names=("calm", "violence"), seed=1),
+    )
+    assert compare_pairs(runs) == []
+    assert [len(group.runs) for group in group_runs(runs)] == [1, 1]
+    (caution,) = find_cautions(runs)
+    assert "different classes: no_fight, fight (a); calm, violence (b)" in caution
+    assert "--class_map=theirs:ours,..." in caution
+
+
+@pytest.mark.parametrize(
+    "class_map",
+    [{"violence": "fight", "calm": "no_fight"}, {"Fight": "violence", "no-fight": "calm"}],
+    ids=["to the first run's names", "to the second run's names"],
+)
+def test_a_class_map_makes_classes_the_same(tmp_path, class_map):
+    runs = read_runs(
+        write_run(tmp_path / "a", "abcdefgh"),
+        write_run(tmp_path / "b", "aijkl", class_names=("violence", "calm"), positive=0, seed=1),
+        class_map=class_map,
+    )
+    (pair,) = compare_pairs(runs)
+    assert (pair.only_first, pair.only_second) == (7, 4)
+    assert len(group_runs(runs)) == 1
+    assert find_cautions(runs) == []
+
+
+def test_a_class_map_that_exchanges_the_classes_is_followed(tmp_path):
+    # The second run calls fights "calm": its true classes are then the opposite of the first run's.
+    runs = read_runs(
+        write_run(tmp_path / "a", "abcdefgh"),
+        write_run(tmp_path / "b", "aijkl", class_names=("calm", "violence"), seed=1),
+        class_map={"violence": "no_fight", "calm": "fight"},
+    )
+    assert compare_pairs(runs) == []
+    assert find_cautions(runs)[-1] == (
+        "a, b have different true classes for 12 of their clips, such as a, and are not tested against one another."
+    )
+
+
+@pytest.mark.parametrize(
+    ("class_map", "message"),
+    [
+        ({"violense": "fight"}, "--class_map has 'violense', which is no class of the runs; allowed: no_fight, fight"),
+        ({"fight": "violence"}, "--class_map has 'violence', which is no class of the runs; allowed: no_fight, fight"),
+        ({"fight": "no_fight"}, "--class_map gives two classes of .* one name; its classes are no_fight, fight"),
+    ],
+)
+def test_a_class_map_that_fits_no_run_is_refused(tmp_path, class_map, message):
+    with pytest.raises(ValueError, match=message):
+        read_runs(write_run(tmp_path / "a", "abc"), class_map=class_map)
+
+
+def test_runs_with_different_positive_classes_are_not_averaged_and_a_caution_says_so(tmp_path):
+    runs = read_runs(
+        write_run(tmp_path / "a", "abcdefgh", class_names=("cats", "dogs")),
+        write_run(tmp_path / "b", "aijkl", class_names=("cats", "dogs"), seed=1),
+    )
+    runs[0].metrics["positive_class"] = "cats"
+    assert [len(group.runs) for group in group_runs(runs)] == [1, 1]
+    (caution,) = find_cautions(runs)
+    assert "different positive classes: cats (a); none (b)" in caution
+    # Whether a clip is classified correctly does not depend on it.
+    assert len(compare_pairs(runs)) == 1
+
+
+def test_clips_with_other_true_classes_are_named(tmp_path):
+    runs = read_runs(
+        write_run(tmp_path / "a", "abcdefgh"),
+        write_run(tmp_path / "b", "aijkl", clips=CLIPS[1] + CLIPS[0] + CLIPS[2:], seed=1),
+    )
+    assert compare_pairs(runs) == []
+    (caution,) = find_cautions(runs)
+    assert caution.startswith("a, b have different true classes for 2 of their clips, such as a,")
+
+
+def test_cautions_of_the_evaluations_are_repeated_with_the_name_of_the_run(tmp_path):
+    runs = read_runs(write_run(tmp_path / "a", "abc", cautions="3 sources are in the training split too\n25 fps"))
+    assert find_cautions(runs) == ["a: 3 sources are in the training split too", "a: 25 fps"]
