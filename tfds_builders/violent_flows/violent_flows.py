@@ -41,7 +41,7 @@ class ViolentFlowsConfig(VideoConfig):
 
 
 class ViolentFlows(VideoDataset):
-    """Crowds: 123 violent and 123 other videos of 1 to 6 seconds; the published protocol is five-fold cross-validation.
+    """Crowds: 123 violent and 123 other videos of 1 to 22 seconds; the protocol is five-fold cross-validation.
 
     The splits `fold1` to `fold5` are the folds: test on one, train on the others. All clips of a YouTube video, and
     identical files, are in one fold. The configs `..._published` have the authors' folds instead, for copies that have
