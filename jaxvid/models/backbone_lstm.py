@@ -5,16 +5,15 @@ Sources: paper 1.1 (SHDN) compares seven ImageNet CNNs, each with an LSTM and th
 """
 
 from functools import partial
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-from jaxvid.models.activations import Activation
-from jaxvid.models.backbones import Backbone, create_backbone
+from jaxvid.models.backbones import Backbone
 from jaxvid.models.clip_model import ClipModel
-from jaxvid.models.layers import LSTM, Dropout
+from jaxvid.models.layers import Layers, hidden_layers, per_frame
 
 FEATURES = ("pool", "softmax")
 
@@ -31,33 +30,22 @@ class RecurrentHead(nn.Module):
     bidirectional: bool
     dense: tuple[int, ...]
     dropout_rate: float
-    activation: str
-    adaptive: bool
-    axis_name: str | None
-    dtype: Any
-    param_dtype: Any
+    layers: Layers
 
     @nn.compact
     def __call__(self, features: Float[Array, "batch time feature"], *, train: bool) -> Float[Array, "batch classes"]:
-        """Logits in float32."""
-        lstm = partial(LSTM, self.lstm_features, dtype=self.dtype, param_dtype=self.param_dtype)
-        dense = partial(
-            nn.Dense, kernel_init=nn.initializers.glorot_uniform(), dtype=self.dtype, param_dtype=self.param_dtype
-        )
-        sequence = features.astype(self.dtype)
+        """Returns logits in float32."""
+        sequence = features.astype(self.layers.dtype)
         for i in range(1, self.lstm_layers + 1):
-            outputs = [lstm(name=f"lstm{i}")(sequence)]
+            outputs = [self.layers.lstm(self.lstm_features, name=f"lstm{i}")(sequence)]
             if self.bidirectional:
-                outputs.append(lstm(reverse=True, name=f"lstm{i}_reverse")(sequence))
+                outputs.append(self.layers.lstm(self.lstm_features, reverse=True, name=f"lstm{i}_reverse")(sequence))
             sequence = jnp.concatenate(outputs, axis=-1)
         # A reversed LSTM ends on the first frame.
         forward, backward = jnp.split(sequence, [self.lstm_features], axis=-1)
         x = jnp.concatenate([forward[:, -1], backward[:, 0]], axis=-1)
-        for i, width in enumerate(self.dense, start=1):
-            x = dense(width, name=f"dense{i}")(x)
-            x = Activation(self.activation, self.adaptive, name=f"dense_activation{i}")(x)
-            x = Dropout(self.dropout_rate, self.axis_name)(x, train=train)
-        return dense(self.num_classes, name="classifier")(x).astype(jnp.float32)
+        x = hidden_layers(x, self.dense, self.dropout_rate, self.layers, train=train)
+        return self.layers.dense(self.num_classes, name="classifier")(x).astype(jnp.float32)
 
 
 class BackboneLSTM(ClipModel, kw_only=True):
@@ -105,32 +93,22 @@ class BackboneLSTM(ClipModel, kw_only=True):
             raise ValueError(f"config.model.lstm_layers is {self.lstm_layers}; allowed: 1 or more")
         self.cnn = self.backbones()["cnn"]
         self.head = RecurrentHead(
-            self.num_classes,
-            self.lstm_features,
-            self.lstm_layers,
-            self.bidirectional,
-            self.dense,
-            self.dropout_rate,
-            self.activation,
-            self.adaptive,
-            self.axis_name,
-            self.dtype,
-            self.param_dtype,
+            num_classes=self.num_classes,
+            lstm_features=self.lstm_features,
+            lstm_layers=self.lstm_layers,
+            bidirectional=self.bidirectional,
+            dense=self.dense,
+            dropout_rate=self.dropout_rate,
+            layers=self.layers(),
         )
 
     @nn.nowrap
     def backbones(self) -> dict[str, Backbone]:
         """The CNN."""
-        cnn = create_backbone(
-            self.backbone,
-            include_top=self.features == "softmax",
-            activation=self.backbone_activation,
-            adaptive=self.adaptive,
-            axis_name=self.axis_name,
-            dtype=self.dtype,
-            param_dtype=self.param_dtype,
-        )
-        return {"cnn": cnn}
+        include_top = self.features == "softmax"
+        return {
+            "cnn": self.create_backbone(self.backbone, activation=self.backbone_activation, include_top=include_top)
+        }
 
     def extract(
         self, clips: Float[Array, "batch time height width channel"], *, train: bool = False
@@ -141,8 +119,7 @@ class BackboneLSTM(ClipModel, kw_only=True):
           clips: red, green, blue in 0..255, not scaled otherwise.
           train: whether the backbone's batch norms take the statistics of the batch.
         """
-        frames = clips.reshape(-1, *clips.shape[2:])
-        return self.cnn(frames, train=train).reshape(*clips.shape[:2], -1)
+        return per_frame(partial(self.cnn, train=train), clips)
 
     def classify(self, features: Float[Array, "batch time feature"], *, train: bool) -> Float[Array, "batch classes"]:
         """Logits in float32, from what `extract` returns."""

@@ -10,7 +10,8 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int
 
 from jaxvid.models.activations import Activation
-from jaxvid.models.backbones.backbone import Backbone
+from jaxvid.models.backbones import Backbone, create_backbone
+from jaxvid.models.layers import Layers
 
 
 class AudioVisualClips(NamedTuple):
@@ -80,6 +81,35 @@ class ClipModel(nn.Module, kw_only=True):
     axis_name: str | None = None
     dtype: DTypeLike = jnp.float32
     param_dtype: DTypeLike = jnp.float32
+
+    @nn.nowrap
+    def layers(self, *, norm_epsilon: float = 1e-5) -> Layers:
+        """What makes the layers of the network."""
+        return Layers(
+            self.activation,
+            self.adaptive,
+            self.axis_name,
+            self.dtype,
+            self.param_dtype,
+            norm_epsilon=norm_epsilon,
+        )
+
+    @nn.nowrap
+    def create_backbone(self, name: str, *, activation: str | None, include_top: bool = False) -> Backbone:
+        """The ImageNet backbone called `name`, with its own activation where `activation` is None.
+
+        Raises:
+          ValueError: if there is no such backbone.
+        """
+        return create_backbone(
+            name,
+            include_top=include_top,
+            activation=activation,
+            adaptive=self.adaptive,
+            axis_name=self.axis_name,
+            dtype=self.dtype,
+            param_dtype=self.param_dtype,
+        )
 
     @nn.nowrap
     def input_streams(self) -> tuple[str, ...]:

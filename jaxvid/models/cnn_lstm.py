@@ -9,16 +9,13 @@ the first convolution of each pair has stride 2 and a global average ends the CN
 
 import re
 from functools import partial
-from typing import Any
 
 import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-from jaxvid.models.activations import Activation
 from jaxvid.models.clip_model import ClipModel
-from jaxvid.models.layers import LSTM, Dropout
-from jaxvid.ops.convolution import conv_general_dilated
+from jaxvid.models.layers import Layers, hidden_layers, per_frame
 from jaxvid.ops.pooling import max_pool
 
 ARCHITECTURES = tuple(f"C{c}R1D{d}" for c in (4, 6, 8, 10) for d in (2, 3))
@@ -44,48 +41,25 @@ class FrameCNN(nn.Module):
 
     Attributes:
       filters: of the convolutions, in order; the first is 7x7, the others 3x3.
-      activation: name of the activation at every site.
-      adaptive: whether the sites read their coefficients from the state.
-      axis_name: mapped axis over which batch normalization shares its statistics in training.
-      dtype: of the computation.
-      param_dtype: of the parameters.
+      layers: makes the layers.
     """
 
     filters: tuple[int, ...]
-    activation: str
-    adaptive: bool
-    axis_name: str | None
-    dtype: Any
-    param_dtype: Any
+    layers: Layers
 
     @nn.compact
     def __call__(
         self, frames: Float[Array, "frame height width channel"], *, train: bool
     ) -> Float[Array, "frame features"]:
-        """One vector of features for each frame."""
-        # Pools follow the second and the fourth convolution; of only two convolutions, each.
+        """Returns one vector of features for each frame."""
+        # Pools follow the second and the fourth convolution; if there are only two convolutions, each of them.
         pooled = {0, 1} if len(self.filters) == _NUM_POOLS else {1, 3}
         x = frames
         for i, filters in enumerate(self.filters):
-            x = nn.Conv(
-                filters,
-                (7, 7) if i == 0 else (3, 3),
-                strides=2 if i % 2 == 0 else 1,
-                kernel_init=nn.initializers.glorot_uniform(),
-                dtype=self.dtype,
-                param_dtype=self.param_dtype,
-                conv_general_dilated=conv_general_dilated,
-                name=f"conv{i + 1}",
-            )(x)
-            x = nn.BatchNorm(
-                use_running_average=not train,
-                momentum=0.9,
-                axis_name=self.axis_name if train else None,
-                dtype=self.dtype,
-                param_dtype=self.param_dtype,
-                name=f"norm{i + 1}",
-            )(x)
-            x = Activation(self.activation, self.adaptive, name=f"activation{i + 1}")(x)
+            kernel_size, strides = (7, 7) if i == 0 else (3, 3), 2 if i % 2 == 0 else 1
+            x = self.layers.conv(filters, kernel_size, strides=strides, name=f"conv{i + 1}")(x)
+            x = self.layers.norm(name=f"norm{i + 1}")(x, use_running_average=not train)
+            x = self.layers.activation(name=f"activation{i + 1}")(x)
             if i in pooled:
                 x = max_pool(x, 2, "SAME")
         return x.mean(axis=(1, 2))
@@ -107,19 +81,11 @@ class CNNLSTM(ClipModel, kw_only=True):
     def __call__(
         self, clips: Float[Array, "batch time height width channel"], *, train: bool
     ) -> Float[Array, "batch classes"]:
-        """Logits in float32."""
+        """Returns logits in float32."""
         filters, dense_widths = parse_arch(self.arch)
-        dense = partial(
-            nn.Dense, kernel_init=nn.initializers.glorot_uniform(), dtype=self.dtype, param_dtype=self.param_dtype
-        )
-        frames = clips.astype(self.dtype).reshape(-1, *clips.shape[2:])
-        features = FrameCNN(
-            filters, self.activation, self.adaptive, self.axis_name, self.dtype, self.param_dtype, name="cnn"
-        )(frames, train=train)
-        features = features.reshape(*clips.shape[:2], -1)
-        x = LSTM(256, dtype=self.dtype, param_dtype=self.param_dtype, name="lstm")(features)[:, -1]
-        for i, width in enumerate(dense_widths):
-            x = dense(width, name=f"dense{i + 1}")(x)
-            x = Activation(self.activation, self.adaptive, name=f"dense_activation{i + 1}")(x)
-            x = Dropout(self.dropout_rate, self.axis_name)(x, train=train)
-        return dense(self.num_classes, name="head")(x).astype(jnp.float32)
+        layers = self.layers()
+        cnn = FrameCNN(filters, layers, name="cnn")
+        features = per_frame(partial(cnn, train=train), clips.astype(self.dtype))
+        x = layers.lstm(256, name="lstm")(features)[:, -1]
+        x = hidden_layers(x, dense_widths, self.dropout_rate, layers, train=train)
+        return layers.dense(self.num_classes, name="head")(x).astype(jnp.float32)

@@ -16,8 +16,8 @@ from jaxtyping import Array, Float
 
 from jaxvid.models.activations import Activation
 from jaxvid.models.clip_model import ClipModel
-from jaxvid.models.layers import Dropout, unit_forget_bias
-from jaxvid.ops.convolution import conv_general_dilated, convolve
+from jaxvid.models.layers import Layers, per_frame, unit_forget_bias
+from jaxvid.ops.convolution import convolve
 from jaxvid.ops.pooling import max_pool
 from jaxvid.ops.random import row_keys
 
@@ -35,62 +35,43 @@ class ConvLSTMLayer(nn.Module):
     convolution of the state is inside the scan.
 
     Attributes:
-      filters: planes of the state and of the output.
-      activation: name of the activation of the candidate and of the cell's output; the gates are sigmoids.
-      adaptive: whether the two sites read their coefficients from the state.
+      filters: channels of the state and of the output.
+      layers: makes the convolution of the input, and the activations of the candidate and of the cell's output; the
+        gates are sigmoids.
       recurrent_dropout_rate: of the hidden state, with a mask for each gate that lasts for the sequence, as in Keras.
-      axis_name: the mapped axis that the batch is split over, if any; a clip's masks do not depend on it.
-      dtype: of the computation.
-      param_dtype: of the parameters.
     """
 
     filters: int
-    activation: str = "tanh"
-    adaptive: bool = False
+    layers: Layers = Layers("tanh")
     recurrent_dropout_rate: float = 0.0
-    axis_name: str | None = None
-    dtype: Any = jnp.float32
-    param_dtype: Any = jnp.float32
 
     @nn.compact
     def __call__(
         self, images: Float[Array, "time batch height width channel"], *, train: bool
     ) -> Float[Array, "time batch out_height out_width filters"]:
         """The output of every time step, two pixels lower and narrower than the input."""
-        time, batch = images.shape[:2]
-        gates = nn.Conv(
-            _GATES * self.filters,
-            (3, 3),
-            padding="VALID",
-            kernel_init=nn.initializers.glorot_uniform(),
-            bias_init=unit_forget_bias,
-            conv_general_dilated=conv_general_dilated,
-            dtype=self.dtype,
-            param_dtype=self.param_dtype,
-            name="input",
-        )(images.reshape(time * batch, *images.shape[2:]))
-        gates = gates.reshape(time, batch, *gates.shape[1:])
+        conv = self.layers.conv(
+            _GATES * self.filters, (3, 3), padding="VALID", bias_init=unit_forget_bias, name="input"
+        )
+        gates = per_frame(conv, images)
         kernel = self.param(
             "recurrent_kernel",
             nn.initializers.orthogonal(),
             (3, 3, self.filters, _GATES * self.filters),
-            self.param_dtype,
-        ).astype(self.dtype)
-        masks = jnp.ones((*gates.shape[1:-1], 1, self.filters), self.dtype)
+            self.layers.param_dtype,
+        ).astype(self.layers.dtype)
+        masks = jnp.ones((*gates.shape[1:-1], 1, self.filters), self.layers.dtype)
         if train and self.recurrent_dropout_rate > 0:
             masks = self._recurrent_dropout_masks(masks[..., 0, :])
         return _scan_over_time(self._pure_site(), gates, kernel, masks, self._site_variables(gates))
 
     def _pure_site(self) -> Activation:
         """An activation to be applied to the variables of the one or the other site, inside a scan."""
-        return Activation(self.activation, self.adaptive, parent=None)
+        return Activation(self.layers.activation_name, self.layers.adaptive, parent=None)
 
     def _site_variables(self, gates: Array) -> tuple[Variables, Variables]:
         """The variables of the two sites: of the candidate, and of the cell's output."""
-        sites = [
-            Activation(self.activation, self.adaptive, name=name)
-            for name in ("candidate_activation", "output_activation")
-        ]
+        sites = [self.layers.activation(name=name) for name in ("candidate_activation", "output_activation")]
         if self.is_initializing():
             for site in sites:
                 site(gates)
@@ -102,8 +83,8 @@ class ConvLSTMLayer(nn.Module):
     ) -> Float[Array, "batch height width 4 filters"]:
         keep = 1 - self.recurrent_dropout_rate
         shape = (*state.shape[1:-1], _GATES, self.filters)
-        keys = row_keys(self.make_rng("dropout"), state.shape[0], self.axis_name)
-        return jax.vmap(lambda key: jax.random.bernoulli(key, keep, shape))(keys).astype(self.dtype) / keep
+        keys = row_keys(self.make_rng("dropout"), state.shape[0], self.layers.axis_name)
+        return jax.vmap(lambda key: jax.random.bernoulli(key, keep, shape))(keys).astype(self.layers.dtype) / keep
 
 
 def _scan_over_time(
@@ -187,27 +168,13 @@ class ConvLSTM(ClipModel, kw_only=True):
     ) -> Float[Array, "batch classes"]:
         """Logits in float32."""
         # Time first, once for all layers: each of them scans over it.
+        layers = self.layers()
         x = clips.astype(self.dtype).swapaxes(0, 1)
-        for i, filters in enumerate(_FILTERS):
-            x = ConvLSTMLayer(
-                filters,
-                self.activation,
-                self.adaptive,
-                self.recurrent_dropout_rate,
-                self.axis_name,
-                self.dtype,
-                self.param_dtype,
-                name=f"convlstm{i + 1}",
-            )(x, train=train)
+        for i, filters in enumerate(_FILTERS, start=1):
+            x = ConvLSTMLayer(filters, layers, self.recurrent_dropout_rate, name=f"convlstm{i}")(x, train=train)
             x = max_pool(x, 2, "SAME")
-            if i < len(_FILTERS) - 1:
-                dropout = Dropout(self.dropout_rate, self.axis_name, name=f"dropout{i + 1}")
+            if i < len(_FILTERS):
+                dropout = layers.dropout(self.dropout_rate, name=f"dropout{i}")
                 x = dropout(x.swapaxes(0, 1), train=train).swapaxes(0, 1)
         x = x.swapaxes(0, 1).reshape(clips.shape[0], -1)
-        return nn.Dense(
-            self.num_classes,
-            kernel_init=nn.initializers.glorot_uniform(),
-            dtype=self.dtype,
-            param_dtype=self.param_dtype,
-            name="head",
-        )(x).astype(jnp.float32)
+        return layers.dense(self.num_classes, name="head")(x).astype(jnp.float32)

@@ -1,7 +1,7 @@
-"""Which parameters of a network are trained, and how fast: the head, the last stage of the backbone, or all."""
+"""Which parameters of a network are trained: the head, the last stage of the backbone too, or all."""
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
@@ -20,7 +20,7 @@ def check_trainable(config: ConfigDict) -> None:
     """Checks `trainable` of the section `model` of a config.
 
     Raises:
-      ValueError: if it is unknown, or the network has no backbone of which a part could be frozen.
+      ValueError: if it is unknown, or the network has no backbone to freeze.
     """
     if config.trainable not in TRAINABLE:
         raise ValueError(f"config.model.trainable is {config.trainable!r}; allowed: {', '.join(TRAINABLE)}")
@@ -31,7 +31,7 @@ def check_trainable(config: ConfigDict) -> None:
 
 
 def parameter_labels(params: PyTree, config: ConfigDict) -> PyTree:
-    """HEAD, BACKBONE or FROZEN for every parameter, all HEAD without a backbone; `config` is the section `model`."""
+    """Labels every parameter HEAD, BACKBONE or FROZEN, without a backbone all HEAD; `config` is the section `model`."""
     last_stage = create_model(config).last_stage()
 
     def label(path: Sequence[Any]) -> str:
@@ -45,30 +45,32 @@ def parameter_labels(params: PyTree, config: ConfigDict) -> PyTree:
 
 
 def without_gradient(params: PyTree, labels: PyTree) -> PyTree:
-    """The parameters, of which frozen ones get no gradient: what lies below them all is not even computed."""
+    """Stops gradients at frozen parameters, so that the backward pass below them is skipped."""
     return jax.tree.map(lambda leaf, label: jax.lax.stop_gradient(leaf) if label == FROZEN else leaf, params, labels)
 
 
 @contextlib.contextmanager
-def frozen_norms_kept(labels: Mapping[str, Any]) -> Iterator[None]:
-    """Batch norms whose parameters are frozen normalize as in evaluation, and keep their statistics.
+def frozen_norms_kept(labels: PyTree) -> Iterator[None]:
+    """Keeps batch norms with frozen parameters in inference mode: they use and keep their running statistics.
 
-    A model's `train` speaks of all of its layers; this takes the frozen ones out, whatever the model.
+    `train=True` reaches every layer of a model. Its batch norms get `use_running_average` at the call (see
+    `jaxvid.models.layers.Layers.norm`), which is where this changes it.
     """
 
-    def intercept(next_function: Any, args: Any, kwargs: Any, context: Any) -> Any:
+    def intercept(
+        call: Callable[..., Any], args: tuple, kwargs: dict[str, Any], context: nn.module.InterceptorContext
+    ) -> Any:
         module = context.module
         if isinstance(module, nn.BatchNorm) and context.method_name == "__call__" and _is_frozen(labels, module.path):
-            # Modules are read-only; this one lives for this call alone.
-            object.__setattr__(module, "use_running_average", True)
-        return next_function(*args, **kwargs)
+            kwargs = {**kwargs, "use_running_average": True}
+        return call(*args, **kwargs)
 
     with nn.intercept_methods(intercept):
         yield
 
 
-def _is_frozen(labels: Mapping[str, Any], path: tuple[str, ...]) -> bool:
-    part: Any = labels
+def _is_frozen(labels: PyTree, path: tuple[str, ...]) -> bool:
+    part = labels
     for name in path:
         part = part[name]
     return all(label == FROZEN for label in jax.tree.leaves(part))

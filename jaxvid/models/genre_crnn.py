@@ -16,11 +16,9 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxvid.models.activations import Activation
-from jaxvid.models.backbones import Backbone, create_backbone, find_architecture
+from jaxvid.models.backbones import Backbone, find_architecture
 from jaxvid.models.clip_model import AudioVisualClips, ClipModel
-from jaxvid.models.layers import LSTM, Dropout
-from jaxvid.ops.convolution import conv_general_dilated
+from jaxvid.models.layers import Layers, per_frame
 
 FEATURES = ("pool", "softmax")
 STREAMS = ("frames", "sound")
@@ -39,21 +37,18 @@ class LastState(nn.Module):
 
     Attributes:
       features: width of the LSTM.
-      dtype: of the computation.
-      param_dtype: of the parameters.
+      layers: makes the LSTM.
     """
 
     features: int
-    dtype: Any
-    param_dtype: Any
+    layers: Layers
 
     @nn.compact
     def __call__(
         self, sequence: Float[Array, "batch time feature"], length: Int[Array, "batch"]
     ) -> Float[Array, "batch state"]:
         """Zeros where the length is 0."""
-        lstm = LSTM(self.features, dtype=self.dtype, param_dtype=self.param_dtype, name="lstm")
-        outputs = lstm(sequence.astype(self.dtype))
+        outputs = self.layers.lstm(self.features, name="lstm")(sequence.astype(self.layers.dtype))
         last = jnp.take_along_axis(outputs, jnp.maximum(length - 1, 0)[:, None, None], axis=1)[:, 0]
         return jnp.where(length[:, None] > 0, last, 0)
 
@@ -66,18 +61,12 @@ class SpectrogramCNN(nn.Module):
     convolutions and pools.
 
     Attributes:
-      activation: name of the activation.
-      adaptive: whether the sites read their coefficients from the state.
-      dtype: of the computation.
-      param_dtype: of the parameters.
+      layers: makes the layers.
     """
 
     STRIDE: ClassVar[int] = 32
 
-    activation: str
-    adaptive: bool
-    dtype: Any
-    param_dtype: Any
+    layers: Layers
 
     @nn.compact
     def __call__(
@@ -85,22 +74,14 @@ class SpectrogramCNN(nn.Module):
     ) -> Float[Array, "batch time feature"]:
         """The features of every 32 spectra, of which those after `length` count as silence."""
         own = jnp.arange(spectrograms.shape[1]) < length[:, None]
-        x = standardized(spectrograms, own)[..., None].astype(self.dtype)
+        layers = self.layers
+        x = standardized(spectrograms, own)[..., None].astype(layers.dtype)
         for i, (filters, window, strides) in enumerate(_CONVOLUTIONS, start=1):
-            x = nn.Conv(
-                filters,
-                window,
-                strides,
-                kernel_init=nn.initializers.glorot_uniform(),
-                dtype=self.dtype,
-                param_dtype=self.param_dtype,
-                conv_general_dilated=conv_general_dilated,
-                name=f"conv{i}",
-            )(x)
-            # Of the first one the input is normalized already, and its own would take a third of the time.
+            x = layers.conv(filters, window, strides=strides, name=f"conv{i}")(x)
+            # The first one's input is normalized already, and another normalization would take a third of the time.
             if i > 1:
-                x = nn.LayerNorm(dtype=self.dtype, param_dtype=self.param_dtype, name=f"norm{i}")(x)
-            x = Activation(self.activation, self.adaptive, name=f"activation{i}")(x)
+                x = nn.LayerNorm(dtype=layers.dtype, param_dtype=layers.param_dtype, name=f"norm{i}")(x)
+            x = layers.activation(name=f"activation{i}")(x)
         return x.reshape(*x.shape[:2], -1)
 
 
@@ -133,41 +114,38 @@ def as_images(
 
 
 class GenreHead(nn.Module):
-    """An LSTM for every stream, and a dense layer over what they end with.
+    """An LSTM over each stream, and a dense layer over their last states.
 
-    Its attributes are those of `GenreCRNN` of the same names.
+    Attributes:
+      num_classes: number of logits.
+      lstm_features: widths of the LSTMs by stream.
+      has_spectrogram_cnn: whether the sound's features are spectrograms, which the small CNN takes.
+      dropout_rate: before the dense layer.
+      layers: makes the layers.
     """
 
     num_classes: int
-    streams: tuple[str, ...]
-    lstm_features: int
-    audio_backbone: str
-    audio_lstm_features: int
+    lstm_features: Mapping[str, int]
+    has_spectrogram_cnn: bool
     dropout_rate: float
-    activation: str
-    adaptive: bool
-    axis_name: str | None
-    dtype: Any
-    param_dtype: Any
+    layers: Layers
 
     @nn.compact
     def __call__(self, features: Features, *, train: bool) -> Float[Array, "batch classes"]:
-        """Logits in float32."""
-        types = {"dtype": self.dtype, "param_dtype": self.param_dtype}
-        vectors = []
-        if "frames" in self.streams:
-            frames = LastState(self.lstm_features, name="frames", **types)
-            vectors.append(frames(features["frames"], features["num_frames"]))
-        if "sound" in self.streams:
+        """Returns logits in float32."""
+        states = []
+        if "frames" in self.lstm_features:
+            frames = LastState(self.lstm_features["frames"], self.layers, name="frames")
+            states.append(frames(features["frames"], features["num_frames"]))
+        if "sound" in self.lstm_features:
             sounds, length = features["sound"], features["num_sounds"]
-            if not self.audio_backbone:
-                cnn = SpectrogramCNN(self.activation, self.adaptive, name="spectrogram_cnn", **types)
-                sounds, length = cnn(sounds, length), -(-length // SpectrogramCNN.STRIDE)
-            vectors.append(LastState(self.audio_lstm_features, name="sound", **types)(sounds, length))
-        # A clip without sound brings zeros here, so that its class is for the frames alone to say.
-        x = Dropout(self.dropout_rate, self.axis_name)(jnp.concatenate(vectors, axis=-1), train=train)
-        init = nn.initializers.glorot_uniform()
-        return nn.Dense(self.num_classes, kernel_init=init, name="classifier", **types)(x).astype(jnp.float32)
+            if self.has_spectrogram_cnn:
+                sounds = SpectrogramCNN(self.layers, name="spectrogram_cnn")(sounds, length)
+                length = -(-length // SpectrogramCNN.STRIDE)
+            states.append(LastState(self.lstm_features["sound"], self.layers, name="sound")(sounds, length))
+        # A clip without sound has zeros here, so that its class depends on the frames alone.
+        x = self.layers.dropout(self.dropout_rate)(jnp.concatenate(states, axis=-1), train=train)
+        return self.layers.dense(self.num_classes, name="classifier")(x).astype(jnp.float32)
 
 
 class GenreCRNN(ClipModel, kw_only=True):
@@ -221,19 +199,15 @@ class GenreCRNN(ClipModel, kw_only=True):
         for name, backbone in self.backbones().items():
             setattr(self, name, backbone)
         if "frames" in self.streams and self.features == "softmax":
+            # Its variables are those that the first stage trained, so that its initializer does not matter.
             self.cnn_top = nn.Dense(self.num_classes, dtype=self.dtype, param_dtype=self.param_dtype)
+        widths = {"frames": self.lstm_features, "sound": self.audio_lstm_features}
         self.head = GenreHead(
-            self.num_classes,
-            self.streams,
-            self.lstm_features,
-            self.audio_backbone,
-            self.audio_lstm_features,
-            self.dropout_rate,
-            self.activation,
-            self.adaptive,
-            self.axis_name,
-            self.dtype,
-            self.param_dtype,
+            num_classes=self.num_classes,
+            lstm_features={stream: width for stream, width in widths.items() if stream in self.streams},
+            has_spectrogram_cnn=not self.audio_backbone,
+            dropout_rate=self.dropout_rate,
+            layers=self.layers(),
         )
 
     @nn.nowrap
@@ -251,14 +225,7 @@ class GenreCRNN(ClipModel, kw_only=True):
         """The CNN of the frames, and that of the spectrograms unless it is the small one."""
         names = {"cnn": self.backbone if "frames" in self.streams else ""}
         names["audio_cnn"] = self.audio_backbone if "sound" in self.streams else ""
-        create = partial(
-            create_backbone,
-            activation=self.backbone_activation,
-            adaptive=self.adaptive,
-            axis_name=self.axis_name,
-            dtype=self.dtype,
-            param_dtype=self.param_dtype,
-        )
+        create = partial(self.create_backbone, activation=self.backbone_activation)
         return {module: create(name) for module, name in names.items() if name}
 
     @nn.nowrap
@@ -278,10 +245,10 @@ class GenreCRNN(ClipModel, kw_only=True):
         clips = clips if isinstance(clips, AudioVisualClips) else self._without_sound(clips)
         features = {}
         if "frames" in self.streams:
-            frames = self.cnn(clips.frames.reshape(-1, *clips.frames.shape[2:]), train=train)
+            frames = per_frame(partial(self.cnn, train=train), clips.frames)
             if self.features == "softmax":
                 frames = nn.softmax(self.cnn_top(frames).astype(jnp.float32))
-            features |= {"frames": frames.reshape(*clips.frames.shape[:2], -1), "num_frames": clips.num_frames}
+            features |= {"frames": frames, "num_frames": clips.num_frames}
         if "sound" in self.streams:
             features |= self._sounds(clips.spectrograms, clips.num_spectra, train=train)
         return features
@@ -308,8 +275,8 @@ class GenreCRNN(ClipModel, kw_only=True):
         own = jnp.arange(spectrograms.shape[1]) < length[:, None]
         size = max(_PATCH_SIZE, find_architecture(self.audio_backbone).minimum_size)
         pictures = as_images(spectrograms, own, size)
-        features = self.audio_cnn(pictures.reshape(-1, *pictures.shape[2:]), train=train)
-        return {"sound": features.reshape(*pictures.shape[:2], -1), "num_sounds": -(-length // self.num_bands)}
+        features = per_frame(partial(self.audio_cnn, train=train), pictures)
+        return {"sound": features, "num_sounds": -(-length // self.num_bands)}
 
     def _without_sound(self, frames: Float[Array, "batch time height width channel"]) -> AudioVisualClips:
         num_clips, num_frames = frames.shape[:2]

@@ -5,15 +5,14 @@ Sources: J. Donahue et al., Long-term Recurrent Convolutional Networks for Visua
 """
 
 import math
+from functools import partial
 
 import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-from jaxvid.models.activations import Activation
 from jaxvid.models.clip_model import ClipModel
-from jaxvid.models.layers import LSTM, Dropout
-from jaxvid.ops.convolution import conv_general_dilated
+from jaxvid.models.layers import Layers, per_frame
 from jaxvid.ops.pooling import max_pool
 
 _FILTERS_AND_POOLS = ((16, 4), (32, 4), (64, 2), (64, 2))
@@ -33,7 +32,7 @@ class LRCN(ClipModel, kw_only=True):
     def __call__(
         self, clips: Float[Array, "batch time height width channel"], *, train: bool
     ) -> Float[Array, "batch classes"]:
-        """Logits in float32.
+        """Returns logits in float32.
 
         Raises:
           ValueError: if frames are too small for the four pools.
@@ -43,20 +42,19 @@ class LRCN(ClipModel, kw_only=True):
             raise ValueError(
                 f"LRCN takes frames of at least {smallest}x{smallest}, not {clips.shape[2]}x{clips.shape[3]}"
             )
-        parameters = {
-            "kernel_init": nn.initializers.glorot_uniform(),
-            "dtype": self.dtype,
-            "param_dtype": self.param_dtype,
-        }
-        x = clips.astype(self.dtype).reshape(-1, *clips.shape[2:])
-        for i, (filters, pool) in enumerate(_FILTERS_AND_POOLS):
-            x = nn.Conv(filters, (3, 3), conv_general_dilated=conv_general_dilated, name=f"conv{i + 1}", **parameters)(
-                x
-            )
-            x = Activation(self.activation, self.adaptive, name=f"activation{i + 1}")(x)
+        layers = self.layers()
+        features = per_frame(partial(self._features, layers=layers, train=train), clips.astype(self.dtype))
+        x = layers.lstm(_STATE, name="lstm")(features)[:, -1]
+        return layers.dense(self.num_classes, name="head")(x).astype(jnp.float32)
+
+    def _features(
+        self, frames: Float[Array, "frame height width channel"], *, layers: Layers, train: bool
+    ) -> Float[Array, "frame features"]:
+        x = frames
+        for i, (filters, pool) in enumerate(_FILTERS_AND_POOLS, start=1):
+            x = layers.conv(filters, (3, 3), name=f"conv{i}")(x)
+            x = layers.activation(name=f"activation{i}")(x)
             x = max_pool(x, pool, "VALID")
-            if i < len(_FILTERS_AND_POOLS) - 1:
-                x = Dropout(self.dropout_rate, self.axis_name, name=f"dropout{i + 1}")(x, train=train)
-        features = x.reshape(*clips.shape[:2], -1)
-        x = LSTM(_STATE, dtype=self.dtype, param_dtype=self.param_dtype, name="lstm")(features)[:, -1]
-        return nn.Dense(self.num_classes, name="head", **parameters)(x).astype(jnp.float32)
+            if i < len(_FILTERS_AND_POOLS):
+                x = layers.dropout(self.dropout_rate, name=f"dropout{i}")(x, train=train)
+        return x.reshape(len(x), -1)

@@ -7,6 +7,7 @@ import pytest
 
 from jaxvid.models.activations import family_coefficients
 from jaxvid.models.convlstm import ConvLSTM, ConvLSTMLayer
+from jaxvid.models.layers import Layers
 from tests.tiny import random_variables
 
 
@@ -153,18 +154,18 @@ def test_the_forget_gate_starts_open():
 @pytest.mark.parametrize("name", ["relu", "celu"])
 def test_sites_inside_the_scan_adapt(name):
     images = jnp.asarray(np.random.default_rng(0).standard_normal((3, 1, 6, 6, 2)), jnp.float32)
-    adaptive = ConvLSTMLayer(4, name, adaptive=True)
+    adaptive = ConvLSTMLayer(4, Layers(name, adaptive=True))
     variables = random_variables(adaptive, images)
     coefficients = jnp.asarray(family_coefficients(name))
     variables["activations"] = jax.tree.map(lambda _: coefficients, variables["activations"])
     assert set(variables["activations"]) == {"candidate_activation", "output_activation"}
-    expected = outputs_of(ConvLSTMLayer(4, name), {"params": variables["params"]}, images)
+    expected = outputs_of(ConvLSTMLayer(4, Layers(name)), {"params": variables["params"]}, images)
     np.testing.assert_allclose(outputs_of(adaptive, variables, images), expected, rtol=1e-5, atol=1e-6)
 
 
 def test_bfloat16_computes_close_by():
     images, variables = jnp.ones((2, 1, 5, 5, 2)), layer_variables(channels=2, filters=4)
-    outputs = outputs_of(ConvLSTMLayer(4, dtype=jnp.bfloat16), variables, images)
+    outputs = outputs_of(ConvLSTMLayer(4, Layers("tanh", dtype=jnp.bfloat16)), variables, images)
     assert outputs.dtype == jnp.bfloat16
     np.testing.assert_allclose(outputs.astype(jnp.float32), outputs_of(ConvLSTMLayer(4), variables, images), atol=0.05)
 

@@ -32,7 +32,7 @@ class Small(ClipModel):
         x = clips.mean(axis=(1, 2, 3))
         for name in ("layer1_0", "layer4_0"):
             x = nn.Dense(4, name=f"{name}_conv")(x)
-            x = nn.BatchNorm(use_running_average=not train, momentum=0.5, name=f"{name}_norm")(x)
+            x = nn.BatchNorm(momentum=0.5, name=f"{name}_norm")(x, use_running_average=not train)
         return nn.Dense(2, name="head")(x)
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from jaxvid.models.activations import family_coefficients
-from jaxvid.models.video_resnet import VARIANTS, VideoResNet, middle_planes
+from jaxvid.models.video_resnet import VARIANTS, VideoResNet, middle_channels
 from tests.tiny import random_variables
 
 
@@ -34,8 +34,8 @@ def test_parameter_counts_are_the_published_ones(variant, num_classes, expected)
 @pytest.mark.parametrize(
     ("planes", "expected"), [((64, 64), 144), ((64, 128), 230), ((128, 128), 288), ((256, 512), 921)]
 )
-def test_middle_planes(planes, expected):
-    assert middle_planes(*planes) == expected
+def test_middle_channels(planes, expected):
+    assert middle_channels(*planes) == expected
 
 
 def test_r2plus1d_18_has_34_sites_with_telling_names():

@@ -2,14 +2,15 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from jaxvid.models.backbones.graph import GlobalPool, Options, Series, apply_series
+from jaxvid.models.backbones.graph import GlobalPool, Series, apply_series
+from jaxvid.models.layers import Layers
 
 Frames = Float[Array, "frame height width channel"]
 
@@ -78,8 +79,8 @@ class Backbone(nn.Module):
     activation: str | None = None
     adaptive: bool = False
     axis_name: str | None = None
-    dtype: Any = jnp.float32
-    param_dtype: Any = jnp.float32
+    dtype: DTypeLike = jnp.float32
+    param_dtype: DTypeLike = jnp.float32
 
     @property
     @nn.nowrap
@@ -112,14 +113,14 @@ class Backbone(nn.Module):
                 f"frames of {height}x{width} with {channels} channels given to {architecture.name}; allowed: "
                 f"{architecture.minimum_size}x{architecture.minimum_size} or larger, with 3 channels"
             )
-        options = Options(
-            train=train,
-            activation=self.activation or architecture.activation,
-            adaptive=self.adaptive,
-            axis_name=self.axis_name,
-            dtype=self.dtype,
-            param_dtype=self.param_dtype,
+        layers = Layers(
+            self.activation or architecture.activation,
+            self.adaptive,
+            self.axis_name,
+            self.dtype,
+            self.param_dtype,
+            norm_momentum=0.99,  # as in Keras
         )
         x = architecture.scaling(frames.astype(jnp.float32)).astype(self.dtype)
-        x = apply_series(self.series(), x, options).astype(jnp.float32)
+        x = apply_series(self.series(), x, layers, train).astype(jnp.float32)
         return nn.softmax(x) if self.include_top else x

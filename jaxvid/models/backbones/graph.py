@@ -1,34 +1,23 @@
 """Networks as data: layers in series and in parallel, which one module runs and weight files are matched against.
 
 A network is a tuple of layers, applied one after the other; `Parallel` holds tuples that all take the same input.
-Running a layer creates its Flax module in whichever module is being called.
+Calling a layer creates its Flax module inside the compact method that calls it.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from jaxvid.models.activations import Activation
-from jaxvid.models.layers import Dropout as DropoutLayer
+from jaxvid.models.layers import Layers
 from jaxvid.ops.depthwise import Maps, NewMaps, depthwise_conv
 
 Padding: TypeAlias = str | tuple[tuple[int, int], tuple[int, int]]
-
-
-class Options(NamedTuple):
-    """What all layers of one call share; see the fields of the same names of `Backbone`."""
-
-    train: bool
-    activation: str
-    adaptive: bool
-    axis_name: str | None
-    dtype: Any
-    param_dtype: Any
 
 
 @dataclass(frozen=True)
@@ -42,17 +31,15 @@ class Conv:
     padding: Padding = "SAME"
     use_bias: bool = False
 
-    def __call__(self, x: Maps, options: Options) -> NewMaps:
+    def __call__(self, x: Maps, layers: Layers, train: bool) -> NewMaps:
         """The convolution of `x`."""
-        return nn.Conv(
+        return layers.conv(
             self.features,
             self.kernel,
             strides=self.stride,
             padding=self.padding,
             use_bias=self.use_bias,
-            kernel_init=nn.initializers.glorot_uniform(),
-            dtype=options.dtype,
-            param_dtype=options.param_dtype,
+            conv_general_dilated=None,  # XLA's own
             name=self.name,
         )(x)
 
@@ -62,8 +49,8 @@ class Depthwise3x3(nn.Module):
 
     stride: int
     padding: tuple[int, int]
-    dtype: Any
-    param_dtype: Any
+    dtype: DTypeLike
+    param_dtype: DTypeLike
 
     @nn.compact
     def __call__(self, x: Maps) -> NewMaps:
@@ -82,9 +69,9 @@ class DepthwiseConv:
     stride: int = 1
     padding: tuple[int, int] = (1, 1)
 
-    def __call__(self, x: Maps, options: Options) -> NewMaps:
+    def __call__(self, x: Maps, layers: Layers, train: bool) -> NewMaps:
         """The convolution of `x`."""
-        return Depthwise3x3(self.stride, self.padding, options.dtype, options.param_dtype, name=self.name)(x)
+        return Depthwise3x3(self.stride, self.padding, layers.dtype, layers.param_dtype, name=self.name)(x)
 
 
 @dataclass(frozen=True)
@@ -99,9 +86,9 @@ class SeparableConv:
         """The two convolutions."""
         return DepthwiseConv(f"{self.name}_depthwise"), Conv(f"{self.name}_pointwise", self.features, (1, 1))
 
-    def __call__(self, x: Maps, options: Options) -> NewMaps:
+    def __call__(self, x: Maps, layers: Layers, train: bool) -> NewMaps:
         """The two convolutions of `x`."""
-        return apply_series(self.parts, x, options)
+        return apply_series(self.parts, x, layers, train)
 
 
 @dataclass(frozen=True)
@@ -112,18 +99,10 @@ class Norm:
     epsilon: float = 1e-3
     use_scale: bool = True
 
-    def __call__(self, x: Maps, options: Options) -> Maps:
+    def __call__(self, x: Maps, layers: Layers, train: bool) -> Maps:
         """`x` normalized over all but its channels."""
-        return nn.BatchNorm(
-            use_running_average=not options.train,
-            momentum=0.99,
-            epsilon=self.epsilon,
-            use_scale=self.use_scale,
-            axis_name=options.axis_name if options.train else None,
-            dtype=options.dtype,
-            param_dtype=options.param_dtype,
-            name=self.name,
-        )(x)
+        norm = layers.norm(epsilon=self.epsilon, use_scale=self.use_scale, name=self.name)
+        return norm(x, use_running_average=not train)
 
 
 @dataclass(frozen=True)
@@ -133,15 +112,9 @@ class Dense:
     name: str
     features: int
 
-    def __call__(self, x: Float[Array, "frame channel"], options: Options) -> Float[Array, "frame features"]:
+    def __call__(self, x: Float[Array, "frame channel"], layers: Layers, train: bool) -> Float[Array, "frame features"]:
         """The product with the kernel, and the bias."""
-        return nn.Dense(
-            self.features,
-            kernel_init=nn.initializers.glorot_uniform(),
-            dtype=options.dtype,
-            param_dtype=options.param_dtype,
-            name=self.name,
-        )(x)
+        return layers.dense(self.features, name=self.name)(x)
 
 
 @dataclass(frozen=True)
@@ -150,9 +123,9 @@ class Site:
 
     name: str
 
-    def __call__(self, x: Float[Array, "..."], options: Options) -> Float[Array, "..."]:
+    def __call__(self, x: Float[Array, "..."], layers: Layers, train: bool) -> Float[Array, "..."]:
         """The activation of `x`."""
-        return Activation(options.activation, options.adaptive, name=self.name)(x)
+        return layers.activation(name=self.name)(x)
 
 
 @dataclass(frozen=True)
@@ -163,9 +136,9 @@ class MaxPool:
     stride: int = 2
     padding: Padding = "VALID"
 
-    def __call__(self, x: Maps, options: Options) -> NewMaps:
+    def __call__(self, x: Maps, layers: Layers, train: bool) -> NewMaps:
         """The maxima."""
-        del options
+        del layers, train
         # Flax takes pairs as well as a name, whatever its annotation says.
         padding: Any = self.padding
         return nn.max_pool(x, (self.window, self.window), (self.stride, self.stride), padding)
@@ -175,9 +148,9 @@ class MaxPool:
 class AveragePool:
     """A 3x3 mean at stride 1, over what of the window lies inside the input."""
 
-    def __call__(self, x: Maps, options: Options) -> Maps:
+    def __call__(self, x: Maps, layers: Layers, train: bool) -> Maps:
         """The means."""
-        del options
+        del layers, train
         return nn.avg_pool(x, (3, 3), (1, 1), "SAME", count_include_pad=False)
 
 
@@ -187,18 +160,18 @@ class GlobalPool:
 
     keepdims: bool = False
 
-    def __call__(self, x: Maps, options: Options) -> Float[Array, "..."]:
+    def __call__(self, x: Maps, layers: Layers, train: bool) -> Float[Array, "..."]:
         """The means."""
-        return x.mean(axis=(1, 2), keepdims=self.keepdims, dtype=jnp.float32).astype(options.dtype)
+        return x.mean(axis=(1, 2), keepdims=self.keepdims, dtype=jnp.float32).astype(layers.dtype)
 
 
 @dataclass(frozen=True)
 class Flatten:
     """All values of a frame in one vector."""
 
-    def __call__(self, x: Maps, options: Options) -> Float[Array, "frame features"]:
+    def __call__(self, x: Maps, layers: Layers, train: bool) -> Float[Array, "frame features"]:
         """The vectors."""
-        del options
+        del layers, train
         return x.reshape(x.shape[0], -1)
 
 
@@ -208,9 +181,9 @@ class Dropout:
 
     rate: float
 
-    def __call__(self, x: Float[Array, "..."], options: Options) -> Float[Array, "..."]:
+    def __call__(self, x: Float[Array, "..."], layers: Layers, train: bool) -> Float[Array, "..."]:
         """`x` with values dropped."""
-        return DropoutLayer(self.rate, options.axis_name)(x, train=options.train)
+        return layers.dropout(self.rate)(x, train=train)
 
 
 @dataclass(frozen=True)
@@ -242,9 +215,9 @@ class Parallel:
     branches: "tuple[Series, ...]"
     join: Concatenate | Add = Concatenate()
 
-    def __call__(self, x: Maps, options: Options) -> NewMaps:
+    def __call__(self, x: Maps, layers: Layers, train: bool) -> NewMaps:
         """The joined outputs."""
-        return self.join([apply_series(branch, x, options) for branch in self.branches])
+        return self.join([apply_series(branch, x, layers, train) for branch in self.branches])
 
 
 Layer: TypeAlias = (
@@ -266,10 +239,12 @@ Layer: TypeAlias = (
 Series: TypeAlias = tuple[Layer, ...]
 
 
-def apply_series(series: Series, x: Float[Array, "frame ..."], options: Options) -> Float[Array, "frame ..."]:
+def apply_series(
+    series: Series, x: Float[Array, "frame ..."], layers: Layers, train: bool
+) -> Float[Array, "frame ..."]:
     """The output of `series` for the input `x`; to be called inside a compact method, which gets the submodules."""
     for layer in series:
-        x = layer(x, options)
+        x = layer(x, layers, train)
     return x
 
 
