@@ -3,7 +3,7 @@
     python -m jaxvid.main --config=configs/genre.py --workdir=runs/genre --config.dataset.manual_dir=/data/genres
 
 The folder holds one folder per class, such as action/, animation/, horror/, romance/, science_fiction/, sports/, with
-videos of any length, split 80/10/10 by video. They are stored at 4 frames a second in sequences of 40, with their sound
+videos of any length, split 80/10/10 by video. They are stored at 4 frames per second in sequences of 40, with their sound
 at 16 kHz. The model is genre_crnn.
 
 Arguments:

@@ -12,7 +12,7 @@ def model_section(name: str, **values: Value) -> ConfigDict:
 
     Args:
       name: a key of `jaxvid.models.MODELS`.
-      values: `activation`, the keys of this model alone, and those whose default here does not suit it.
+      values: `activation`, the model's own keys, and values that differ from the defaults here.
     """
     common: dict[str, Value] = {
         "name": name,

@@ -86,8 +86,8 @@ def sized_configs(
 
     Args:
       config_class: the class of the configs.
-      variant: what they have in common, for their names; "" for the plain ones.
-      description: the same in words.
+      variant: suffix of their names; "" for none.
+      description: the variant in words.
       values: fields of `config_class` besides the size.
     """
     return [
@@ -116,7 +116,7 @@ class VideoDataset(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     `file_format="tfrecord"` prepares, in another `data_dir`.
 
     Args:
-      on_invalid: what to do with a video that cannot be decoded or is cut short: "error" stops the build and names the
+      on_invalid: the treatment of a video that cannot be decoded or is cut short: "error" stops the build and names the
         file, "skip" leaves the video out and lists it, with the reason, in `invalid_videos.json` beside the records.
       num_workers: processes to decode in; by default one per core.
       timeout_seconds: how long decoding one video, or one sequence of it, may take.

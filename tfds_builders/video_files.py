@@ -181,7 +181,7 @@ def subfolder(root: Path, name: str) -> Path | None:
 
 
 def folders_of(root: Path) -> list[Path]:
-    """Returns the folders in `root`, sorted, without hidden ones and what zip programs of macOS leave behind."""
+    """Returns the folders in `root`, sorted, without hidden ones and the folder that macOS adds to archives."""
     return sorted(
         path for path in root.iterdir() if path.is_dir() and not path.name.startswith(".") and path.name != "__MACOSX"
     )

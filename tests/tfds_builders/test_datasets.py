@@ -139,7 +139,7 @@ def number_of(clip):
     return int("".join(filter(str.isdigit, clip.path.stem)))
 
 
-def test_hockey_fight_at_random_takes_every_file_for_a_source(find_clips, tmp_path):
+def test_hockey_fight_random_has_one_source_per_file(find_clips, tmp_path):
     touch(tmp_path / "manual", HOCKEY_NAMES)
     clips = find_clips("hockey_fight/64x64_random")
     assert counts(clips) == of_each_class(500)
@@ -190,7 +190,7 @@ def test_movies_fight_keeps_blocks_of_five_numbers_together(find_clips, tmp_path
     assert all(len(splits) == 1 for splits in splits_by_source(clips).values())
 
 
-def test_movies_fight_at_random_is_split_as_the_text_or_the_tables_of_the_paper_say(find_clips, tmp_path):
+def test_movies_fight_random_has_the_shares_of_the_papers_text_or_tables(find_clips, tmp_path):
     touch_movies(tmp_path / "manual")
     assert counts(find_clips("movies_fight/64x64_random")) == of_each_class(100)
     assert counts(find_clips("movies_fight/64x64_random85")) == {

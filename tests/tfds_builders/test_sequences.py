@@ -18,7 +18,7 @@ RATE = 8000
 
 @pytest.fixture(scope="module")
 def films(tmp_path_factory):
-    """Two classes of three films of 3.5 s, of which `horror/2` has no sound; sample k of a film's sound is k."""
+    """Two classes of three videos of 3.5 s; `horror/2` has no sound, sample k of the others' sound is k."""
     directory = tmp_path_factory.mktemp("films")
     frames = np.full((35, 48, 64, 3), 90, np.uint8)
     for label in ("action", "horror"):
@@ -45,11 +45,11 @@ def examples(builder):
     return [example for split in builder.info.splits for example in builder.as_data_source(split)]
 
 
-def test_sequences_have_their_stretch_of_sound_and_the_split_of_their_video(built):
+def test_sequences_have_their_part_of_the_sound_and_the_split_of_their_video(built):
     assert {split: info.num_examples for split, info in built.info.splits.items()} == {"train": 6, "val": 6, "test": 6}
     for split in built.info.splits:
         films_of = [example["filename"].decode().split("#")[0] for example in built.as_data_source(split)]
-        # One film of each class, whose sequences follow one another.
+        # One video of each class; its sequences are consecutive.
         assert [film.split("/")[0] for film in films_of] in (
             [*3 * ["action"], *3 * ["horror"]],
             [*3 * ["horror"], *3 * ["action"]],
@@ -73,7 +73,7 @@ def test_a_video_without_sound_has_no_samples_and_is_in_the_statistics(built):
     assert named == ["horror/2.avi"]
 
 
-def test_the_form_can_be_given_as_a_config(films, tmp_path):
+def test_a_config_can_be_given_as_an_object(films, tmp_path):
     config = VideoFolderConfig(name="mine", height=48, width=64, audio=16000)
     builder = tfds.builder("video_folder", config=config, directory=films, data_dir=tmp_path)
     builder.download_and_prepare()
@@ -86,12 +86,12 @@ def test_the_form_can_be_given_as_a_config(films, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["64x64_16000hz_4fps", "64x64_fps", "64x64_4fps_", "65x64_4fps"])
-def test_unknown_forms_are_refused(tmp_path, name):
+def test_unknown_config_names_are_refused(tmp_path, name):
     with pytest.raises(ValueError, match=f"no config '{name}'.*_<N>fps, _<N>frames and _<N>hz, in this order"):
         tfds.builder(f"surveillance_fight/{name}", data_dir=tmp_path)
 
 
-def test_of_a_video_that_breaks_off_the_whole_sequences_are_kept_and_the_rest_is_listed(films, tmp_path):
+def test_a_cut_video_keeps_its_whole_sequences_and_is_listed(films, tmp_path):
     directory = tmp_path / "films"
     for label in ("action", "horror"):
         for split in ("train", "test"):

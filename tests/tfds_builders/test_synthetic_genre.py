@@ -10,7 +10,7 @@ from tfds_builders.synthetic_genre.synthetic_genre import SyntheticGenre
 
 @pytest.fixture(scope="module")
 def films(tmp_path_factory):
-    """Twelve films, three of each class, with their frames and sound as decoded from the files."""
+    """Twelve videos, three of each class, with the frames and sound decoded from their files."""
     from jaxvid.video.sequences import SequenceForm, read_sequences
 
     builder = SyntheticGenre(data_dir=tmp_path_factory.mktemp("data"))

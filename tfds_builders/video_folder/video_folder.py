@@ -42,7 +42,7 @@ class VideoFolder(VideoDataset):
 
     Args:
       directory: the folder; by default the manual directory.
-      ratios: the share of each split, where the folder has no splits of its own.
+      ratios: the share of each split, where the folder has no splits.
       **kwargs: as for `VideoDataset`.
     """
 
@@ -111,7 +111,11 @@ def _videos_of_split(root: Path, folder: str) -> list[VideoFile]:
 
 
 def _labeled_videos(root: Path, classes: Sequence[Path], source_of: Callable[[Path], str]) -> list[VideoFile]:
-    """Returns the videos in folders that are classes, of which none may be empty."""
+    """Returns the videos in the folders of classes.
+
+    Raises:
+      ValueError: if a class has no videos.
+    """
     label_of = {folder.relative_to(root): folder.name for folder in classes}
     videos = videos_below(
         root, lambda path: next((label_of[parent] for parent in path.parents if parent in label_of), None), source_of

@@ -57,7 +57,7 @@ def run_python(code: str, *arguments: object) -> subprocess.Popen[str]:
     )
 
 
-def test_examples_hold_the_frames_and_where_they_come_from(videos, tmp_path):
+def test_examples_hold_frames_source_and_filename(videos, tmp_path):
     builder = builder_of(videos, tmp_path)
     builder.download_and_prepare()
 
@@ -164,7 +164,7 @@ def test_max_examples_per_split_bounds_every_split(videos, tmp_path):
     assert {name: split.num_examples for name, split in builder.info.splits.items()} == {"test": 1, "train": 1}
 
 
-def test_large_splits_are_written_in_shards_without_being_held(videos, tmp_path):
+def test_large_splits_are_written_in_shards(videos, tmp_path):
     builder = builder_of(videos, tmp_path)
     # A clip takes some 3 KB: two per shard.
     builder.download_and_prepare(download_config=tfds.download.DownloadConfig(max_shard_size=4_000))
@@ -220,7 +220,7 @@ def test_a_killed_build_is_not_prepared_and_the_next_one_cleans_up(tmp_path):
     assert len(builder.as_data_source("val")) == 2
 
 
-def test_of_two_builds_at_the_same_time_one_waits_and_uses_the_other(videos, tmp_path):
+def test_a_build_waits_for_another_one_and_uses_its_dataset(videos, tmp_path):
     builder = builder_of(videos, tmp_path)
     final = Path(builder.data_dir)
     final.parent.mkdir(parents=True)
@@ -240,7 +240,7 @@ def test_of_two_builds_at_the_same_time_one_waits_and_uses_the_other(videos, tmp
     assert "video_folder train" not in errors
 
 
-def test_the_other_format_in_one_place_is_a_clear_error(videos, tmp_path):
+def test_the_other_format_in_one_data_dir_is_an_error(videos, tmp_path):
     builder_of(videos, tmp_path).download_and_prepare()
     builder = builder_of(videos, tmp_path, file_format="array_record")
     with pytest.raises(
