@@ -3,8 +3,8 @@
     python -m jaxvid.main --config=configs/genre.py --workdir=runs/genre --config.dataset.manual_dir=/data/genres
 
 The folder holds one folder per class, such as action/, animation/, horror/, romance/, science_fiction/, sports/, with
-videos of any length, split 80/10/10 by video. They are stored at 4 frames per second in sequences of 40, with their sound
-at 16 kHz. The model is genre_crnn.
+videos of any length, split 80/10/10 by video. They are stored at 4 frames per second in sequences of 40, with sound at
+16 kHz. The model is genre_crnn.
 
 Arguments:
   `dataset`: a key of configs/datasets.py.
