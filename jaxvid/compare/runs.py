@@ -14,6 +14,7 @@ from jaxvid.classes import fold, match_classes
 from jaxvid.config import dotted, load_config
 from jaxvid.metrics.classification import SplitMetrics
 from jaxvid.metrics.predictions import Predictions, read_csv
+from jaxvid.metrics.table import COMPARED
 
 # Runs that differ in these keys alone are runs of one system.
 _REPEATED = ("seed", "dataset.train_split", "dataset.val_split", "dataset.test_split")
@@ -97,14 +98,17 @@ def read_run(workdir: Path) -> EvaluatedRun:
     """Reads a run with its evaluation.
 
     Raises:
-      ValueError: if the workdir holds no run, or one that has not been evaluated.
+      ValueError: if the workdir holds no run, or one that has not been evaluated by this version.
     """
     config = load_config(workdir)
     path = workdir / "metrics.json"
     if not path.exists():
         raise ValueError(f"{workdir} has not been evaluated; run: python -m jaxvid.evaluate --workdir={workdir}")
+    metrics = json.loads(path.read_text())
+    if missing := [metric.name for metric in COMPARED if metric.name not in metrics]:
+        raise ValueError(f"{path} has no {', '.join(missing)}; evaluate {workdir} again, with this version")
     predictions = read_csv(workdir / "predictions.csv")
-    return EvaluatedRun(workdir, dotted(config), json.loads(path.read_text()), predictions, predictions.class_names)
+    return EvaluatedRun(workdir, dotted(config), metrics, predictions, predictions.class_names)
 
 
 def unify_classes(runs: Sequence[EvaluatedRun], class_map: Mapping[str, str] | None = None) -> list[EvaluatedRun]:

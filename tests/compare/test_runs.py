@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 
@@ -14,6 +16,15 @@ def test_mcnemar_by_hand():
     assert mcnemar(1, 7) == pytest.approx(18 / 256)
     assert mcnemar(0, 0) == 1
     assert mcnemar(3, 3) == pytest.approx(1)
+
+
+def test_an_evaluation_without_one_of_the_metrics_is_refused(tmp_path):
+    path = write_run(tmp_path / "a", "abc") / "metrics.json"
+    metrics = json.loads(path.read_text())
+    del metrics["f1"]
+    path.write_text(json.dumps(metrics))
+    with pytest.raises(ValueError, match="metrics.json has no f1; evaluate .* again, with this version"):
+        read_run(tmp_path / "a")
 
 
 def test_pairs_are_runs_on_the_same_clips(tmp_path):
