@@ -9,6 +9,7 @@ import tensorflow_datasets as tfds
 
 from jaxvid import checkpoint
 from jaxvid.data.dataset import open_split
+from jaxvid.metrics.table import MONITORED
 from jaxvid.train import loop as train_lib
 from jaxvid.train import setup
 from jaxvid.train.logbook import read_rows
@@ -101,7 +102,7 @@ def test_early_stopping_ends_a_run_that_no_longer_improves(config, tmp_path, mon
     losses = iter([0.5, 0.4, 0.6, 0.7, 0.8, 0.1, 0.1])
 
     def values(*_):
-        return dict.fromkeys(("accuracy", "balanced_accuracy", "macro_f1", "roc_auc"), 0.0) | {"loss": next(losses)}
+        return {metric.name: 0.0 for metric in MONITORED} | {"loss": next(losses)}
 
     monkeypatch.setattr(setup, "point_values", values)
     train_lib.train(config, tmp_path)
@@ -158,7 +159,7 @@ def test_a_change_begins_from_the_best_weights_where_that_is_asked_for(config, t
     losses = iter([0.5, 0.9, 0.8])
 
     def values(*_):
-        return dict.fromkeys(("accuracy", "balanced_accuracy", "macro_f1", "roc_auc"), 0.0) | {"loss": next(losses)}
+        return {metric.name: 0.0 for metric in MONITORED} | {"loss": next(losses)}
 
     monkeypatch.setattr(setup, "point_values", values)
     seen = {}
@@ -188,7 +189,7 @@ def test_a_sequence_that_has_ended_ends_the_run(config, tmp_path, monkeypatch):
     losses = iter([0.5, 0.6, 0.7, 0.8, 0.1])
 
     def values(*_):
-        return dict.fromkeys(("accuracy", "balanced_accuracy", "macro_f1", "roc_auc"), 0.5) | {"loss": next(losses)}
+        return {metric.name: 0.5 for metric in MONITORED} | {"loss": next(losses)}
 
     monkeypatch.setattr(setup, "point_values", values)
     train_lib.train(config, tmp_path)
