@@ -1,5 +1,6 @@
 """Each dataset: the files that it finds in the layouts of copies, with label, source and split."""
 
+import shutil
 import zipfile
 from collections import Counter
 
@@ -176,6 +177,23 @@ def test_movies_fight_is_labeled_by_folder(find_clips, tmp_path, fights, others)
     clips = find_clips("movies_fight")
     assert counts(clips) == of_each_class(100)
     assert [clip.label for clip in clips if clip.path.name == "fi318_xvid.avi"] == ["no_fight"]
+
+
+@pytest.mark.parametrize(
+    "config", ["hockey_fight", "hockey_fight/64x64_random", "movies_fight", "movies_fight/64x64_random"]
+)
+def test_copies_in_other_folders_are_split_alike(find_clips, tmp_path, config):
+    touch(tmp_path / "manual" / "HockeyFights", HOCKEY_NAMES)
+    touch_movies(tmp_path / "manual")
+    published = find_clips(config)
+    shutil.rmtree(tmp_path / "manual")
+    for name in HOCKEY_NAMES:
+        touch(tmp_path / "manual" / "hockey_fight", [f"val/{name}" if name.startswith("fi") else f"train/{name}"])
+    touch_movies(tmp_path / "manual", "movies/train/Violence", "movies/train/NonViolence")
+    copy = find_clips(config)
+    assert {(clip.path.name, clip.source, clip.split) for clip in copy} == {
+        (clip.path.name, clip.source, clip.split) for clip in published
+    }
 
 
 def test_movies_fight_keeps_blocks_of_five_numbers_together(find_clips, tmp_path):

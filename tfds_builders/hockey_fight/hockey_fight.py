@@ -75,7 +75,11 @@ class HockeyFight(VideoDataset):
             names=("HockeyFights", "hockey_fight", "data"),
             archives=("HockeyFights.zip",),
         )
-        videos = join_identical(videos_below(root, _label, _block)) if config.grouped else videos_below(root, _label)
+        # Neither kind of source depends on the folders of the copy, so that all copies are split alike.
+        source_of = _block if config.grouped else lambda path: path.stem
+        videos = videos_below(root, _label, source_of)
+        if config.grouped:
+            videos = join_identical(videos)
         return split_by_source(videos, {"train": 0.8, "test": 0.2})
 
 

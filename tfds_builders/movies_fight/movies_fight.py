@@ -3,6 +3,7 @@
 import dataclasses
 import re
 from pathlib import Path
+from types import MappingProxyType
 from typing import ClassVar
 
 import tensorflow_datasets as tfds
@@ -13,6 +14,7 @@ from tfds_builders.video_files import (
     FIGHT_FOLDERS,
     VideoFile,
     block_of,
+    by_folder,
     holds_folders,
     join_identical,
     manual_root,
@@ -22,6 +24,8 @@ from tfds_builders.video_files import (
 # Consecutive numbers may be cut from one movie. The size is a guess: unlike Hockey Fight, this dataset could not be
 # measured. It leaves twenty blocks a class.
 BLOCK_SIZE = 5
+
+_PUBLISHED_FOLDERS = MappingProxyType({"fight": "fights", "no_fight": "noFights"})
 
 
 @dataclasses.dataclass(eq=False)
@@ -81,16 +85,21 @@ class MoviesFight(VideoDataset):
             names=("Peliculas", "movies_fight", "movies"),
             archives=("Peliculas.zip",),
         )
+        videos = videos_in_class_folders(root, FIGHT_FOLDERS, _block if config.grouped else _published_name)
         if config.grouped:
-            videos = join_identical(videos_in_class_folders(root, FIGHT_FOLDERS, _block))
-        else:
-            videos = videos_in_class_folders(root, FIGHT_FOLDERS)
+            videos = join_identical(videos)
         return split_by_source(videos, {"train": config.train_share, "test": round(1 - config.train_share, 6)})
+
+
+def _published_name(path: Path) -> str:
+    """Returns the name of a file in the published layout, without its extension: all copies are split alike."""
+    label = by_folder(FIGHT_FOLDERS)(path)
+    assert label is not None
+    return f"{_PUBLISHED_FOLDERS[label]}/{path.stem}"
 
 
 def _block(path: Path) -> str:
     """Returns the block of a file, `fights/newfi1-5` for fights/newfi3.avi; its own name if it has no number."""
-    match = re.fullmatch(r"(\D*)(\d+)\D*", path.stem)
-    if match is None:
-        return path.with_suffix("").as_posix()
-    return block_of(f"{path.parent.as_posix()}/{match[1]}", int(match[2]), BLOCK_SIZE)
+    name = _published_name(path)
+    match = re.fullmatch(r"(.*/\D*)(\d+)\D*", name)
+    return block_of(match[1], int(match[2]), BLOCK_SIZE) if match else name
