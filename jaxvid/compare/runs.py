@@ -225,7 +225,7 @@ def mcnemar(only_first: int, only_second: int) -> float:
 
 
 def find_cautions(runs: Sequence[EvaluatedRun]) -> list[str]:
-    """Says in sentences what limits the comparison: classes that differ, and the cautions of the evaluations."""
+    """Lists in sentences what limits the comparison: classes that differ, and the cautions of the evaluations."""
     cautions = [
         f"{run.workdir.name}: {line}"
         for run in runs

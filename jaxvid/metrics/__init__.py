@@ -1,1 +1,1 @@
-"""Metrics of predictions: plain numbers."""
+"""Predictions of evaluated clips, and the metrics computed from them."""

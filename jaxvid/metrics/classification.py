@@ -1,6 +1,5 @@
 """The metrics of an evaluated split, each with a bootstrap interval over its source videos."""
 
-from collections.abc import Mapping
 from typing import Any, NamedTuple, TypedDict
 
 import numpy as np
@@ -26,29 +25,41 @@ class Estimate(TypedDict):
     high: float | None
 
 
-class Values(NamedTuple):
-    """Values of all metrics, of a split or of every resample of it.
+class SplitValues(NamedTuple):
+    """The metrics of a split by name; NaN where one is undefined.
 
     Attributes:
-      overall: metric to a number, or to an array of shape (resample,).
-      classes: class metric to an array of shape (classes,) or (classes, resample).
+      overall: of the whole split.
+      classes: of every class.
     """
 
-    overall: dict[str, Any]
-    classes: Mapping[str, Float[np.ndarray, "classes *resample"]]
+    overall: dict[str, float]
+    classes: dict[str, Float[np.ndarray, "classes"]]
 
 
-def split_values(predictions: Predictions, positive_class: str | None = None) -> Values:
-    """Computes the metrics of a split with scikit-learn; NaN where one is undefined."""
+class ResampledValues(NamedTuple):
+    """The metrics of every resample of a split by name; NaN where one is undefined.
+
+    Attributes:
+      overall: of the whole resample.
+      classes: of every class.
+    """
+
+    overall: dict[str, Float[np.ndarray, "resample"]]
+    classes: dict[str, Float[np.ndarray, "classes resample"]]
+
+
+def split_values(predictions: Predictions, positive_class: str | None = None) -> SplitValues:
+    """Computes the metrics of a split with scikit-learn."""
     values = {metric.name: metric.point(predictions) for metric in CLASS_METRICS}
     classes = ClassValues(values, _index(positive_class, predictions))
-    return Values({metric.name: float(metric.point(predictions, classes)) for metric in METRICS}, values)
+    return SplitValues({metric.name: metric.point(predictions, classes) for metric in METRICS}, values)
 
 
 def resampled_values(
     predictions: Predictions, counts: Int[np.ndarray, "clip resample"], positive_class: str | None = None
-) -> Values:
-    """Computes the metrics of every resample; NaN where one is undefined.
+) -> ResampledValues:
+    """Computes the metrics of every resample.
 
     Args:
       predictions: the split.
@@ -58,11 +69,11 @@ def resampled_values(
     resamples = count_by_class(predictions, counts)
     values = {metric.name: metric.resampled(resamples) for metric in CLASS_METRICS}
     classes = ClassValues(values, _index(positive_class, predictions))
-    return Values({metric.name: metric.resampled(resamples, classes) for metric in METRICS}, values)
+    return ResampledValues({metric.name: metric.resampled(resamples, classes) for metric in METRICS}, values)
 
 
 def point_values(predictions: Predictions, positive_class: str | None = None) -> dict[str, float]:
-    """The metrics of a split without those of its classes, by name; NaN where one is undefined."""
+    """Computes the metrics of a whole split by name, without those of its classes; NaN where one is undefined."""
     return split_values(predictions, positive_class).overall
 
 
@@ -73,13 +84,13 @@ def _index(positive_class: str | None, predictions: Predictions) -> int | None:
 def classification_metrics(
     predictions: Predictions, *, positive_class: str | None = None, num_resamples: int = 1000, seed: int = 0
 ) -> SplitMetrics:
-    """Everything `metrics.json` says about a split, ready for JSON.
+    """Computes the metrics of a split with their intervals, as metrics.json has them.
 
     Every metric is an Estimate: the value of the split, and the 2.5 % and 97.5 % percentiles over `num_resamples`
     splits made by drawing sources with replacement (cluster bootstrap: Davison and Hinkley, Bootstrap Methods and their
     Application, 1997, section 3.8). What is undefined is None: a class's metrics if it has no clips, the AUC unless
     every class has clips and others beside it, low and high if there is one source only or the metric is undefined in
-    more than half of the resamples. A class never predicted has precision 0. `notes` says in words which of these cases
+    more than half of the resamples. A class never predicted has precision 0. `notes` names the cases that
     occurred.
 
     Args:
@@ -102,7 +113,7 @@ def classification_metrics(
     num_sources = len(set(predictions.sources))
     counts = resample_counts(predictions.sources, num_resamples, seed) if num_sources > 1 else None
     values = split_values(predictions, positive_class)
-    samples = Values({}, {}) if counts is None else resampled_values(predictions, counts, positive_class)
+    samples = ResampledValues({}, {}) if counts is None else resampled_values(predictions, counts, positive_class)
     support = np.bincount(predictions.labels, minlength=len(names))
 
     overall = {name: _estimate(value, samples.overall.get(name)) for name, value in values.overall.items()}
@@ -148,7 +159,7 @@ def _reason(positive_class: str | None, names: list[str]) -> str | None:
     return "given by dataset.positive_class"
 
 
-def _of_class(samples: Values, name: str, index: int) -> Float[np.ndarray, "resample"] | None:
+def _of_class(samples: ResampledValues, name: str, index: int) -> Float[np.ndarray, "resample"] | None:
     return samples.classes[name][index] if name in samples.classes else None
 
 

@@ -79,8 +79,8 @@ class Metric:
 
     name: str
     label: str
-    point: Callable[[Predictions, ClassValues], Value]
-    resampled: Callable[[Resamples, ClassValues], Value]
+    point: Callable[[Predictions, ClassValues], float]
+    resampled: Callable[[Resamples, ClassValues], Float[np.ndarray, "resample"]]
     lower_is_better: bool = False
     percent: bool = True
     monitored: bool = False
@@ -106,7 +106,13 @@ def _from_classes(
     **traits: bool,
 ) -> Metric:
     """A metric that is computed from class metrics, for a split and for resamples alike."""
-    return Metric(name, label, lambda _, classes: compute(classes), lambda _, classes: compute(classes), **traits)
+    return Metric(
+        name,
+        label,
+        lambda _, classes: float(compute(classes)),
+        lambda _, classes: np.asarray(compute(classes)),
+        **traits,
+    )
 
 
 def _of_positive_class(name: str, label: str) -> Metric:

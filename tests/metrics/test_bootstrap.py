@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from sklearn import metrics as sklearn_metrics
 
-from jaxvid.metrics.bootstrap import resample_counts, weighted_auc
+from jaxvid.metrics.bootstrap import count_by_class, percentiles, resample_counts, sums_by_group, weighted_auc
 from jaxvid.metrics.classification import classification_metrics
 from jaxvid.metrics.text import format_metrics, format_percent
-from tests.tiny import make_predictions, predictions_from_confusion, random_predictions
+from tests.tiny import predictions_from_confusion, random_predictions
 
 
 def test_auc_of_many_positives_is_summed_over_blocks():
@@ -39,12 +39,11 @@ def test_interval_of_independent_clips_is_the_binomial_one():
 def test_interval_covers_the_truth_about_as_often_as_it_says():
     rng = np.random.default_rng(0)
     covered = 0
-    for _ in range(100):
-        right = rng.random(100) < 0.7
-        labels = np.arange(100) % 2
-        probabilities = np.eye(2)[np.where(right, labels, 1 - labels)]
-        accuracy = classification_metrics(make_predictions(labels, probabilities), num_resamples=200)["accuracy"]
-        covered += accuracy["low"] <= 0.7 <= accuracy["high"]
+    for trial in range(100):
+        correct = rng.random(100) < 0.7
+        counts = resample_counts([str(clip) for clip in range(100)], 200, seed=trial)
+        low, high = percentiles(correct @ counts / 100)
+        covered += low <= 0.7 <= high
     # 100 trials of 0.95 have a standard deviation of 2; percentile intervals of 100 clips are a bit short.
     assert 88 <= covered <= 99
 
@@ -60,7 +59,7 @@ def test_clips_of_one_source_widen_the_interval():
     assert ratio == pytest.approx(math.sqrt(10), rel=0.15)
 
 
-def test_same_seed_same_intervals():
+def test_the_same_seed_gives_the_same_intervals():
     predictions = random_predictions(50, 3, num_sources=20)
     assert classification_metrics(predictions) == classification_metrics(predictions)
     assert classification_metrics(predictions) != classification_metrics(predictions, seed=1)
@@ -98,3 +97,19 @@ def test_one_source_has_no_intervals():
     assert metrics["notes"] == ["All clips come from one source video, so there are no intervals."]
     assert format_percent(metrics["accuracy"]) == "70.0 %"
     assert "[" not in format_metrics(metrics)
+
+
+def test_counts_of_a_resample_are_those_of_its_clips():
+    predictions = predictions_from_confusion([[2, 1], [1, 3]])
+    counts = np.array([[1, 0], [1, 2], [0, 1], [3, 0], [1, 1], [0, 1], [1, 2]], np.int32)
+    resamples = count_by_class(predictions, counts)
+    # Clips in order: two of class 0 and correct, one taken for class 1, one of class 1 taken for 0, three correct.
+    assert resamples.num_clips.tolist() == [7, 7]
+    assert resamples.num_true.tolist() == [[2, 3], [5, 4]]
+    assert resamples.num_predicted.tolist() == [[5, 2], [2, 5]]
+    assert resamples.num_correct.tolist() == [[2, 2], [2, 4]]
+
+
+def test_sums_by_group_have_zeros_for_groups_without_clips():
+    assert sums_by_group(np.array([2, 0, 2]), np.array([[1], [5], [3]]), 4).tolist() == [[5], [0], [4], [0]]
+    assert sums_by_group(np.zeros(0, int), np.zeros((0, 2), int), 2).tolist() == [[0, 0], [0, 0]]

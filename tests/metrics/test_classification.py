@@ -117,7 +117,7 @@ def test_class_without_clips_is_undefined_and_left_out_of_means():
     json.dumps(metrics, allow_nan=False)
 
 
-def test_single_class_split():
+def test_a_split_of_one_class_has_no_roc_auc():
     metrics = classification_metrics(predictions_from_confusion([[0, 0], [1, 3]]))
     assert metrics["accuracy"]["value"] == 0.75
     assert metrics["roc_auc"]["value"] is None

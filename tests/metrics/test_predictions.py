@@ -81,7 +81,7 @@ def test_csv_has_the_documented_columns(tmp_path):
     ]
 
 
-def test_no_clips_round_trip(tmp_path):
+def test_predictions_without_clips_are_read_back(tmp_path):
     empty = make_predictions(clips=[], sources=[], labels=np.zeros(0, int), probabilities=np.zeros((0, 2)))
     write_csv(empty, tmp_path / "predictions.csv")
     assert read_csv(tmp_path / "predictions.csv").probabilities.shape == (0, 2)
@@ -114,7 +114,7 @@ def test_failed_write_keeps_the_old_file_and_leaves_nothing_else(tmp_path):
         ),
     ],
 )
-def test_foreign_csv_is_refused(tmp_path, text, message):
+def test_a_csv_file_of_another_kind_is_refused(tmp_path, text, message):
     path = tmp_path / "predictions.csv"
     path.write_text(text)
     with pytest.raises(ValueError, match=message) as error:
@@ -131,7 +131,7 @@ def test_average_views_by_hand():
 def test_the_vote_of_views_by_hand():
     views = np.array([[0.9, 0.1], [0.4, 0.6], [0.4, 0.6], [0.9, 0.1], [0.4, 0.6]])
     votes = vote_of_views(np.array([0, 0, 0, 1, 1]), views, 2)
-    # Two of three views say the second class though the mean says the first; of one each, the mean decides.
+    # Two of three views predict the second class, their mean the first; with one view each, the mean decides.
     mean_0, mean_1 = np.array([1.7, 1.3]) / 3, np.array([0.65, 0.35])
     np.testing.assert_allclose(votes, [(np.array([1, 2]) + mean_0 / 2) / 3.5, (np.array([1, 1]) + mean_1 / 2) / 2.5])
     assert votes.argmax(axis=1).tolist() == [1, 0]

@@ -12,14 +12,14 @@ def test_worst_mistakes_come_first_and_only_they_are_read():
     probabilities = np.stack([1 - wrong_probability, wrong_probability], axis=1)
     probabilities[labels == 1] = probabilities[labels == 1, ::-1]
     predictions = make_predictions(num_clips=6, labels=labels, probabilities=probabilities)
-    asked = []
+    indices = []
 
     def recording_frames_of(index):
-        asked.append(index)
+        indices.append(index)
         return frames_of(index)
 
     mistakes = worst_mistakes(predictions, recording_frames_of, limit=3)
-    assert asked == [2, 4, 3]
+    assert indices == [2, 4, 3]
     assert [mistake.clip for mistake in mistakes] == ["clip2.avi", "clip4.avi", "clip3.avi"]
     assert [mistake.predicted for mistake in mistakes] == ["class0", "class1", "class0"]
     assert [mistake.probability for mistake in mistakes] == pytest.approx([0.95, 0.8, 0.7])
@@ -62,6 +62,6 @@ def test_strip_keeps_its_colors_in_jpeg():
         np.zeros((4, 3, 8, 8), np.uint8),
     ],
 )
-def test_other_frames_are_refused(frames):
+def test_frames_of_another_shape_or_type_are_refused(frames):
     with pytest.raises(ValueError, match=r"uint8 frames, got .* for 'clip0.avi'"):
         one_mistake(frames)

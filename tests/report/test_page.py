@@ -27,7 +27,7 @@ def test_page_is_accessible(num_classes):
     assert all(attributes["scope"] in ("col", "row") for attributes in page.attributes("th"))
 
 
-def test_page_says_the_accuracy_in_words():
+def test_page_has_the_accuracy_in_words():
     # 20 of 24 right: two mistakes of either class.
     labels = np.arange(24) % 2
     predicted = labels.copy()

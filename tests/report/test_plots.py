@@ -79,7 +79,7 @@ def test_roc_of_many_classes_names_the_worst():
     predictions = make_predictions(50, 400, signal=3.0)
     metrics = metrics_of(predictions, num_resamples=20)
     figure = plot_roc_curve(predictions, metrics)
-    areas = {name: figure["auc"]["value"] for name, figure in metrics["per_class"].items()}
+    areas = {name: of_class["auc"]["value"] for name, of_class in metrics["per_class"].items()}
     worst = sorted(areas, key=areas.get)[:3]
     assert [text.split(":")[0] for text in legend_texts(figure)] == ["guessing", *worst]
     assert len(figure.axes[0].lines) == 51

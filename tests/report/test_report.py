@@ -70,13 +70,13 @@ def test_page_shows_the_files_beside_it(written_report):
         assert (written_report.parent / name).read_bytes() in shown
 
 
-def test_names_that_no_font_or_encoding_holds_can_be_drawn_and_written(tmp_path):
+def test_names_with_characters_that_no_font_or_encoding_has_are_drawn_and_written(tmp_path):
     # Warnings are errors here: matplotlib warns about characters that it has no glyph for.
     index = report_of(tmp_path, hostile_predictions(), history=[], title=HOSTILE)
     assert "打架" in index.read_text(encoding="utf-8")
 
 
-def test_no_mistakes(tmp_path):
+def test_a_report_without_mistakes_has_no_strips(tmp_path):
     index = report_of(tmp_path, perfect_predictions())
     assert not (index.parent / "mistakes.png").exists()
     text = Page(index.read_text(encoding="utf-8")).text
@@ -85,7 +85,7 @@ def test_no_mistakes(tmp_path):
     assert "correctly: 4 of 4." in text
 
 
-def test_single_class_without_history(tmp_path):
+def test_a_report_of_one_class_without_a_history_leaves_those_plots_out(tmp_path):
     index = report_of(tmp_path, make_predictions(labels=np.ones(24, int)), history=[])
     assert sorted(path.name for path in index.parent.iterdir()) == [
         "confusion_matrix.png",
