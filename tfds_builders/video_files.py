@@ -2,7 +2,6 @@
 
 import collections
 import dataclasses
-import hashlib
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -142,10 +141,9 @@ def block_of(prefix: str, number: int, size: int) -> str:
 
 
 def join_identical(videos: Sequence[VideoFile]) -> list[VideoFile]:
-    """Returns the videos with one source for all sources that have a file, byte for byte, in common.
+    """Returns the videos with one source for all sources that have a file, byte for byte, in common."""
+    from jaxvid.video.files import identical_files
 
-    Empty files are no copies of one another: none of them decodes.
-    """
     joined = {video.source: video.source for video in videos}
 
     def representative(source: str) -> str:
@@ -153,25 +151,11 @@ def join_identical(videos: Sequence[VideoFile]) -> list[VideoFile]:
             source = joined[source]
         return source
 
-    for copies in _identical_files(videos):
-        sources = sorted(representative(video.source) for video in copies)
+    source_of = {video.path: video.source for video in videos}
+    for copies in identical_files(source_of):
+        sources = sorted(representative(source_of[path]) for path in copies)
         joined.update(dict.fromkeys(sources, sources[0]))
     return [dataclasses.replace(video, source=representative(video.source)) for video in videos]
-
-
-def _identical_files(videos: Iterable[VideoFile]) -> list[list[VideoFile]]:
-    """Returns the videos whose files have the same content; each group holds two or more."""
-    by_size: dict[int, list[VideoFile]] = collections.defaultdict(list)
-    for video in videos:
-        # A broken link or a pipe has no content to compare; decoding reports it.
-        if video.path.is_file():
-            by_size[video.path.stat().st_size].append(video)
-    by_content: dict[bytes, list[VideoFile]] = collections.defaultdict(list)
-    for size, of_size in by_size.items():
-        for video in of_size if size and len(of_size) > 1 else ():
-            with video.path.open("rb") as file:
-                by_content[hashlib.file_digest(file, "sha256").digest()].append(video)
-    return [copies for copies in by_content.values() if len(copies) > 1]
 
 
 def subfolder(root: Path, name: str) -> Path | None:

@@ -1,6 +1,8 @@
 """Video files: finding and writing them."""
 
-from collections.abc import Iterator
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import cv2
@@ -28,6 +30,24 @@ def find_videos(directory: Path | str) -> list[Path]:
     if not directory.is_dir():
         raise ValueError(f"{directory} is not a directory")
     return sorted(path for path in _files_below(directory) if path.suffix.lower() in VIDEO_EXTENSIONS)
+
+
+def identical_files(paths: Iterable[Path]) -> list[list[Path]]:
+    """Returns the groups of two or more files with the same content, in the order of `paths`.
+
+    Empty files, which do not decode, are no copies of one another; broken links and other oddities are left out.
+    """
+    by_size: dict[int, list[Path]] = defaultdict(list)
+    for path in paths:
+        if path.is_file():
+            by_size[path.stat().st_size].append(path)
+    by_content: dict[bytes, list[Path]] = defaultdict(list)
+    for size, of_size in by_size.items():
+        # Files of different sizes need not be read.
+        for path in of_size if size and len(of_size) > 1 else ():
+            with path.open("rb") as file:
+                by_content[hashlib.file_digest(file, "sha256").digest()].append(path)
+    return [copies for copies in by_content.values() if len(copies) > 1]
 
 
 def write_video(path: Path | str, frames: UInt8[np.ndarray, "time height width 3"], fps: float) -> None:

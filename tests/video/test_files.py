@@ -1,8 +1,8 @@
-"""Finding video files."""
+"""Finding video files and copies of them."""
 
 import os
 
-from jaxvid.video.files import find_videos
+from jaxvid.video.files import find_videos, identical_files
 
 
 def names_under(directory):
@@ -38,3 +38,12 @@ def test_a_link_may_be_the_folder_itself(tmp_path):
     touch(tmp_path / "real" / "1.mp4")
     os.symlink(tmp_path / "real", tmp_path / "link")
     assert names_under(tmp_path / "link") == ["1.mp4"]
+
+
+def test_files_with_the_same_content_are_grouped(tmp_path):
+    contents = {"1": b"same", "2": b"also", "3": b"same", "4": b"same, but longer", "5": b"also", "6": b"", "7": b""}
+    for name, content in contents.items():
+        (tmp_path / name).write_bytes(content)
+    os.symlink(tmp_path / "nowhere", tmp_path / "8")
+    groups = identical_files(sorted(tmp_path.iterdir()))
+    assert [[path.name for path in group] for group in groups] == [["1", "3"], ["2", "5"]]
