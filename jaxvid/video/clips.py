@@ -15,6 +15,7 @@ from collections.abc import Generator, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
+import av
 import cv2
 import decord
 import numpy as np
@@ -112,9 +113,13 @@ def encode_clip(path: Path, size: tuple[int, int], quality: int = 95) -> Encoded
     if not frames:
         raise InvalidVideoError(path, "it holds no frames")
     if len(frames) < announced:
-        raise InvalidVideoError(
-            path, f"only {len(frames)} frames decode, fewer than the file announces: it is cut short"
-        )
+        skipped = _skipped_avi_frames(path)
+        if len(frames) < announced - skipped:
+            raise InvalidVideoError(
+                path, f"only {len(frames)} frames decode, fewer than the file announces: it is cut short"
+            )
+        # The container's frame rate counts the skipped ones.
+        fps *= len(frames) / (len(frames) + skipped)
     return EncodedClip(path, frames, fps)
 
 
@@ -179,6 +184,15 @@ def announced_frames(path: Path) -> int:
         return math.floor(0.9 * _container_frame_count(path))
     # MPEG program and transport streams announce nothing.
     return 0
+
+
+def _skipped_avi_frames(path: Path) -> int:
+    """Returns the number of frames that an AVI announces and skips: places between those that it holds."""
+    with av.open(str(path)) as container:
+        if container.format.name != "avi":
+            return 0
+        places = [packet.dts for packet in container.demux(video=0) if packet.size and packet.dts is not None]
+    return max(places, default=-1) + 1 - len(places)
 
 
 def _container_frame_count(path: Path) -> int:

@@ -7,8 +7,10 @@ import subprocess
 import sys
 import textwrap
 import time
+from fractions import Fraction
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import psutil
@@ -318,3 +320,33 @@ def test_finding_videos_in_a_file_is_an_error(tmp_path):
 def test_videos_that_cannot_be_written_are_refused(tmp_path, name, height, message):
     with pytest.raises(ValueError, match=message):
         write_video(tmp_path / name, grey_frames(2)[:, :height], 25.0)
+
+
+def write_avi_that_skips_frames(path):
+    """Writes ten frames, of which every other place is skipped: an AVI of 19 places, 50 per second."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=50)
+        stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv420p"
+        for number in range(10):
+            frame = av.VideoFrame.from_ndarray(np.full((64, 64, 3), 20 * number, np.uint8), format="rgb24")
+            frame.pts, frame.time_base = 2 * number, Fraction(1, 50)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+
+
+def test_an_avi_that_skips_frames_is_whole(tmp_path):
+    # As one of the files of Violent Flows: 163 places, 81 frames.
+    write_avi_that_skips_frames(tmp_path / "skips.avi")
+    clip = encode_clip(tmp_path / "skips.avi", SIZE)
+    assert len(clip.frames) == 10
+    assert clip.fps == pytest.approx(50 * 10 / 19)
+
+
+def test_an_avi_that_is_cut_within_its_skipped_frames_is_not_whole(tmp_path):
+    write_avi_that_skips_frames(tmp_path / "skips.avi")
+    content = (tmp_path / "skips.avi").read_bytes()
+    # Without the index and the last chunks; a size of 0 stands for an unknown one.
+    last_chunks = content.rindex(b"00dc", 0, content.index(b"idx1")) - 100
+    (tmp_path / "cut.avi").write_bytes(content[:4] + bytes(4) + content[8:last_chunks])
+    with pytest.raises(InvalidVideoError, match="only . frames decode, fewer than the file announces"):
+        encode_clip(tmp_path / "cut.avi", SIZE)
