@@ -1,18 +1,26 @@
 """jaxvid: recognizing violence, harassment and human activity in video, with JAX and Flax."""
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from jaxvid.models.create import list_models
     from jaxvid.predict.predictor import Predictor, load
+    from jaxvid.pretrained.create import create_model
 
 __version__ = "0.1.0"
-__all__ = ["Predictor", "__version__", "load"]
+__all__ = ["Predictor", "__version__", "create_model", "list_models", "load"]
+
+# Imported when first used, so that commands and programs that only want a builder need not wait for JAX.
+_MODULES = {
+    "Predictor": "jaxvid.predict.predictor",
+    "create_model": "jaxvid.pretrained.create",
+    "list_models": "jaxvid.models.create",
+    "load": "jaxvid.predict.predictor",
+}
 
 
 def __getattr__(name: str) -> Any:
-    # Only when asked for: the commands, and programs that want a builder alone, need not wait for JAX.
-    if name in ("Predictor", "load"):
-        from jaxvid.predict import predictor
-
-        return getattr(predictor, name)
-    raise AttributeError(f"module 'jaxvid' has no attribute {name!r}")
+    if name not in _MODULES:
+        raise AttributeError(f"module 'jaxvid' has no attribute {name!r}")
+    return getattr(importlib.import_module(_MODULES[name]), name)

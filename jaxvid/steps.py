@@ -12,6 +12,7 @@ from jaxtyping import Array, Float, PyTree
 from jaxvid.data.augment import augmented, mixup
 from jaxvid.data.preprocess import preprocess
 from jaxvid.data.spectrograms import num_spectra, spectrograms
+from jaxvid.models import create
 from jaxvid.models.clip_model import AudioVisualClips, ClipModel
 from jaxvid.models.freezing import frozen_norms_kept, without_gradient
 from jaxvid.ops.random import row_keys
@@ -62,8 +63,7 @@ def network_input(inputs: Mapping[str, Array], clips: Array, model: ClipModel, a
 
 def initial_variables(model: ClipModel, clip: ConfigDict, seed: int) -> dict[str, PyTree]:
     """Fresh variables; `clip` is the section of the config that gives the size of the network's input."""
-    clips = jnp.zeros((1, clip.num_frames, clip.height, clip.width, 3))
-    return dict(jax.jit(lambda key: model.init(key, clips, train=False))(jax.random.key(seed)))
+    return create.initial_variables(model, (clip.num_frames, clip.height, clip.width, 3), seed)
 
 
 def create_state(variables: dict[str, PyTree], optimizer: optax.GradientTransformation) -> TrainState:

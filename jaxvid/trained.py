@@ -12,8 +12,8 @@ from jaxtyping import PyTree
 from jaxvid import parallel
 from jaxvid.checkpoint import load_variables
 from jaxvid.config import load_config
-from jaxvid.models import create_model
 from jaxvid.models.clip_model import ClipModel
+from jaxvid.models.create import module_from_config
 from jaxvid.steps import eval_step
 from jaxvid.types import ConfigDict, Inputs
 
@@ -52,7 +52,7 @@ def load(workdir: Path, which: str = "best", *, config: ConfigDict | None = None
     """
     used = load_config(workdir) if config is None else config
     step, variables = load_variables(workdir, used.eval.monitor, which)
-    model = create_model(used.model)
+    model = module_from_config(used.model)
     return Trained(used, step, variables, model, compile_probabilities(model, used))
 
 

@@ -19,7 +19,8 @@ from jaxvid import parallel
 from jaxvid.config import parse_arg
 from jaxvid.data.audio import num_samples
 from jaxvid.evaluate.evaluate import evaluate
-from jaxvid.models import MODELS, create_model
+from jaxvid.models import MODELS
+from jaxvid.models.create import module_from_config
 from jaxvid.models.freezing import parameter_labels
 from jaxvid.steps import create_state, initial_variables, train_step
 from jaxvid.train.loop import train
@@ -84,7 +85,7 @@ def shapes_of_a_step(config):
     """The state before and after a training step, and its metrics, as shapes."""
     config = config.copy_and_resolve_references()
     config.model.num_classes = 3
-    model = create_model(config.model, axis_name=parallel.AXIS_NAME)
+    model = module_from_config(config.model, axis_name=parallel.AXIS_NAME)
     variables = jax.eval_shape(lambda: initial_variables(model, config.clip, config.seed))
     labels = parameter_labels(variables["params"], config.model)
     optimizer = create_optimizer(config.optimizer, create_schedule(config.optimizer, 100), labels)
@@ -152,7 +153,7 @@ def test_every_argument_gives_a_valid_config(name, arg):
     config = get_config(name, arg)
     check_config(config)
     config.model.num_classes = 2
-    create_model(config.model)
+    module_from_config(config.model)
     if name == "quickstart":
         return
     dataset = arg.removeprefix("dataset=") if arg.startswith("dataset=") else defaults_of(name)["dataset"][0]

@@ -14,8 +14,8 @@ from flax import linen as nn
 
 from jaxvid import parallel
 from jaxvid.config import base_config
-from jaxvid.models import create_model
 from jaxvid.models.clip_model import ClipModel
+from jaxvid.models.create import module_from_config
 from jaxvid.models.freezing import HEAD
 from jaxvid.steps import create_state, eval_step, initial_variables, train_step
 
@@ -158,7 +158,7 @@ def three_steps():
     config.augment.update(flip=True, min_scale=0.7, brightness=0.2, contrast=0.2, erasing=0.5, mixup=0.4)
     config.train.l2 = 1e-4
     config.model = ml_collections.ConfigDict({"name": "cnn_lstm", "num_classes": 2, "arch": "C4R1D3"})
-    model = create_model(config.model, axis_name=parallel.AXIS_NAME)
+    model = module_from_config(config.model, axis_name=parallel.AXIS_NAME)
     optimizer = optax.sgd(0.05)
     variables = initial_variables(model, config.clip, 0)
     state = parallel.replicate(create_state(variables, optimizer))

@@ -4,7 +4,7 @@ import pytest
 
 from jaxvid import checkpoint, parallel, trained
 from jaxvid.config import load_config, save_config
-from jaxvid.models import create_model
+from jaxvid.models.create import module_from_config
 from jaxvid.steps import create_state, eval_step, initial_variables
 from jaxvid.train.optimizer import create_optimizer, create_schedule
 
@@ -18,7 +18,7 @@ def workdir(config, tmp_path):
     optimizer = create_optimizer(config.optimizer, create_schedule(config.optimizer, 1), "head")
     with checkpoint.open_checkpoints(tmp_path, "val_loss") as checkpoints:
         for step in (1, 2):
-            variables = initial_variables(create_model(config.model), config.clip, seed=step)
+            variables = initial_variables(module_from_config(config.model), config.clip, seed=step)
             state = create_state(variables, optimizer).replace(step=np.int32(step))
             checkpoint.save(checkpoints, parallel.replicate(state), loop={}, metrics={"val_loss": float(step)})
     return tmp_path
@@ -30,7 +30,7 @@ def test_a_checkpoint_classifies_as_its_model_with_its_variables(workdir, which,
     assert run.step == step
     assert run.config == load_config(workdir)
     frames = np.random.default_rng(0).integers(0, 256, (2, 4, 64, 64, 3), np.uint8)
-    model = create_model(run.config.model)
+    model = module_from_config(run.config.model)
     variables = initial_variables(model, run.config.clip, seed=step)
     expected = eval_step(variables, {"frames": jnp.asarray(frames)}, model=model, config=run.config)
     outputs = run.probabilities(run.variables, {"frames": frames})

@@ -9,8 +9,8 @@ from jaxvid import trained
 from jaxvid.data.audio import num_samples
 from jaxvid.data.sampling import create_sampling
 from jaxvid.export.formats import FORMATS, Input, Metadata, Program
-from jaxvid.models import create_model
 from jaxvid.models.clip_model import ClipModel
+from jaxvid.models.create import module_from_config
 from jaxvid.steps import eval_step
 from jaxvid.types import ConfigDict
 
@@ -54,7 +54,7 @@ def program_inputs(config: ConfigDict) -> dict[str, Input]:
     """Returns the arrays that a config's program takes, in order: frames, and what sequences and audio add to them."""
     height, width = config.dataset.frame_size
     inputs = {"frames": Input(f"batch, {config.clip.num_frames}, {height}, {width}, 3", np.uint8)}
-    if create_model(config.model).takes_sequences:
+    if module_from_config(config.model).takes_sequences:
         inputs["num_frames"] = Input("batch", np.int32)
     if config.audio.sample_rate:
         inputs |= {

@@ -11,8 +11,8 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-from jaxvid.models.backbones import Backbone
-from jaxvid.models.clip_model import ClipModel
+from jaxvid.models.backbones import Backbone, find_architecture
+from jaxvid.models.clip_model import ClipModel, check_choice
 from jaxvid.models.layers import Layers, hidden_layers, per_frame
 
 FEATURES = ("pool", "softmax")
@@ -81,16 +81,22 @@ class BackboneLSTM(ClipModel, kw_only=True):
     activation: str = "leaky_relu"
     backbone_activation: str | None = None
 
-    def setup(self) -> None:
-        """Creates the backbone and the head.
-
-        Raises:
-          ValueError: if `backbone` or `features` is unknown, or `lstm_layers` is not positive.
-        """
-        if self.features not in FEATURES:
-            raise ValueError(f"config.model.features is {self.features!r}; allowed: {', '.join(FEATURES)}")
+    @nn.nowrap
+    def check_fields(self) -> None:
+        """Checks `backbone`, `features` and `lstm_layers`."""
+        find_architecture(self.backbone)
+        check_choice("features", self.features, FEATURES)
         if self.lstm_layers < 1:
-            raise ValueError(f"config.model.lstm_layers is {self.lstm_layers}; allowed: 1 or more")
+            raise ValueError(f"lstm_layers is {self.lstm_layers}; allowed: 1 or more")
+
+    @nn.nowrap
+    def default_clip(self) -> tuple[int, int, int, int]:
+        """16 frames of the size that the backbone's published weights were trained on."""
+        size = find_architecture(self.backbone).default_size
+        return 16, size, size, 3
+
+    def setup(self) -> None:
+        """Creates the backbone and the head."""
         self.cnn = self.backbones()["cnn"]
         self.head = RecurrentHead(
             num_classes=self.num_classes,

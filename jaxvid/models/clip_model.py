@@ -1,6 +1,6 @@
 """The base class of all architectures: the fields that they share, and the traits that the rest of jaxvid reads."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from types import MappingProxyType
 from typing import ClassVar, NamedTuple
 
@@ -44,6 +44,16 @@ class PretrainedPart(NamedTuple):
     backbone: Backbone | None
 
 
+def check_choice(key: str, value: str, allowed: Collection[str]) -> None:
+    """Checks that a field has one of a few values.
+
+    Raises:
+      ValueError: if it has another one.
+    """
+    if value not in allowed:
+        raise ValueError(f"{key} is {value!r}; allowed: {', '.join(allowed)}")
+
+
 class ClipModel(nn.Module, kw_only=True):
     """A network from clips to logits.
 
@@ -81,6 +91,28 @@ class ClipModel(nn.Module, kw_only=True):
     axis_name: str | None = None
     dtype: DTypeLike = jnp.float32
     param_dtype: DTypeLike = jnp.float32
+
+    def __post_init__(self) -> None:
+        """Checks the fields.
+
+        Raises:
+          ValueError: as `check_fields`.
+        """
+        self.check_fields()
+        super().__post_init__()
+
+    @nn.nowrap
+    def check_fields(self) -> None:
+        """Checks the fields when the module is created.
+
+        Raises:
+          ValueError: if a value is not allowed; the message begins with the name of the field.
+        """
+
+    @nn.nowrap
+    def default_clip(self) -> tuple[int, int, int, int]:
+        """Time, height, width and channels of the clips that the network was published for."""
+        raise NotImplementedError
 
     @nn.nowrap
     def layers(self, *, norm_epsilon: float = 1e-5) -> Layers:

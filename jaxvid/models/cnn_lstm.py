@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-from jaxvid.models.clip_model import ClipModel
+from jaxvid.models.clip_model import ClipModel, check_choice
 from jaxvid.models.layers import Layers, hidden_layers, per_frame
 from jaxvid.ops.pooling import max_pool
 
@@ -30,8 +30,7 @@ def parse_arch(arch: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
     Raises:
       ValueError: if `arch` is not one of ARCHITECTURES.
     """
-    if arch not in ARCHITECTURES:
-        raise ValueError(f"config.model.arch is {arch!r}; allowed: {', '.join(ARCHITECTURES)}")
+    check_choice("arch", arch, ARCHITECTURES)
     layers, _, dense = map(int, re.findall(r"\d+", arch))
     return _FILTERS[: layers - _NUM_POOLS], _DENSE[: dense - 1]
 
@@ -76,6 +75,16 @@ class CNNLSTM(ClipModel, kw_only=True):
     arch: str = "C10R1D3"
     activation: str = "leaky_relu"
     dropout_rate: float = 0.2
+
+    @nn.nowrap
+    def check_fields(self) -> None:
+        """Checks `arch`."""
+        parse_arch(self.arch)
+
+    @nn.nowrap
+    def default_clip(self) -> tuple[int, int, int, int]:
+        """16 frames of 128x128."""
+        return 16, 128, 128, 3
 
     @nn.compact
     def __call__(

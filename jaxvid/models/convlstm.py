@@ -162,6 +162,11 @@ class ConvLSTM(ClipModel, kw_only=True):
     dropout_rate: float = 0.2
     recurrent_dropout_rate: float = 0.2
 
+    @nn.nowrap
+    def default_clip(self) -> tuple[int, int, int, int]:
+        """20 frames of 64x64."""
+        return 20, 64, 64, 3
+
     @nn.compact
     def __call__(
         self, clips: Float[Array, "batch time height width channel"], *, train: bool

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-from jaxvid.models.backbones import Backbone
+from jaxvid.models.backbones import Backbone, find_architecture
 from jaxvid.models.clip_model import ClipModel
 from jaxvid.models.layers import per_frame
 
@@ -26,6 +26,16 @@ class FrameClassifier(ClipModel, kw_only=True):
 
     backbone: str = "inception_v3"
     activation: str = ""
+
+    @nn.nowrap
+    def check_fields(self) -> None:
+        """Checks `backbone`."""
+        find_architecture(self.backbone)
+
+    @nn.nowrap
+    def default_clip(self) -> tuple[int, int, int, int]:
+        """One frame of 225x225."""
+        return 1, 225, 225, 3
 
     def setup(self) -> None:
         """Creates the CNN and the layer."""

@@ -9,7 +9,7 @@ from flax import linen as nn
 from flax import traverse_util
 from jaxtyping import PyTree
 
-from jaxvid.models import create_model
+from jaxvid.models.create import module_from_config
 from jaxvid.types import ConfigDict
 
 TRAINABLE = ("all", "head", "head_and_last_stage")
@@ -24,7 +24,7 @@ def check_trainable(config: ConfigDict) -> None:
     """
     if config.trainable not in TRAINABLE:
         raise ValueError(f"config.model.trainable is {config.trainable!r}; allowed: {', '.join(TRAINABLE)}")
-    if config.trainable != "all" and not create_model(config).last_stage():
+    if config.trainable != "all" and not module_from_config(config).last_stage():
         raise ValueError(
             f"config.model.trainable is {config.trainable!r}; {config.name!r} has no backbone: allowed: all"
         )
@@ -32,7 +32,7 @@ def check_trainable(config: ConfigDict) -> None:
 
 def parameter_labels(params: PyTree, config: ConfigDict) -> PyTree:
     """Labels every parameter HEAD, BACKBONE or FROZEN, without a backbone all HEAD; `config` is the section `model`."""
-    last_stage = create_model(config).last_stage()
+    last_stage = module_from_config(config).last_stage()
 
     def label(path: Sequence[Any]) -> str:
         if not last_stage or path[0] == "head":

@@ -17,7 +17,7 @@ from flax import linen as nn
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxvid.models.backbones import Backbone, find_architecture
-from jaxvid.models.clip_model import AudioVisualClips, ClipModel
+from jaxvid.models.clip_model import AudioVisualClips, ClipModel, check_choice
 from jaxvid.models.layers import Layers, per_frame
 
 FEATURES = ("pool", "softmax")
@@ -186,16 +186,23 @@ class GenreCRNN(ClipModel, kw_only=True):
     dropout_rate: float = 0.5
     backbone_activation: str | None = None
 
-    def setup(self) -> None:
-        """Creates the CNNs and the head.
-
-        Raises:
-          ValueError: if `streams`, `features` or a backbone is unknown.
-        """
+    @nn.nowrap
+    def check_fields(self) -> None:
+        """Checks `streams`, `features` and the backbones."""
         if not self.streams or set(self.streams) - set(STREAMS):
-            raise ValueError(f"config.model.streams is {self.streams}; allowed: one or both of {', '.join(STREAMS)}")
-        if self.features not in FEATURES:
-            raise ValueError(f"config.model.features is {self.features!r}; allowed: {', '.join(FEATURES)}")
+            raise ValueError(f"streams is {self.streams}; allowed: one or both of {', '.join(STREAMS)}")
+        check_choice("features", self.features, FEATURES)
+        find_architecture(self.backbone)
+        if self.audio_backbone:
+            find_architecture(self.audio_backbone, key="audio_backbone")
+
+    @nn.nowrap
+    def default_clip(self) -> tuple[int, int, int, int]:
+        """40 frames of 225x225, as in the paper."""
+        return 40, 225, 225, 3
+
+    def setup(self) -> None:
+        """Creates the CNNs and the head."""
         for name, backbone in self.backbones().items():
             setattr(self, name, backbone)
         if "frames" in self.streams and self.features == "softmax":

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-from jaxvid.models.clip_model import ClipModel, PretrainedPart
+from jaxvid.models.clip_model import ClipModel, PretrainedPart, check_choice
 from jaxvid.models.layers import Layers
 
 Factorization = Literal["2+1d", "3d", "2d"]
@@ -167,6 +167,16 @@ class VideoResNet(ClipModel, kw_only=True):
     remat: bool = False
 
     @nn.nowrap
+    def check_fields(self) -> None:
+        """Checks `variant`."""
+        check_choice("variant", self.variant, VARIANTS)
+
+    @nn.nowrap
+    def default_clip(self) -> tuple[int, int, int, int]:
+        """16 frames of 112x112."""
+        return 16, 112, 112, 3
+
+    @nn.nowrap
     def last_stage(self) -> tuple[str, ...]:
         """The last of the four layers."""
         return ("layer4_",)
@@ -180,13 +190,7 @@ class VideoResNet(ClipModel, kw_only=True):
     def __call__(
         self, clips: Float[Array, "batch time height width channel"], *, train: bool
     ) -> Float[Array, "batch classes"]:
-        """Returns logits in float32.
-
-        Raises:
-          ValueError: if `variant` is unknown.
-        """
-        if self.variant not in VARIANTS:
-            raise ValueError(f"config.model.variant is {self.variant!r}; allowed: {', '.join(VARIANTS)}")
+        """Returns logits in float32."""
         variant = VARIANTS[self.variant]
         layers = self.layers(norm_epsilon=variant.norm_epsilon)
         # Argument 2, after `self` and the clips, is `train`.

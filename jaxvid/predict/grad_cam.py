@@ -16,8 +16,8 @@ from flax import linen as nn
 from jaxtyping import Array, Float, UInt8
 
 from jaxvid.data.preprocess import preprocess
-from jaxvid.models import create_model
 from jaxvid.models.clip_model import AudioVisualClips, ClipModel
+from jaxvid.models.create import module_from_config
 from jaxvid.predict.predictor import Predictor
 from jaxvid.predict.windows import Window
 from jaxvid.steps import network_input
@@ -105,7 +105,7 @@ def explain(predictor: Predictor, window: Window, label: int) -> UInt8[np.ndarra
     """
     config = predictor.config.copy_and_resolve_references()
     inputs = {key: jnp.asarray(values) for key, values in predictor.inputs([window]).items()}
-    model = create_model(config.model)
+    model = module_from_config(config.model)
     clips = network_input(inputs, preprocess(inputs["frames"], config.clip), model, config.audio)
     cam = grad_cam(model, predictor.variables, clips, label)
     config.clip.normalization = "unit"

@@ -1,51 +1,65 @@
-"""`config.model.pretrained` -> variables: published weights, or those of a file."""
+"""Pretrained weights in a model's variables: published ones by name, or those of a file."""
 
 from pathlib import Path
 
+import jax
+import jax.numpy as jnp
 from jaxtyping import PyTree
 
-from jaxvid.models import create_model, find_model
-from jaxvid.models.clip_model import PretrainedPart
+from jaxvid.models.clip_model import ClipModel, PretrainedPart
+from jaxvid.models.create import Variables, module_from_config
 from jaxvid.pretrained.download import fetch_weights
 from jaxvid.types import ConfigDict
 
-Variables = dict[str, PyTree]
-
 
 def check_pretrained(config: ConfigDict) -> None:
-    """Checks `pretrained` of the section `model` of a config: "", the word for the published weights, or a file.
+    """Checks `pretrained` of the section `model` of a config.
+
+    Raises:
+      ValueError: as `check_weights`, with the key in full.
+    """
+    try:
+        check_weights(module_from_config(config), config.pretrained)
+    except ValueError as error:
+        raise ValueError(f"config.model.{error}") from error
+
+
+def check_weights(model: ClipModel, pretrained: str) -> None:
+    """Checks that `pretrained` is "", the name of the model's published weights, or the path of a file.
 
     Raises:
       ValueError: if the model takes no pretrained weights, or there is no such file.
     """
-    if not config.pretrained:
+    if not pretrained:
         return
-    word = find_model(config.name).published_weights
-    if not word:
-        raise ValueError(
-            f"config.model.pretrained is {config.pretrained!r}; {config.name!r} takes no pretrained weights"
-        )
-    if config.pretrained != word and not Path(config.pretrained).expanduser().is_file():
-        raise ValueError(f"config.model.pretrained is {config.pretrained!r}; allowed: {word!r}, or the path of a file")
+    name = model.published_weights
+    if not name:
+        raise ValueError(f"pretrained is {pretrained!r}; allowed: '', as this model takes no pretrained weights")
+    if pretrained != name and not Path(pretrained).expanduser().is_file():
+        raise ValueError(f"pretrained is {pretrained!r}; allowed: '', {name!r}, or the path of a file")
 
 
-def load_pretrained(config: ConfigDict, variables: Variables) -> Variables:
-    """The variables of a model with the weights that `config.pretrained` names; `config` is the section `model`.
+def load_weights(model: ClipModel, pretrained: str, variables: Variables) -> Variables:
+    """The variables of a model with the weights that `pretrained` names.
+
+    Args:
+      model: whose `pretrained_parts` take the weights.
+      pretrained: the name of the model's published weights, or the path of a file.
+      variables: of the model; they give shapes and dtypes, and the values of everything that the weights leave out.
 
     Raises:
-      ValueError: if the weights do not fit the model, listing all that does not.
+      ValueError: if the weights do not fit the model, listing everything that does not.
       DownloadError: if published weights are neither in the cache nor can be downloaded.
     """
-    model = create_model(config)
     for part in model.pretrained_parts():
-        published = config.pretrained == model.published_weights
-        path = fetch_weights(part.weights) if published else Path(config.pretrained).expanduser()
+        published = pretrained == model.published_weights
+        path = fetch_weights(part.weights) if published else Path(pretrained).expanduser()
         loaded = _load_part(part, path, _select(variables, part.path))
         variables = {
             name: _with_part(collection, part.path, loaded[name]) if name in loaded else collection
             for name, collection in variables.items()
         }
-    return variables
+    return jax.tree.map(jnp.asarray, variables)
 
 
 def _load_part(part: PretrainedPart, path: Path, variables: Variables) -> Variables:

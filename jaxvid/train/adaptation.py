@@ -13,12 +13,12 @@ import dataclasses
 import fnmatch
 import functools
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
-from jaxvid.models import create_model
 from jaxvid.models.activations import FAMILY, family_coefficients, get_activation
+from jaxvid.models.create import module_from_config
 from jaxvid.types import ConfigDict
 
 POLICIES = ("fixed", "sequence", "random")
@@ -85,7 +85,7 @@ def check_adaptation(config: ConfigDict) -> None:
       ValueError: naming the key, its value and what is allowed.
     """
     # The module, as a config may leave out fields that have defaults.
-    policy, model = config.activations, cast(Any, create_model(config.model))
+    policy, model = config.activations, module_from_config(config.model)
     (family_coefficients if model.adaptive else get_activation)(model.activation or "relu")
     for key, allowed in (("policy", POLICIES), ("scope", SCOPES), ("trigger", TRIGGERS)):
         if policy[key] not in allowed:

@@ -17,8 +17,8 @@ from jaxvid.data.pipeline import ENDLESS, evaluation_batches, evaluation_views
 from jaxvid.data.preprocess import preprocess
 from jaxvid.data.sampling import create_sampling
 from jaxvid.files import replacing_directory
-from jaxvid.models import find_model
 from jaxvid.models.clip_model import ClipModel
+from jaxvid.models.create import module_from_config
 from jaxvid.steps import network_input
 from jaxvid.types import ConfigDict
 
@@ -39,7 +39,7 @@ def are_constant(config: ConfigDict) -> bool:
     if config.activations.policy != "fixed" or config.eval.clips > 1:
         return False
     same_input = create_sampling(config.clip).is_fixed and config.clip.crop == "resize" and not changes
-    frozen = find_model(config.model.name).has_features and config.model.trainable == "head"
+    frozen = module_from_config(config.model).has_features and config.model.trainable == "head"
     return frozen and same_input and not augment.mixup and jax.process_count() == 1
 
 

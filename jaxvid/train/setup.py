@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import grain
-import jax
 import jax.numpy as jnp
 import ml_collections
 import numpy as np
@@ -25,11 +24,11 @@ from jaxvid.data.sampling import create_sampling
 from jaxvid.inference import Predicted, check_views, of_videos, predict_split
 from jaxvid.metrics.classification import point_values
 from jaxvid.metrics.table import MONITORED, monitor_metric
-from jaxvid.models import create_model
 from jaxvid.models.activations import activation_sites, with_functions
 from jaxvid.models.clip_model import ClipModel
+from jaxvid.models.create import module_from_config
 from jaxvid.models.freezing import check_trainable, parameter_labels
-from jaxvid.pretrained.load import load_pretrained
+from jaxvid.pretrained.load import load_weights
 from jaxvid.steps import TrainState, create_state, initial_variables, train_step
 from jaxvid.train import feature_cache
 from jaxvid.train.adaptation import changing_sites, check_adaptation, initial_functions
@@ -120,12 +119,12 @@ def set_up(config: ConfigDict, *, resumes: bool = False) -> Run:
     steps_per_epoch = max(1, round(num_samples / config.train.batch_size))
     num_steps = config.train.num_steps or config.train.num_epochs * steps_per_epoch
     schedule = create_schedule(config.optimizer, num_steps)
-    model = create_model(config.model, axis_name=parallel.AXIS_NAME)
+    model = module_from_config(config.model, axis_name=parallel.AXIS_NAME)
     sites = activation_sites(model, (config.clip.num_frames, config.clip.height, config.clip.width, 3))
     changing_sites(config.activations, sites)
     variables = initial_variables(model, config.clip, config.seed)
     if config.model.pretrained and not resumes:
-        variables = jax.tree.map(jnp.asarray, load_pretrained(config.model, variables))
+        variables = load_weights(model, config.model.pretrained, variables)
     if "activations" in variables:
         functions = initial_functions(config, sites)
         variables["activations"] = with_functions(variables["activations"], functions)

@@ -14,8 +14,8 @@ from jaxvid import checkpoint
 from jaxvid.config import base_config
 from jaxvid.data.sampling import SEQUENCE_SAMPLINGS
 from jaxvid.data.spectrograms import check_audio, num_bands
-from jaxvid.models import create_model
 from jaxvid.models.clip_model import ClipModel
+from jaxvid.models.create import module_from_config
 from jaxvid.models.freezing import TRAINABLE
 from jaxvid.types import ConfigDict
 
@@ -30,7 +30,7 @@ def check_sequences(config: ConfigDict) -> None:
       ValueError: naming the key, its value and what is allowed.
     """
     check_audio(config.audio)
-    model = create_model(config.model)
+    model = module_from_config(config.model)
     if not model.takes_sequences:
         for section, key in (("audio", "sample_rate"), ("retrain", "num_steps")):
             if config[section][key]:
@@ -112,7 +112,7 @@ def with_retrained_cnn(variables: dict[str, PyTree], workdir: Path, config: Conf
       ValueError: if there is no checkpoint of the name `config.retrain.checkpoint`.
     """
     _, trained = checkpoint.load_variables(workdir / DIRECTORY, config.eval.monitor, config.retrain.checkpoint)
-    parts = create_model(config.model).retrained_parts
+    parts = module_from_config(config.model).retrained_parts
 
     def replaced(name: str, collection: PyTree) -> Any:
         new = {part: trained[name][source] for part, source in parts.items() if part in collection}

@@ -15,7 +15,7 @@ from jaxvid import checkpoint
 from jaxvid.config import base_config
 from jaxvid.export.export import create_program, export
 from jaxvid.export.formats import serialized
-from jaxvid.models import create_model
+from jaxvid.models.create import module_from_config
 from jaxvid.steps import eval_step
 from jaxvid.train.loop import train
 from tests.commands import run_command
@@ -42,7 +42,7 @@ def run(data_dir, tmp_path_factory):
     with checkpoint.open_checkpoints(workdir, "val_loss") as checkpoints:
         variables = checkpoint.restore_variables(checkpoints, 2)
     return workdir, eval_step(
-        variables, {"frames": jnp.asarray(FRAMES)}, model=create_model(config.model), config=config
+        variables, {"frames": jnp.asarray(FRAMES)}, model=module_from_config(config.model), config=config
     )
 
 
@@ -120,7 +120,7 @@ def program_of(name):
     config = base_config()
     config.clip.update(num_frames=4, height=64, width=64)
     config.model = ml_collections.ConfigDict({"name": name, "num_classes": 2, **SMALL[name]})
-    model = create_model(config.model)
+    model = module_from_config(config.model)
     variables = jax.jit(partial(model.init, train=False))(jax.random.key(0), jnp.zeros((1, 4, 64, 64, 3)))
 
     config.dataset.frame_size = (64, 64)

@@ -4,8 +4,8 @@ import ml_collections
 import numpy as np
 import pytest
 
-from jaxvid.models import create_model
 from jaxvid.models.backbone_lstm import BackboneLSTM
+from jaxvid.models.create import module_from_config
 from tests.tiny import random_variables
 
 pytestmark = pytest.mark.usefixtures("tiny_backbone")
@@ -35,7 +35,7 @@ def count(tree):
 
 def test_parameters_of_the_head_of_paper_1_1():
     config = {"name": "backbone_lstm", "num_classes": 2, "backbone": "mobilenet", "dtype": "float32"}
-    params = shapes(create_model(ml_collections.ConfigDict(config)))["params"]
+    params = shapes(module_from_config(ml_collections.ConfigDict(config)))["params"]
     assert count(params["cnn"]) == CNN
     dense = (256 * 512 + 512) + (512 * 16 + 16) + (16 * 2 + 2)
     assert count(params["head"]) == lstm(1024, 256) + dense
@@ -94,8 +94,8 @@ def test_the_backward_lstm_reads_the_clip_backwards():
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"features": "flatten"}, r"config.model.features is 'flatten'; allowed: pool, softmax"),
-        ({"lstm_layers": 0}, r"config.model.lstm_layers is 0; allowed: 1 or more"),
+        ({"features": "flatten"}, r"features is 'flatten'; allowed: pool, softmax"),
+        ({"lstm_layers": 0}, r"lstm_layers is 0; allowed: 1 or more"),
     ],
 )
 def test_unknown_values_are_named_with_what_is_allowed(fields, message):
@@ -104,5 +104,5 @@ def test_unknown_values_are_named_with_what_is_allowed(fields, message):
 
 
 def test_an_unknown_backbone_is_named_with_what_is_allowed():
-    with pytest.raises(ValueError, match=r"unknown backbone 'alexnet'; allowed: vgg16"):
+    with pytest.raises(ValueError, match=r"backbone is 'alexnet'; allowed: vgg16"):
         shapes(BackboneLSTM(num_classes=2, backbone="alexnet"))

@@ -8,8 +8,8 @@ from flax import traverse_util
 
 from jaxvid import parallel
 from jaxvid.config import base_config
-from jaxvid.models import create_model
 from jaxvid.models.clip_model import ClipModel
+from jaxvid.models.create import module_from_config
 from jaxvid.models.freezing import (
     BACKBONE,
     FROZEN,
@@ -98,7 +98,7 @@ def test_the_last_stage_of_every_backbone_is_a_part_of_it(backbone):
         {"name": "backbone_lstm", "num_classes": 2, "backbone": backbone, "trainable": "head_and_last_stage"}
     )
     clips = jnp.zeros((1, 1, 96, 96, 3))
-    model = create_model(config)
+    model = module_from_config(config)
     params = jax.eval_shape(lambda: model.init(jax.random.key(0), clips, train=False))["params"]
     labels = parameter_labels(params, config)
     assert set(jax.tree.leaves(labels["head"])) == {HEAD}
@@ -112,7 +112,7 @@ def test_the_last_stage_of_every_backbone_is_a_part_of_it(backbone):
 @pytest.mark.parametrize("trainable", ["all", "head"])
 def test_a_frozen_backbone_has_no_gradient_and_keeps_its_statistics(trainable):
     fields = {"name": "backbone_lstm", "num_classes": 2, "backbone": "tiny", "lstm_features": 8, "dense": (6,)}
-    model = create_model(ml_collections.ConfigDict(fields))
+    model = module_from_config(ml_collections.ConfigDict(fields))
     clips = jax.random.uniform(jax.random.key(1), (2, 3, 32, 32, 3), maxval=255.0)
     variables = random_variables(model, clips)
     params, batch_stats = variables["params"], variables["batch_stats"]

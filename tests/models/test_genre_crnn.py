@@ -181,9 +181,9 @@ def test_a_spectrogram_is_cut_into_grey_squares():
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"streams": ()}, "config.model.streams is \\(\\); allowed: one or both of frames, sound"),
-        ({"streams": ("text",)}, "config.model.streams is \\('text',\\)"),
-        ({"features": "logits"}, "config.model.features is 'logits'; allowed: pool, softmax"),
+        ({"streams": ()}, "streams is \\(\\); allowed: one or both of frames, sound"),
+        ({"streams": ("text",)}, "streams is \\('text',\\)"),
+        ({"features": "logits"}, "features is 'logits'; allowed: pool, softmax"),
     ],
 )
 def test_bad_fields_are_named(fields, message):

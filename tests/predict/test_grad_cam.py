@@ -65,7 +65,7 @@ def test_every_architecture_has_a_stage_to_look_at(model, shape):
 
 
 def test_a_strip_shows_frames_and_what_speaks_for_the_class_under_them(monkeypatch):
-    monkeypatch.setattr("jaxvid.predict.grad_cam.create_model", lambda _: Weighted(num_classes=2))
+    monkeypatch.setattr("jaxvid.predict.grad_cam.module_from_config", lambda _: Weighted(num_classes=2))
     config = base_config()
     config.dataset.update(frame_size=(8, 16))
     config.clip.update(num_frames=3, height=8, width=16)

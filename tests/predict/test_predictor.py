@@ -12,7 +12,7 @@ import pytest
 import jaxvid
 from jaxvid import checkpoint
 from jaxvid.config import save_config
-from jaxvid.models import create_model
+from jaxvid.models.create import module_from_config
 from jaxvid.predict import camera
 from jaxvid.predict.camera import follow_camera, read_camera
 from jaxvid.predict.events import Thresholds
@@ -34,7 +34,7 @@ def workdir(tmp_path_factory):
     """A run that has saved the checkpoint it began with."""
     config, directory = prediction_config(), tmp_path_factory.mktemp("run")
     save_config(config, directory)
-    state = create_state(initial_variables(create_model(config.model), config.clip, 0), optax.sgd(0.1))
+    state = create_state(initial_variables(module_from_config(config.model), config.clip, 0), optax.sgd(0.1))
     checkpoints = checkpoint.open_checkpoints(directory, config.eval.monitor)
     checkpoint.save(checkpoints, state, loop={}, metrics={config.eval.monitor: 1.0})
     checkpoints.close()
@@ -86,7 +86,7 @@ def test_a_checkpoint_gives_a_timeline_of_frames_and_of_files_alike(workdir, tmp
     np.testing.assert_allclose(of_file.probabilities, of_frames.probabilities, atol=0.01)
     np.testing.assert_allclose(of_frames.probabilities.sum(axis=1), 1, rtol=1e-5)
     # The network itself, on the four frames in the middles of the quarters of the last second.
-    model, config = create_model(predictor.config.model), predictor.config
+    model, config = module_from_config(predictor.config.model), predictor.config
     assert config.clip.normalization == "unit"
     logits = model.apply(
         predictor.variables, jnp.asarray(frames[None, [31, 33, 36, 38]] / np.float32(255)), train=False

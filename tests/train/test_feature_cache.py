@@ -10,7 +10,7 @@ from jaxvid import checkpoint
 from jaxvid.data.dataset import open_split
 from jaxvid.evaluate.evaluate import evaluate
 from jaxvid.inference import predict_split
-from jaxvid.models import create_model
+from jaxvid.models.create import module_from_config
 from jaxvid.train import feature_cache, setup
 from jaxvid.train import loop as train_lib
 from jaxvid.train.logbook import read_rows
@@ -94,7 +94,7 @@ def test_cached_features_are_computed_once_and_classify_as_the_whole_model_does(
 
     outputs = feature_cache.classify(feature_cache.compile_classifier(run.model), variables, stored, 3)
     whole = predict_split(
-        compile_probabilities(create_model(run.config.model), run.config), variables, split, run.config
+        compile_probabilities(module_from_config(run.config.model), run.config), variables, split, run.config
     )
     np.testing.assert_allclose(outputs, whole.clips.probabilities, atol=1e-5)
 

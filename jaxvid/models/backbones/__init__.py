@@ -18,14 +18,18 @@ BACKBONES: MappingProxyType[str, Architecture] = MappingProxyType(
 )
 
 
-def find_architecture(name: str) -> Architecture:
+def find_architecture(name: str, *, key: str = "backbone") -> Architecture:
     """The architecture called `name`.
 
+    Args:
+      name: a key of BACKBONES.
+      key: of the name in a config, for the error message.
+
     Raises:
-      ValueError: if there is none.
+      ValueError: if there is no such architecture.
     """
     if name not in BACKBONES:
-        raise ValueError(f"unknown backbone {name!r}; allowed: {', '.join(BACKBONES)}")
+        raise ValueError(f"{key} is {name!r}; allowed: {', '.join(BACKBONES)}")
     return BACKBONES[name]
 
 

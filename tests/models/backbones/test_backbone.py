@@ -107,7 +107,7 @@ def test_bfloat16_features_are_close_and_float32():
 
 
 def test_unknown_name_and_unfit_frames_are_named_with_what_is_allowed():
-    with pytest.raises(ValueError, match=r"unknown backbone 'vgg17'; allowed: vgg16, vgg19, inception_v3"):
+    with pytest.raises(ValueError, match=r"backbone is 'vgg17'; allowed: vgg16, vgg19, inception_v3"):
         create_backbone("vgg17")
     with pytest.raises(ValueError, match=r"frames of 74x80 with 3 channels given to inception_v3; allowed: 75x75 or"):
         create_backbone("inception_v3").init(jax.random.key(0), jnp.zeros((1, 74, 80, 3)), train=False)
