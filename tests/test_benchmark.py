@@ -13,5 +13,13 @@ def test_every_part_has_its_rates(config):
         # Batches of 8 clips of 4 frames.
         assert row["clips_per_second"] * row["ms_per_step"] == pytest.approx(8000)
         assert row["frames_per_second"] == pytest.approx(4 * row["clips_per_second"])
-    assert figures["step"]["gflops_per_step"] > 0
+    # Multiplications for 8 clips of 4 frames. Resizing 64x64 to 32x32 is a product along each side. The first
+    # convolution, 7x7 from 3 to 32 channels with stride 2, needs no gradient of its input. Everything else has three
+    # products of one size: the second convolution, 3x3 over 8x8, the LSTM over 32 features, and the dense layers.
+    resize = 8 * 4 * 3 * (64 * 64 * 32 + 64 * 32 * 32)
+    first = 8 * 4 * 16 * 16 * 7 * 7 * 3 * 32
+    second = 8 * 4 * 8 * 8 * 3 * 3 * 32 * 32
+    others = 8 * (4 * 4 * 256 * (32 + 256) + 256 * 512 + 512 * 2)
+    expected = 2 * (resize + 2 * first + 3 * (second + others))
+    assert figures["step"]["gflops_per_step"] * 1e9 == pytest.approx(expected)
     assert figures["step"]["compile_seconds"] > 0

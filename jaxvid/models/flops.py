@@ -1,49 +1,73 @@
 """Operations of a program, counted from its trace."""
 
+import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import jax
-from jax.extend.core import Jaxpr, JaxprEqn
+from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Var
 from jaxtyping import PyTree
 
 
 def flops(function: Callable[..., PyTree], *args: PyTree) -> int:
-    """Operations of the convolutions and matrix products of a call, two for a multiplication and its addition.
+    """Operations of a call, as `jaxpr_flops` counts them.
+
+    Args:
+      function: that JAX can trace; not one compiled with options of its own.
+      args: arrays, or their shapes.
+
+    Raises:
+      ValueError: as `jaxpr_flops`.
+    """
+    return jaxpr_flops(jax.make_jaxpr(function)(*args))
+
+
+def jaxpr_flops(jaxpr: ClosedJaxpr) -> int:
+    """Operations of the convolutions and matrix products of a program, two for a multiplication and its addition.
 
     XLA's cost analysis counts the body of a loop once: of a network with an LSTM over 20 frames it sees one time step.
     Here the body of a `scan` counts as often as it runs, and that of a `shard_map` once for each device.
     Multiplications with the zeros of a padding count.
 
-    Args:
-      function: that JAX can trace.
-      args: arrays, or their shapes.
-
     Raises:
       ValueError: if a product is inside a `while` loop, of which the number of runs is not known.
     """
-    return 2 * _multiplications(jax.make_jaxpr(function)(*args).jaxpr)
+    return 2 * _multiplications(jaxpr.jaxpr, [True] * len(jaxpr.jaxpr.outvars))
 
 
-def _multiplications(jaxpr: Jaxpr) -> int:
-    return sum(map(_multiplications_of, jaxpr.eqns))
+def _multiplications(jaxpr: Jaxpr, outputs_used: Sequence[bool]) -> int:
+    """The multiplications that the used outputs need; XLA drops the others, such as the gradient of the frames."""
+    used = set(_variables(itertools.compress(jaxpr.outvars, outputs_used)))
+    total = 0
+    for equation in reversed(jaxpr.eqns):
+        outputs_used = [variable in used for variable in equation.outvars]
+        if any(outputs_used):
+            used.update(_variables(equation.invars))
+            total += _multiplications_of(equation, outputs_used)
+    return total
 
 
-def _multiplications_of(equation: JaxprEqn) -> int:
+def _multiplications_of(equation: JaxprEqn, outputs_used: Sequence[bool]) -> int:
     name, params = equation.primitive.name, equation.params
     if name == "dot_general":
         (contracted, _), _ = params["dimension_numbers"]
         return _size(equation.outvars[0]) * math.prod(_shape(equation.invars[0])[i] for i in contracted)
     if name == "conv_general_dilated":
         features = _shape(equation.invars[1])[params["dimension_numbers"].rhs_spec[0]]
-        return _size(equation.outvars[0]) * _size(equation.invars[1]) // features
+        # A dilated input is one with zeros between its values, as in the gradient of a strided convolution.
+        elements = features * math.prod(params["lhs_dilation"])
+        return _size(equation.outvars[0]) * _size(equation.invars[1]) // elements
     if name == "cond":
         # The same operation for several platforms, of which the last is XLA's own.
-        return _multiplications(params["branches"][-1].jaxpr)
-    # The functions that this equation calls, such as the body of a scan.
+        return _multiplications(params["branches"][-1].jaxpr, outputs_used)
+    # The functions that this equation calls, such as the body of a scan, whose outputs all go into its next run.
     called = [getattr(value, "jaxpr", value) for value in params.values()]
-    inside = sum(_multiplications(jaxpr) for jaxpr in called if hasattr(jaxpr, "eqns"))
+    inside = sum(
+        _multiplications(jaxpr, [True] * len(jaxpr.outvars) if name in ("scan", "while") else outputs_used)
+        for jaxpr in called
+        if hasattr(jaxpr, "eqns")
+    )
     if name == "while" and inside:
         raise ValueError("a 'while' loop with products cannot be counted: the number of its runs is not known")
     return inside * _num_runs(name, params)
@@ -53,6 +77,11 @@ def _num_runs(name: str, params: dict[str, Any]) -> int:
     if name == "scan":
         return params["length"]
     return params["mesh"].size if name == "shard_map" else 1
+
+
+def _variables(atoms: Iterable[Any]) -> list[Var]:
+    """The atoms that are no constants."""
+    return [atom for atom in atoms if isinstance(atom, Var)]
 
 
 def _shape(variable: Any) -> tuple[int, ...]:

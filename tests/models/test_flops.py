@@ -5,6 +5,7 @@ from jax.sharding import Mesh, PartitionSpec
 
 from jaxvid.models.flops import flops
 from jaxvid.models.layers import LSTM
+from jaxvid.ops.convolution import convolve
 
 
 def test_products_convolutions_and_loops_by_hand():
@@ -25,6 +26,19 @@ def test_products_convolutions_and_loops_by_hand():
     assert flops(jax.jit(loop), matrix) == 5 * 2 * 4**3
 
 
+def test_the_gradient_of_a_strided_convolution_by_hand():
+    images, kernel = jnp.zeros((2, 8, 8, 3)), jnp.zeros((3, 3, 3, 10))
+
+    def loss(images, kernel):
+        return convolve(images, kernel, (2, 2), ((1, 1), (1, 1))).sum()
+
+    # The outputs are not needed; the gradient of each argument has as many products as they would take.
+    forward = 2 * (2 * 4 * 4 * 10) * (3 * 3 * 3)
+    assert flops(loss, images, kernel) == forward
+    assert flops(jax.grad(loss, argnums=1), images, kernel) == forward
+    assert flops(jax.grad(loss, argnums=(0, 1)), images, kernel) == 2 * forward
+
+
 def test_an_lstm_counts_every_time_step():
     batch, time, channels, features = 2, 7, 5, 3
     lstm, inputs = LSTM(features), jnp.zeros((batch, time, channels))
@@ -40,6 +54,14 @@ def test_an_lstm_counts_every_time_step():
 
     of_inputs, of_state = batch * 4 * features * channels, batch * 4 * features * features
     assert flops(jax.grad(loss), variables) == 2 * time * (2 * of_inputs + 3 * of_state)
+
+
+def test_what_nobody_uses_does_not_count():
+    def unused(a):
+        _ = a @ a
+        return a + 1
+
+    assert flops(jax.jit(unused), jnp.zeros((4, 4))) == 0
 
 
 def test_a_product_in_a_while_loop_is_refused_and_other_loops_count_nothing():
