@@ -23,8 +23,10 @@ from jaxtyping import Int16, UInt8
 
 from jaxvid.video.workers import InvalidVideo, InvalidVideoError, decode_in_workers
 
-# decord pads rows and takes the padding of a narrow frame for further channels: 16x16 comes out as (16, 16, 6).
+# decord pads rows to a multiple of 96 bytes and takes padding as long as the width for a further channel: 16x16 comes
+# out as (16, 16, 6), 80x72 as (80, 72, 4). Of all widths from 64 on this happens to 72 alone.
 _MIN_DECODER_WIDTH = 64
+_REPLACED_WIDTHS = {72: 96}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -129,7 +131,10 @@ def _read_frames(path: Path, size: tuple[int, int], quality: int) -> tuple[list[
     # An absolute path is never mistaken for an option or for a protocol such as "concat:".
     try:
         reader = decord.VideoReader(
-            str(path.absolute()), width=max(width, _MIN_DECODER_WIDTH), height=height, num_threads=1
+            str(path.absolute()),
+            width=_REPLACED_WIDTHS.get(width, max(width, _MIN_DECODER_WIDTH)),
+            height=height,
+            num_threads=1,
         )
     except RuntimeError as error:
         raise InvalidVideoError(path, "the decoder cannot open it: no video, or cut short") from error

@@ -7,7 +7,6 @@ hours is never held.
 
 import dataclasses
 import itertools
-import re
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -18,11 +17,8 @@ import numpy as np
 
 from jaxvid.video.clips import EncodedClip, announced_frames, encode_frame
 from jaxvid.video.sound import open_sound
-from jaxvid.video.streams import ONE_FRAME, open_video, raw_frames, scaled, video_start
+from jaxvid.video.streams import ONE_FRAME, missing_end, open_video, raw_frames, scaled, video_start
 from jaxvid.video.workers import InvalidVideo, InvalidVideoError, decode_in_workers
-
-# Of what a container announces, frames or seconds, the share that must decode.
-_LEAST_SHARE = 0.9
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,19 +98,8 @@ def _whole(frames: Iterable[tuple[float, Any]], container: Any, path: Path) -> I
     for last, frame in frames:
         number += 1
         yield last, frame
-    stream = container.streams.video[0]
-    # An AVI counts frames that only repeat the one before and hold nothing; whether it is whole, its length says.
-    if container.format.name != "avi" and number < _LEAST_SHARE * stream.frames:
-        raise InvalidVideoError(path, f"only {number} of {stream.frames} frames decode: it is cut short")
-    seconds = _tagged_seconds(stream.metadata.get("DURATION", ""))
-    if number > 1 and last < _LEAST_SHARE * seconds:
-        raise InvalidVideoError(path, f"its picture ends at {last:.1f} of {seconds:.1f} s: it is cut short")
-
-
-def _tagged_seconds(duration: str) -> float:
-    """The seconds of Matroska's "00:01:02.5"; 0 if it is none."""
-    match = re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)", duration)
-    return float(match[1]) * 3600 + float(match[2]) * 60 + float(match[3]) if match else 0.0
+    if reason := missing_end(container, number, last):
+        raise InvalidVideoError(path, reason)
 
 
 def _slots(frames: Iterable[tuple[float, Any]], fps: float) -> Iterator[_Slot]:

@@ -10,8 +10,10 @@ import av
 import av.error
 import numpy as np
 from av.codec.context import Flags
+from av.container import InputContainer
 from jaxtyping import Int16, UInt8
 
+from jaxvid.video.streams import Damage
 from jaxvid.video.workers import InvalidVideoError
 
 # Sound that goes on later than this after what came before it has a gap, which is filled with silence.
@@ -75,47 +77,53 @@ class Sound:
 
 
 @contextlib.contextmanager
-def open_sound(path: Path | str, sample_rate: int, first_picture: float) -> Iterator[Sound | None]:
-    """The sound of a file, mono, as 16-bit integers, or None if it has none, or none is asked for.
+def open_sound(
+    path: Path | str, sample_rate: int, first_frame: float, damage: Damage | None = None
+) -> Iterator[Sound | None]:
+    """Opens the sound of a file, mono, as 16-bit integers; None if it has none, or none is asked for.
 
     Args:
       path: of the video.
       sample_rate: in hertz; 0 asks for none.
-      first_picture: the time, in seconds by the file's clock, from which the sound's times count.
+      first_frame: time of the first frame by the file's clock, from which the sound's times count.
+      damage: takes note of sound that breaks off, which is an error by default.
 
     Raises:
-      InvalidVideoError: if the file cannot be opened, or when reading, if its sound does not decode.
+      InvalidVideoError: if the file cannot be opened, or when reading (without `damage`), if its sound does not decode.
     """
     path = Path(path)
     if not sample_rate:
         yield None
         return
     try:
-        container: Any = av.open(str(path.absolute()))
+        container = av.open(str(path.absolute()))
     except (av.error.FFmpegError, OSError, ValueError) as error:
         raise InvalidVideoError(path, f"it cannot be opened: {error}") from error
     with container:
         if not container.streams.audio:
             yield None
             return
-        yield Sound(_pieces(container, path, sample_rate, first_picture), sample_rate)
+        yield Sound(_pieces(container, path, sample_rate, first_frame, damage), sample_rate)
 
 
 def _pieces(
-    container: Any, path: Path, sample_rate: int, first_picture: float
+    container: InputContainer, path: Path, sample_rate: int, first_frame: float, damage: Damage | None
 ) -> Iterator[tuple[float, Int16[np.ndarray, "sample"]]]:
     resampler = av.AudioResampler(format="s16", layout="mono", rate=sample_rate)
     seconds = 0.0
     try:
         for frame in container.decode(container.streams.audio[0]):
-            seconds = seconds if frame.time is None else frame.time - first_picture
+            seconds = seconds if frame.time is None else frame.time - first_frame
             samples = _mono(resampler.resample(frame))
             yield seconds, samples
             seconds += len(samples) / sample_rate
         yield seconds, _mono(resampler.resample(None))
     # A stream whose layout changes midway is a ValueError of the resampler's.
     except (av.error.FFmpegError, ValueError) as error:
-        raise InvalidVideoError(path, f"its sound breaks off after {max(0.0, seconds):.1f} s: {error}") from error
+        seconds = max(0.0, seconds)
+        if damage is None:
+            raise InvalidVideoError(path, f"its sound breaks off after {seconds:.1f} s: {error}") from error
+        damage.add(seconds, seconds, "its sound breaks off")
 
 
 def _mono(frames: list[Any]) -> Int16[np.ndarray, "sample"]:

@@ -1,18 +1,22 @@
-"""Videos of any length as streams of frames with their times, and the windows of a network over them, with PyAV.
+"""Frames of video files one after another, with their times and upright, decoded by PyAV.
 
-Nothing is kept but the frames of the windows under way, so that memory stays flat however long a video is.
+Nothing is kept, so that memory stays flat however long a video is.
 """
 
 import contextlib
+import dataclasses
 import queue
+import re
 import threading
 from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 import av
 import av.error
 import numpy as np
+from av.container import InputContainer
+from av.video.stream import VideoStream
 from jaxtyping import UInt8
 
 from jaxvid.video.workers import InvalidVideoError
@@ -20,31 +24,82 @@ from jaxvid.video.workers import InvalidVideoError
 # Frames that may be decoded ahead of the network.
 _AHEAD = 64
 
-
 # How long the only frame of a video shows, in seconds.
 ONE_FRAME = 0.04
-
 
 # Times of frames are rounded to the container's time base.
 TIME_EPSILON = 1e-6
 
+# The share of the frames or seconds announced by a container that must decode.
+_LEAST_SHARE = 0.9
+
+# Frames are missing where the next one comes later than this, and later by that factor than any before.
+_GAP_SECONDS, _GAP_FACTOR = 1.0, 10.0
 
 T = TypeVar("T")
 
 
 class TimedFrame(NamedTuple):
-    """A picture, and the time in seconds since the first one at which it begins to show."""
+    """An image, and the time in seconds since the first one at which it begins to show."""
 
     seconds: float
     image: UInt8[np.ndarray, "height width 3"]
 
 
+class Flaw(NamedTuple):
+    """A part of a video that was not read as it was recorded.
+
+    Attributes:
+      begin: in seconds since the first frame.
+      end: in seconds.
+      reason: such as "damaged parts were concealed".
+    """
+
+    begin: float
+    end: float
+    reason: str
+
+
+@dataclasses.dataclass
+class Damage:
+    """All that could not be read of a video; filled while its frames and its sound are decoded.
+
+    Attributes:
+      flaws: in the order in which they began to be noticed.
+    """
+
+    flaws: list[Flaw] = dataclasses.field(default_factory=list)
+    # By reason, the position of its last flaw.
+    _last: dict[str, int] = dataclasses.field(default_factory=dict, repr=False)
+
+    def add(self, begin: float, end: float, reason: str) -> None:
+        """Adds a flaw; one that follows another of the same reason within a second extends that one."""
+        position = self._last.get(reason)
+        if position is not None and begin <= self.flaws[position].end + 1:
+            earlier = self.flaws[position]
+            self.flaws[position] = Flaw(min(begin, earlier.begin), max(end, earlier.end), reason)
+            return
+        self._last[reason] = len(self.flaws)
+        self.flaws.append(Flaw(begin, end, reason))
+
+    def __bool__(self) -> bool:
+        return bool(self.flaws)
+
+    def __str__(self) -> str:
+        return "; ".join(f"{_span(flaw)}: {flaw.reason}" for flaw in self.flaws)
+
+
+def _span(flaw: Flaw) -> str:
+    end = f"-{flaw.end:.1f}" if flaw.end - flaw.begin >= 0.05 else ""
+    return f"{flaw.begin:.1f}{end} s"
+
+
 @contextlib.contextmanager
-def open_video(path: Path | str) -> Iterator[Any]:
-    """The PyAV container of a video that has a picture.
+def open_video(path: Path | str) -> Iterator[InputContainer]:
+    """Opens a video with PyAV, for as long as the context lasts.
 
     Raises:
-      InvalidVideoError: if it cannot be opened, or holds no picture.
+      InvalidVideoError: if it cannot be opened, or holds no video stream.
     """
     try:
         container = av.open(str(path))
@@ -58,71 +113,173 @@ def open_video(path: Path | str) -> Iterator[Any]:
         yield container
 
 
-def video_seconds(container: Any) -> float | None:
-    """How long a video is by its header; None if that does not say."""
+def video_seconds(container: InputContainer) -> float | None:
+    """Returns the length of a video that its header states; None if it states none."""
     return container.duration / av.time_base if container.duration else None
 
 
-def frame_time(frame: Any, number: int, stream: Any) -> float:
-    """The second of the file's clock at which a frame begins to show; by its number where the file has no times."""
+def video_start(container: InputContainer) -> float:
+    """Returns the time by the file's clock at which the first frame of an open video begins to show, by its header."""
+    stream = container.streams.video[0]
+    if stream.start_time is None or stream.time_base is None:
+        return 0.0
+    return float(stream.start_time * stream.time_base)
+
+
+def frame_time(frame: av.VideoFrame, number: int, stream: VideoStream) -> float:
+    """Returns the time by the file's clock at which a frame begins to show; by its number in files without times."""
     return frame.time if frame.time is not None else number / float(stream.average_rate or 25)
 
 
-def raw_frames(container: Any, path: Path) -> Generator[tuple[float, Any], None, None]:
-    """The frames of an open video as PyAV's, each with the second since the first one at which it begins to show.
+def missing_end(container: InputContainer, num_frames: int, seconds: float) -> str | None:
+    """Returns what shows that an open video ends before its announced end; None if nothing does.
 
-    Raises:
-      InvalidVideoError: when iterating, if there is no frame, or one cannot be decoded.
+    Args:
+      container: of the video.
+      num_frames: frames that were decoded.
+      seconds: time of the last one.
     """
     stream = container.streams.video[0]
-    number, first = -1, 0.0
-    try:
-        for number, frame in enumerate(container.decode(stream)):
-            seconds = frame_time(frame, number, stream)
-            first = first if number else seconds
-            yield seconds - first, frame
-    except av.error.FFmpegError as error:
-        raise InvalidVideoError(path, f"it breaks off after {number + 1} frames: {_reason(error)}") from error
-    if number < 0:
-        raise InvalidVideoError(path, "it holds no frames")
+    # An AVI counts frames that only repeat the one before and hold nothing; its length in bytes tells if it is whole.
+    if container.format.name != "avi" and num_frames < _LEAST_SHARE * stream.frames:
+        return f"only {num_frames} of {stream.frames} frames decode: it is cut short"
+    announced = _tagged_seconds(stream.metadata.get("DURATION", ""))
+    if num_frames > 1 and seconds < _LEAST_SHARE * announced:
+        return f"its picture ends at {seconds:.1f} of {announced:.1f} s: it is cut short"
+    return None
 
 
-def scaled(frame: Any, size: tuple[int, int]) -> UInt8[np.ndarray, "height width 3"]:
-    """A PyAV frame as a picture of that height and width; its aspect ratio is not kept."""
-    height, width = size
-    # Bicubic, as the decoder of the builders scales.
-    return frame.reformat(width=width, height=height, format="rgb24", interpolation="BICUBIC").to_ndarray()
+def _tagged_seconds(duration: str) -> float:
+    """Returns the seconds of Matroska's "00:01:02.5"; 0 if it has another form."""
+    match = re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)", duration)
+    return float(match[1]) * 3600 + float(match[2]) * 60 + float(match[3]) if match else 0.0
 
 
-def video_start(container: Any) -> float:
-    """The second of the file's clock at which an open video's first frame begins to show, by its header."""
-    stream = container.streams.video[0]
-    return float(stream.start_time * stream.time_base) if stream.start_time is not None else 0.0
+def raw_frames(
+    container: InputContainer, path: Path, damage: Damage | None = None
+) -> Generator[tuple[float, av.VideoFrame], None, None]:
+    """Yields the frames of an open video, each with the second since the first one at which it begins to show.
 
-
-def decode_stream(container: Any, path: Path, size: tuple[int, int]) -> Generator[TimedFrame, None, None]:
-    """The frames of an open video, one after another, scaled to height and width, by several threads.
+    Args:
+      container: of the video.
+      path: for error messages.
+      damage: takes note of what cannot be read, and decoding continues behind it; by default it is an error.
 
     Raises:
-      InvalidVideoError: when iterating, if there is no frame, or one cannot be decoded.
+      InvalidVideoError: when iterating, if there is no frame, or (without `damage`) one cannot be decoded.
+    """
+    stream = container.streams.video[0]
+    watched = None if damage is None else _Watch(damage)
+    number, first, seconds = 0, 0.0, 0.0
+    try:
+        for frame in _decoded(container, stream, watched):
+            time = frame_time(frame, number, stream)
+            first = first if number else time
+            seconds, number = time - first, number + 1
+            if watched:
+                watched.see(seconds, frame)
+            yield seconds, frame
+    except av.error.FFmpegError as error:
+        reason = f"it breaks off after {number} frames: {_reason(error)}"
+        if damage is None or not number:
+            raise InvalidVideoError(path, reason) from error
+        damage.add(seconds, seconds, reason)
+        return
+    if not number:
+        raise InvalidVideoError(path, "it holds no frames")
+    if damage is not None and (reason := missing_end(container, number, seconds)):
+        damage.add(seconds, seconds, reason)
+
+
+class _Watch:
+    """Notes damaged and missing frames while a video is decoded."""
+
+    def __init__(self, damage: Damage):
+        self._damage = damage
+        self._last = 0.0
+        self._longest = 0.0
+
+    def see(self, seconds: float, frame: av.VideoFrame) -> None:
+        """Notes what is wrong with the next frame, or missing before it."""
+        interval = seconds - self._last
+        if interval > max(_GAP_SECONDS, _GAP_FACTOR * self._longest) and self._longest:
+            self._damage.add(self._last, seconds, "frames are missing")
+        if frame.is_corrupt:
+            self._damage.add(seconds, seconds, "damaged parts were concealed")
+        self._last, self._longest = seconds, max(self._longest, interval)
+
+    def miss(self) -> None:
+        """Notes data that did not decode, behind the frame seen last."""
+        self._damage.add(self._last, self._last, "data did not decode")
+
+
+def _decoded(container: InputContainer, stream: VideoStream, watch: _Watch | None) -> Iterator[av.VideoFrame]:
+    for packet in container.demux(stream):
+        try:
+            frames = packet.decode()
+        except av.error.FFmpegError:
+            if watch is None:
+                raise
+            watch.miss()
+            continue
+        for frame in frames:
+            assert isinstance(frame, av.VideoFrame)
+            yield frame
+
+
+def scaled(frame: av.VideoFrame, size: tuple[int, int]) -> UInt8[np.ndarray, "height width 3"]:
+    """Returns a frame as an upright image of that height and width; its aspect ratio is not kept."""
+    turned = quarter_turns(frame) % 2
+    height, width = size[::-1] if turned else size
+    # Bicubic, as decord scales.
+    image = frame.reformat(width=width, height=height, format="rgb24", interpolation="BICUBIC").to_ndarray()
+    return upright(image, quarter_turns(frame))
+
+
+def quarter_turns(frame: av.VideoFrame) -> int:
+    """Returns how often a frame is to be turned by 90 degrees, counterclockwise, to be upright.
+
+    Phones record as their sensor lies, and state the rotation beside the video. Mirroring is not undone.
+    """
+    return round(frame.rotation / 90) % 4
+
+
+def upright(image: UInt8[np.ndarray, "_ _ 3"], turns: int) -> UInt8[np.ndarray, "height width 3"]:
+    """Returns an image turned by 90 degrees, counterclockwise, `turns` times."""
+    return np.ascontiguousarray(np.rot90(image, turns)) if turns else image
+
+
+def decode_stream(
+    container: InputContainer, path: Path, size: tuple[int, int], damage: Damage | None = None
+) -> Generator[TimedFrame, None, None]:
+    """Yields the frames of an open video, upright and scaled to height and width; several threads decode.
+
+    Args:
+      container: of the video.
+      path: for error messages.
+      size: height and width.
+      damage: as in `raw_frames`.
+
+    Raises:
+      InvalidVideoError: when iterating, if there is no frame, or (without `damage`) one cannot be decoded.
     """
     container.streams.video[0].thread_type = "AUTO"
-    for seconds, frame in raw_frames(container, path):
+    for seconds, frame in raw_frames(container, path, damage):
         yield TimedFrame(seconds, scaled(frame, size))
 
 
 def ahead(items: Iterable[T], capacity: int = _AHEAD) -> Generator[T, None, None]:
-    """The items, made by a thread of its own while the consumer is busy, at most `capacity` ahead of it.
+    """Yields the items, which a thread produces while the consumer is busy, at most `capacity` ahead of it.
 
-    Errors come out where the item would have. Closing the generator ends the thread.
+    Errors are raised where the item would have come. Closing the generator ends the thread.
     """
-    made: queue.Queue[tuple[T | None, BaseException | None]] = queue.Queue(capacity)
+    produced: queue.Queue[tuple[T | None, BaseException | None]] = queue.Queue(capacity)
     closed = threading.Event()
 
     def put(entry: tuple[T | None, BaseException | None]) -> bool:
         while not closed.is_set():
             with contextlib.suppress(queue.Full):
-                made.put(entry, timeout=0.1)
+                produced.put(entry, timeout=0.1)
                 return True
         return False
 
@@ -139,7 +296,7 @@ def ahead(items: Iterable[T], capacity: int = _AHEAD) -> Generator[T, None, None
     thread.start()
     try:
         while True:
-            item, error = made.get()
+            item, error = produced.get()
             if isinstance(error, StopIteration):
                 return
             if error is not None:
@@ -151,5 +308,4 @@ def ahead(items: Iterable[T], capacity: int = _AHEAD) -> Generator[T, None, None
 
 
 def _reason(error: BaseException) -> str:
-    strerror = getattr(error, "strerror", None)
-    return strerror or str(error).splitlines()[0]
+    return getattr(error, "strerror", None) or str(error).splitlines()[0]

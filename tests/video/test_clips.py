@@ -77,7 +77,7 @@ def test_colors_keep_their_order(tmp_path):
 
 
 # decord takes the padding of narrow rows for channels.
-@pytest.mark.parametrize("size", [(16, 16), (24, 48), (30, 171), (64, 64)])
+@pytest.mark.parametrize("size", [(16, 16), (24, 48), (30, 171), (64, 64), (80, 72)])
 def test_every_size_gives_three_channels(tmp_path, size):
     frames = np.zeros((3, 96, 128, 3), np.uint8)
     frames[:, :, 64:] = 200
