@@ -16,6 +16,8 @@ FILE_NAME = "config.json"
 FORMAT = 3
 
 # Keys that may change when a run is resumed: none of them changes what the steps done so far have computed.
+# train.num_epochs and train.num_steps may only change where the learning rate does not depend on them: with
+# optimizer.schedule "constant" and warmup_fraction 0 (jaxvid.train.optimizer.check_resumed_length).
 RESUMABLE = (
     "checkpoint.",
     "dataset.data_dir",
@@ -152,12 +154,12 @@ _OPTIMIZER = {
 
 _TRAIN = {
     "batch_size": 16,  # of all devices together
-    "num_epochs": 50,
+    "num_epochs": 50,  # on resume another number only with a constant learning rate; so num_steps
     "num_steps": 0,  # instead of epochs, if not 0
     "l2": 0.0,  # weight of the sum of squared kernels in the loss
     "label_smoothing": 0.0,
     "class_weights": "none",  # or "balanced": inversely to the classes' numbers of clips
-    "early_stopping_patience": 0,  # evaluations without improvement; 0: train to the end
+    "early_stopping_patience": 0,  # the last of so many evaluations without improvement ends the run; 0: none does
     "log_every_steps": 10,
 }
 

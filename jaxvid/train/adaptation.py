@@ -28,12 +28,21 @@ TRIGGERS = ("rise", "epochs")
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-    """The figures of the validation split after a step."""
+    """Metrics of the validation split after a step.
+
+    Attributes:
+      step: training steps done.
+      epoch: epochs done.
+      loss: cross-entropy.
+      accuracy: share of correct clips.
+      monitored: value of `config.eval.monitor`, which decides early stopping; None where it is not known.
+    """
 
     step: int
     epoch: float
     loss: float
     accuracy: float
+    monitored: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,11 +9,10 @@ import grain
 import numpy as np
 import orbax.checkpoint as ocp
 from absl import logging
-from flax.training.early_stopping import EarlyStopping
 from tqdm import tqdm
 
 from jaxvid import checkpoint, parallel
-from jaxvid.config import save_config
+from jaxvid.config import load_config, save_config
 from jaxvid.models.activations import with_functions
 from jaxvid.pretrained.load import check_pretrained
 from jaxvid.steps import TrainState
@@ -25,8 +24,10 @@ from jaxvid.train.adaptation import (
     describe,
     replay,
 )
-from jaxvid.train.logbook import Logbook
-from jaxvid.train.setup import Run, _with_retrained_cnn, check_config, on_cached_features, set_up
+from jaxvid.train.early_stopping import stops_early
+from jaxvid.train.logbook import Logbook, read_rows
+from jaxvid.train.optimizer import check_resumed_length
+from jaxvid.train.setup import Run, _with_retrained_cnn, check_config, number_of_steps, on_cached_features, set_up
 from jaxvid.train.signals import Interrupted, stop_requests
 from jaxvid.train.step_metrics import StepMetrics
 from jaxvid.train.two_stage import DIRECTORY, frames_config
@@ -57,6 +58,9 @@ def train(config: ConfigDict, workdir: Path) -> None:
     run = set_up(config, resumes=resumes)
     if retrains:
         run = _with_retrained_cnn(run, workdir)
+    if resumes:
+        planned = number_of_steps(load_config(workdir).train, run.steps_per_epoch)
+        check_resumed_length(run.config, planned, run.num_steps)
     workdir.mkdir(parents=True, exist_ok=True)
     if parallel.on_first_process():
         save_config(run.config, workdir)
@@ -73,28 +77,24 @@ class _Position:
     """What the loop needs to go on, beside the state.
 
     Attributes:
-      stopping: early stopping.
       evaluations: of the validation split, all so far.
       progress: what they have led to: which activations, and whether to go on.
     """
 
-    stopping: EarlyStopping
     evaluations: list[Evaluation]
     progress: Progress
 
     def saved(self, batches: grain.DatasetIterator) -> dict[str, Any]:
         """Ready for JSON, with the position of the batches."""
-        stopping = {key: getattr(self.stopping, key) for key in ("best_metric", "patience_count", "should_stop")}
         return {
             "batches": batches.get_state(),
-            "stopping": stopping,
             "evaluations": [dataclasses.asdict(evaluation) for evaluation in self.evaluations],
         }
 
 
 def _loop(run: Run, checkpoints: ocp.CheckpointManager, workdir: Path) -> None:
     config, batches = run.config, run.batches
-    state, position = _restore(run, checkpoints)
+    state, position = _restore(run, checkpoints, workdir)
     first_step = int(state.step)
     with (
         Logbook(workdir, first_step, writes=parallel.on_first_process()) as logbook,
@@ -132,26 +132,36 @@ def _loop(run: Run, checkpoints: ocp.CheckpointManager, workdir: Path) -> None:
                 raise Interrupted(f"saved step {step} of {run.num_steps} in {workdir}; the same command goes on")
 
 
-def _restore(run: Run, checkpoints: ocp.CheckpointManager) -> tuple[TrainState, _Position]:
+def _restore(run: Run, checkpoints: ocp.CheckpointManager, workdir: Path) -> tuple[TrainState, _Position]:
     """The state to begin with, fresh or from the last checkpoint; sets the position of the batches."""
-    stopping = EarlyStopping(patience=run.config.train.early_stopping_patience)
-    position = _Position(stopping, [], replay([], run.config, run.sites))
     restored = checkpoint.restore_last(checkpoints, run.initial_state)
     if restored is None:
-        return run.initial_state, position
+        return run.initial_state, _Position([], replay([], run.config, run.sites))
     state, saved = restored
     run.batches.set_state(saved["batches"])
-    evaluations = [Evaluation(**evaluation) for evaluation in saved["evaluations"]]
-    progress = replay(evaluations, run.config, run.sites)
-    logging.info("Going on after step %d", state.step)
-    position = _Position(stopping.replace(**saved["stopping"]), evaluations, progress)
-    return _adapted(state, progress, checkpoints), position
+    evaluations = _with_monitored([Evaluation(**evaluation) for evaluation in saved["evaluations"]], run, workdir)
+    position = _Position(evaluations, replay(evaluations, run.config, run.sites))
+    logging.info("Resuming after step %d", state.step)
+    return _adapted(state, position.progress, checkpoints), position
+
+
+def _with_monitored(evaluations: list[Evaluation], run: Run, workdir: Path) -> list[Evaluation]:
+    """Adds the monitored metric, which earlier versions kept in the logbook alone."""
+    logged = {row["step"]: row.get(run.config.eval.monitor) for row in read_rows(workdir) if "val_loss" in row}
+    return [
+        evaluation
+        if evaluation.monitored is not None
+        else dataclasses.replace(evaluation, monitored=logged.get(evaluation.step))
+        for evaluation in evaluations
+    ]
 
 
 def _has_finished(run: Run, position: _Position) -> bool:
     """Whether the run ends before its last epoch."""
-    if position.stopping.should_stop:
-        logging.info("Stopped early: %s no longer improves", run.config.eval.monitor)
+    monitor, patience = run.config.eval.monitor, run.config.train.early_stopping_patience
+    values = [np.nan if e.monitored is None else e.monitored for e in position.evaluations]
+    if stops_early(values, patience, lower_is_better=checkpoint.lower_is_better(monitor)):
+        logging.info("Stopped early: %d evaluations without a better %s", patience, monitor)
         return True
     if position.progress.converged:
         logging.info("Stopped early: no change of activations is left that would lower the validation loss")
@@ -161,9 +171,8 @@ def _has_finished(run: Run, position: _Position) -> bool:
 
 def _record_evaluation(run: Run, position: _Position, step: int, metrics: dict[str, float]) -> None:
     """After an evaluation of the state of `step`."""
-    position.stopping = _update(position.stopping, metrics[run.config.eval.monitor], run.config)
-    epoch = step / run.steps_per_epoch
-    position.evaluations.append(Evaluation(step, epoch, metrics["val_loss"], metrics["val_accuracy"]))
+    epoch, monitored = step / run.steps_per_epoch, metrics[run.config.eval.monitor]
+    position.evaluations.append(Evaluation(step, epoch, metrics["val_loss"], metrics["val_accuracy"], monitored))
     position.progress = replay(position.evaluations, run.config, run.sites)
 
 
@@ -183,12 +192,6 @@ def _adapted(state: TrainState, progress: Progress, checkpoints: ocp.CheckpointM
     collections = {**variables, "activations": with_functions(variables["activations"], change.after)}
     params = collections.pop("params")
     return parallel.replicate(state.replace(params=params, model_state=collections))
-
-
-def _update(stopping: EarlyStopping, value: float, config: ConfigDict) -> EarlyStopping:
-    """After one more evaluation; EarlyStopping itself wants lower values."""
-    updated = stopping.update(value if checkpoint.lower_is_better(config.eval.monitor) else -value)
-    return updated if config.train.early_stopping_patience else updated.replace(should_stop=False)
 
 
 def _is_multiple(step: int, interval: int) -> bool:

@@ -33,6 +33,31 @@ def check_optimizer(config: ConfigDict) -> None:
         )
 
 
+def check_resumed_length(config: ConfigDict, planned: int, num_steps: int) -> None:
+    """Checks that a run that resumes with another number of steps keeps its learning rate.
+
+    A warm-up and every schedule except "constant" are stretched over the whole run: with another length, the learning
+    rate would jump at the step at which the run resumes.
+
+    Args:
+      config: of the run.
+      planned: number of steps when the run was started.
+      num_steps: number of steps now.
+
+    Raises:
+      ValueError: if they differ, and the learning rate depends on them.
+    """
+    optimizer = config.optimizer
+    if num_steps == planned or (optimizer.schedule == "constant" and not optimizer.warmup_fraction):
+        return
+    raise ValueError(
+        f"config.train.num_epochs is {config.train.num_epochs} and config.train.num_steps is {config.train.num_steps}, "
+        f"which makes {num_steps} steps of a run that was started with {planned}: its learning rate would jump, as "
+        f"config.optimizer.schedule is {optimizer.schedule!r} and warmup_fraction {optimizer.warmup_fraction:g}; "
+        "allowed for other lengths on resume: 'constant' and 0. Undo the change, or train anew in another --workdir"
+    )
+
+
 def create_schedule(config: ConfigDict, num_steps: int) -> optax.Schedule:
     """The learning rate after each update of a run of `num_steps` training steps.
 

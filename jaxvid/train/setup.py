@@ -117,7 +117,7 @@ def set_up(config: ConfigDict, *, resumes: bool = False) -> Run:
         require_fitting_clips(split, config.clip)
     num_samples = int(create_sampling(config.clip).count(train_split.metadata.num_frames).sum())
     steps_per_epoch = max(1, round(num_samples / config.train.batch_size))
-    num_steps = config.train.num_steps or config.train.num_epochs * steps_per_epoch
+    num_steps = number_of_steps(config.train, steps_per_epoch)
     schedule = create_schedule(config.optimizer, num_steps)
     model = module_from_config(config.model, axis_name=parallel.AXIS_NAME)
     sites = activation_sites(model, (config.clip.num_frames, config.clip.height, config.clip.width, 3))
@@ -163,6 +163,11 @@ def set_up(config: ConfigDict, *, resumes: bool = False) -> Run:
         validate=partial(_validate, compile_probabilities(model, config), val_split, config),
         sites=sites,
     )
+
+
+def number_of_steps(train: ConfigDict, steps_per_epoch: int) -> int:
+    """The number of training steps of a whole run; `train` is that section of its config."""
+    return train.num_steps or train.num_epochs * steps_per_epoch
 
 
 def with_dataset_facts(config: ConfigDict, builder: tfds.core.DatasetBuilder, train_split: ClipSplit) -> ConfigDict:

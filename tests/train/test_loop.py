@@ -97,19 +97,90 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_good_checkpo
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(variables))
 
 
-def test_early_stopping_ends_a_run_that_no_longer_improves(config, tmp_path, monkeypatch):
-    config.train.update(num_epochs=10, early_stopping_patience=2)
-    losses = iter([0.5, 0.4, 0.6, 0.7, 0.8, 0.1, 0.1])
+def set_validation_losses(monkeypatch, losses):
+    """Gives the validations of a run these losses, one after another."""
+    remaining = iter(losses)
 
     def values(*_):
-        return {metric.name: 0.0 for metric in MONITORED} | {"loss": next(losses)}
+        return {metric.name: 0.0 for metric in MONITORED} | {"loss": next(remaining)}
 
     monkeypatch.setattr(setup, "point_values", values)
+
+
+def validation_losses(workdir):
+    return [row["val_loss"] for row in read_rows(workdir) if "val_loss" in row]
+
+
+def test_early_stopping_ends_a_run_at_the_second_evaluation_in_a_row_without_improvement(config, tmp_path, monkeypatch):
+    config.train.update(num_epochs=10, early_stopping_patience=2)
+    set_validation_losses(monkeypatch, [0.5, 0.4, 0.6, 0.7, 0.1])
     train_lib.train(config, tmp_path)
-    assert [row["val_loss"] for row in read_rows(tmp_path) if "val_loss" in row] == [0.5, 0.4, 0.6, 0.7, 0.8]
+    assert validation_losses(tmp_path) == [0.5, 0.4, 0.6, 0.7]
     with checkpoint.open_checkpoints(tmp_path, config.eval.monitor) as checkpoints:
-        assert sorted(checkpoints.all_steps()) == [4, 10]
+        assert sorted(checkpoints.all_steps()) == [4, 8]
         assert checkpoint.resolve_step(checkpoints, "best") == 4
+
+
+@pytest.mark.slow
+def test_a_run_that_stopped_early_continues_with_more_patience_as_if_it_had_had_it(config, tmp_path, monkeypatch):
+    losses = [0.5, 0.6, 0.7, 0.4, 0.5, 0.6, 0.7]
+    config.train.update(num_epochs=20, early_stopping_patience=3)
+    set_validation_losses(monkeypatch, losses)
+    train_lib.train(config, tmp_path / "patient")
+    assert validation_losses(tmp_path / "patient") == losses
+
+    set_validation_losses(monkeypatch, losses)
+    for patience, count in ((1, 2), (1, 2), (3, 7)):
+        config.train.early_stopping_patience = patience
+        train_lib.train(config, tmp_path / "resumed")
+        assert validation_losses(tmp_path / "resumed") == losses[:count]
+    (_, patient), (_, resumed) = (final_variables(tmp_path / name, config) for name in ("patient", "resumed"))
+    jax.tree.map(np.testing.assert_array_equal, patient, resumed)
+
+
+@pytest.mark.parametrize("monitor", ["val_loss", "val_macro_f1"])
+def test_checkpoints_of_earlier_versions_stop_and_continue_likewise(config, tmp_path, monkeypatch, monitor):
+    config.train.update(num_epochs=4, early_stopping_patience=1)
+    config.eval.monitor = monitor
+    set_validation_losses(monkeypatch, [0.5, 0.6, 0.4, 0.3])
+    save = checkpoint.save
+
+    def save_as_earlier(checkpoints, state, *, loop, metrics=None):
+        evaluations = [{k: v for k, v in e.items() if k != "monitored"} for e in loop["evaluations"]]
+        stopping = {"best_metric": 0.5, "patience_count": 1, "should_stop": True}
+        loop = {"batches": loop["batches"], "stopping": stopping, "evaluations": evaluations}
+        save(checkpoints, state, loop=loop, metrics=metrics)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "save", save_as_earlier)
+        train_lib.train(config, tmp_path)
+    for patience, count in ((1, 2), (2, 4 if monitor == "val_loss" else 3)):
+        config.train.early_stopping_patience = patience
+        train_lib.train(config, tmp_path)
+        assert len(validation_losses(tmp_path)) == count
+
+
+def test_a_resumed_run_can_be_longer_if_its_learning_rate_is_constant(config, tmp_path):
+    config.train.num_epochs = 1
+    train_lib.train(config, tmp_path)
+    config.train.num_epochs = 2
+    train_lib.train(config, tmp_path)
+    assert final_variables(tmp_path, config)[0] == 4
+
+
+def test_a_resumed_run_cannot_be_longer_if_its_learning_rate_would_jump(config, tmp_path):
+    config.optimizer.schedule = "cosine"
+    config.train.num_epochs = 1
+    train_lib.train(config, tmp_path)
+    before = (tmp_path / "config.json").read_text()
+    config.train.num_epochs = 2
+    with pytest.raises(ValueError, match="num_epochs is 2 .* makes 4 steps of a run that was started with 2"):
+        train_lib.train(config, tmp_path)
+    assert (tmp_path / "config.json").read_text() == before
+    # The same length, said in other words.
+    config.train.update(num_steps=2)
+    train_lib.train(config, tmp_path)
+    assert final_variables(tmp_path, config)[0] == 2
 
 
 def adaptive(config, **policy):

@@ -5,7 +5,7 @@ import pytest
 
 from jaxvid.config import base_config
 from jaxvid.models.freezing import HEAD
-from jaxvid.train.optimizer import check_optimizer, create_optimizer, create_schedule
+from jaxvid.train.optimizer import check_optimizer, check_resumed_length, create_optimizer, create_schedule
 
 
 def optimizer_config(**values):
@@ -80,3 +80,26 @@ def test_one_step_of_each_optimizer_by_hand(name, expected):
 def test_bad_values_are_named(values, message):
     with pytest.raises(ValueError, match=message):
         check_optimizer(optimizer_config(**values))
+
+
+@pytest.mark.parametrize(("schedule", "warmup_fraction"), [("cosine", 0.0), ("steps", 0.0), ("constant", 0.1)])
+def test_another_length_on_resume_is_refused_where_the_learning_rate_would_jump(schedule, warmup_fraction):
+    config = base_config()
+    config.optimizer.update(learning_rate=1.0, schedule=schedule, warmup_fraction=warmup_fraction)
+    config.train.num_epochs = 20
+    rates = [[float(create_schedule(config.optimizer, n)(step)) for step in range(100)] for n in (100, 200)]
+    assert rates[0] != rates[1]
+    check_resumed_length(config, 100, 100)
+    message = (
+        "config.train.num_epochs is 20 .* 200 steps of a run that was started with 100: .* "
+        f"config.optimizer.schedule is '{schedule}' and warmup_fraction {warmup_fraction:g}; allowed"
+    )
+    with pytest.raises(ValueError, match=message):
+        check_resumed_length(config, 100, 200)
+
+
+def test_another_length_on_resume_is_allowed_where_the_learning_rate_is_constant():
+    config = base_config()
+    rates = [[float(create_schedule(config.optimizer, n)(step)) for step in range(100)] for n in (100, 200)]
+    assert rates[0] == rates[1]
+    check_resumed_length(config, 100, 200)
