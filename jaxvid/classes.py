@@ -111,6 +111,17 @@ def find_positive_class(class_names: Sequence[str], chosen: str = "") -> str | N
     return second if first_is_negative else first
 
 
+def describe_positive_class(class_names: Sequence[str], chosen: str = "") -> str:
+    """Says in one sentence which of two classes is the positive one, and why (`find_positive_class`)."""
+    positive = find_positive_class(class_names, chosen)
+    if positive is None:
+        return (
+            f"not known, as neither of the names {', '.join(class_names)} negates the other; choose one with "
+            "--positive_class or the config key dataset.positive_class"
+        )
+    return f"{positive} ({'as chosen' if chosen else 'the other name negates it'})"
+
+
 def _negates(name: str, other: str) -> bool:
     """Whether `name` is the negative one of two classes."""
     return _words(name)[0] in _NEGATIVE_WORDS or any(fold(name) == prefix + fold(other) for prefix in _PREFIXES)

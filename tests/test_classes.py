@@ -1,6 +1,6 @@
 import pytest
 
-from jaxvid.classes import find_positive_class, match_classes, parse_class_map
+from jaxvid.classes import describe_positive_class, find_positive_class, match_classes, parse_class_map
 
 
 @pytest.mark.parametrize(
@@ -71,3 +71,9 @@ def test_a_chosen_positive_class_wins():
     assert find_positive_class(["a", "b", "c"], "B") == "b"
     with pytest.raises(ValueError, match="the positive class is 'dog'; allowed: Fight, NonFight"):
         find_positive_class(["Fight", "NonFight"], "dog")
+
+
+def test_the_choice_of_the_positive_class_is_described():
+    assert describe_positive_class(["Fight", "NonFight"]) == "Fight (the other name negates it)"
+    assert describe_positive_class(["Fight", "NonFight"], "nonfight") == "NonFight (as chosen)"
+    assert "neither of the names cats, dogs negates the other" in describe_positive_class(["cats", "dogs"])

@@ -1,4 +1,4 @@
-"""Finds events in videos of any length: a timeline, events and a picture for each; or follows a camera.
+"""Predicts videos of any length: writes a timeline, events and a plot for each; or follows a camera.
 
 python -m jaxvid.predict --workdir=DIR VIDEO_OR_FOLDER... [--output=DIR] [--annotate] [--explain]
 python -m jaxvid.predict --workdir=DIR --camera=0|ADDRESS
@@ -11,45 +11,57 @@ from absl import flags
 
 from jaxvid import commands
 
-_WORKDIR = flags.DEFINE_string("workdir", None, "directory of the training run", required=True)
+_WORKDIR = flags.DEFINE_string("workdir", None, "run directory", required=True)
 _CHECKPOINT = flags.DEFINE_string("checkpoint", "best", "best, last, or the number of a step")
-_OUTPUT = flags.DEFINE_string("output", None, "directory to write to; by default predictions/ in the workdir")
-_ANNOTATE = flags.DEFINE_bool("annotate", False, "write videos with the probabilities drawn in, too")
-_EXPLAIN = flags.DEFINE_bool("explain", False, "draw what the network looks at in the highest window, too (Grad-CAM)")
-_ON = flags.DEFINE_float("on_threshold", 0.6, "an event begins where the probability reaches this")
-_OFF = flags.DEFINE_float("off_threshold", 0.4, "and ends where it falls below this")
-_MIN_SECONDS = flags.DEFINE_float("min_seconds", 0.0, "what is shorter is no event")
-_CLASSES = flags.DEFINE_list("event_classes", [], "classes that are events; by default the second of two, all of more")
-_WINDOW = flags.DEFINE_float("window_seconds", None, "length of a window; by default that of the training clips")
-_STRIDE = flags.DEFINE_float("stride_seconds", None, "from one window to the next; by default a quarter of a window")
-_CAMERA = flags.DEFINE_string("camera", None, "number of a camera, or address of a stream, to follow")
+_OUTPUT = flags.DEFINE_string("output", None, "directory to write to (default: predictions/ in the run directory)")
+_ANNOTATE = flags.DEFINE_bool("annotate", False, "also write videos with the probabilities drawn in")
+_EXPLAIN = flags.DEFINE_bool("explain", False, "also write Grad-CAM heat maps of the peak window of events")
+_ON = flags.DEFINE_float("on_threshold", 0.6, "probability at which an event begins")
+_OFF = flags.DEFINE_float("off_threshold", 0.4, "probability below which it ends")
+_MIN_SECONDS = flags.DEFINE_float("min_seconds", 0.0, "discard events shorter than this")
+_CLASSES = flags.DEFINE_list(
+    "event_classes", [], "classes whose events to report (default: the positive one of two classes, all of more)"
+)
+_POSITIVE_CLASS = flags.DEFINE_string(
+    "positive_class", "", "the positive one of two classes (default: the config's, else the one that the other negates)"
+)
+_WINDOW = flags.DEFINE_float("window_seconds", None, "length of a window (default: as long as the training clips)")
+_STRIDE = flags.DEFINE_float("stride_seconds", None, "seconds between window starts (default: a quarter of a window)")
+_CAMERA = flags.DEFINE_string("camera", None, "number of a camera or address of a stream to follow")
 
 
 def main(argv: Sequence[str]) -> int:
-    """The command."""
+    """Runs the command; returns its exit status."""
+    # Not at the top: JAX takes seconds to import, which --help need not wait for.
+    from jaxvid.classes import describe_positive_class
     from jaxvid.predict.events import Thresholds
-
-    thresholds = Thresholds(_ON.value, _OFF.value, _MIN_SECONDS.value)
-    if _CAMERA.value is not None and len(argv) > 1:
-        raise ValueError("--camera and videos exclude each other")
-    commands.keep_compiled_programs()
-    # Not at the top: importing them takes seconds, which --help and a misspelt flag need not wait for.
-    from jaxvid.predict.files import Options, named_videos, predict_videos, summary
+    from jaxvid.predict.files import PredictOptions, named_videos, predict_videos, summary
     from jaxvid.predict.predictor import load
 
-    options = Options(thresholds, tuple(_CLASSES.value), _WINDOW.value, _STRIDE.value, _ANNOTATE.value, _EXPLAIN.value)
+    if _CAMERA.value is not None and len(argv) > 1:
+        raise ValueError("--camera and videos exclude each other")
+    thresholds = Thresholds(_ON.value, _OFF.value, _MIN_SECONDS.value)
+    options = PredictOptions(
+        thresholds, tuple(_CLASSES.value), _WINDOW.value, _STRIDE.value, _ANNOTATE.value, _EXPLAIN.value
+    )
+    commands.keep_compiled_programs()
     workdir = Path(_WORKDIR.value)
     if _CAMERA.value is not None:
         from jaxvid.predict.camera import follow_camera
 
-        # Windows go through the network one by one, as they come.
-        follow_camera(load(workdir, _CHECKPOINT.value, batch_size=1), _CAMERA.value, options)
+        # Windows of a camera are predicted one by one, as they arrive.
+        predictor = load(workdir, _CHECKPOINT.value, batch_size=1, positive_class=_POSITIVE_CLASS.value)
+        follow_camera(predictor, _CAMERA.value, options)
         return 0
     videos = named_videos([Path(argument) for argument in argv[1:]])
     output = Path(_OUTPUT.value) if _OUTPUT.value else workdir / "predictions"
-    outcomes = predict_videos(load(workdir, _CHECKPOINT.value), videos, output, options)
-    print(summary(outcomes))
-    return 1 if any(outcome.timeline is None for outcome in outcomes) else 0
+    predictor = load(workdir, _CHECKPOINT.value, positive_class=_POSITIVE_CLASS.value)
+    results = predict_videos(predictor, videos, output, options)
+    print(summary(results))
+    if len(predictor.class_names) == 2:
+        chosen = predictor.config.dataset.positive_class
+        print(f"Positive class: {describe_positive_class(predictor.class_names, chosen)}")
+    return 1 if any(result.timeline is None for result in results) else 0
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Events as they happen, from a camera, the address of a stream, or a file played at its own pace."""
+"""Live events from a camera, a stream's address, or a file played at its own pace."""
 
 import collections
 import contextlib
@@ -8,40 +8,54 @@ import threading
 import time
 from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 import cv2
 import numpy as np
 from absl import logging
+from jaxtyping import UInt8
 
 from jaxvid.predict.events import Event, EventTracker, event_classes
-from jaxvid.predict.files import Options
+from jaxvid.predict.files import PredictOptions
 from jaxvid.predict.predictor import Predictor
 from jaxvid.video.streams import TimedFrame
 
-# Frames that may wait for the network; then the oldest are dropped.
-_WAITING = 64
+# Frames that may wait for the network; beyond that, the oldest are dropped.
+_CAPACITY = 64
+# Seconds before a source that stopped is opened again; doubled after every failure.
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0
 
+T = TypeVar("T")
 
-class DropOldest:
-    """An iterator over what a thread of its own reads, which drops the oldest items rather than fall behind.
+
+@runtime_checkable
+class Capture(Protocol):
+    """What is used of `cv2.VideoCapture`."""
+
+    def isOpened(self) -> bool: ...  # noqa: D102, N802 (OpenCV's name)
+    def read(self) -> tuple[bool, Any]: ...  # noqa: D102
+    def get(self, propId: int, /) -> float: ...  # noqa: D102, N803
+    def release(self) -> None: ...  # noqa: D102
+
+
+class DropOldest(Generic[T]):
+    """Iterator over items that a thread reads ahead; drops the oldest items instead of falling behind.
 
     Attributes:
-      num_read: items so far.
-      num_dropped: of these.
+      num_read: items read so far.
+      num_dropped: items dropped so far.
     """
 
-    def __init__(self, items: Iterable[Any], capacity: int = _WAITING):
-        """Reading begins at once."""
+    def __init__(self, items: Iterable[T], capacity: int = _CAPACITY):
+        """Starts reading at once."""
         self.num_read = self.num_dropped = 0
-        self._waiting: collections.deque[Any] = collections.deque(maxlen=capacity)
+        self._waiting: collections.deque[T] = collections.deque(maxlen=capacity)
         self._changed = threading.Condition()
         self._ended = False
         self._error: BaseException | None = None
         threading.Thread(target=self._read, args=(items,), daemon=True).start()
 
-    def _read(self, items: Iterable[Any]) -> None:
+    def _read(self, items: Iterable[T]) -> None:
         try:
             for item in items:
                 with self._changed:
@@ -56,19 +70,19 @@ class DropOldest:
         self.close()
 
     def has_waiting(self) -> bool:
-        """Whether there is an item to be had at once."""
+        """Whether an item can be had without waiting."""
         return bool(self._waiting)
 
     def close(self) -> None:
-        """No more is read; what waits can still be had."""
+        """Stops reading; items already read can still be had."""
         with self._changed:
             self._ended = True
             self._changed.notify()
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Iterator[T]:
         return self
 
-    def __next__(self) -> Any:
+    def __next__(self) -> T:
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._ended)
             if self._waiting:
@@ -79,56 +93,60 @@ class DropOldest:
 
 
 def read_camera(address: str, size: tuple[int, int], began: float) -> Generator[TimedFrame, None, None]:
-    """The frames of a source as they come, resized to height and width; their times are seconds since `began`.
+    """Yields the frames of a source as they arrive.
 
-    `began` is a time of `time.monotonic`. A camera or stream that stops is opened again, after pauses that grow; a file
-    ends. A file is played at its own pace.
+    A camera or stream that stops is opened again, after growing pauses. A file is played at its own pace, and ends.
+
+    Args:
+      address: number of a camera, address of a stream, or path of a file.
+      size: height and width to which the frames are resized.
+      began: time of `time.monotonic` from which the frames' times count.
 
     Raises:
-      ValueError: if the source cannot be opened at first.
+      ValueError: if the source cannot be opened the first time.
     """
     is_file = Path(address).is_file()
     capture = _open(address)
     if not capture.isOpened():
         raise ValueError(
-            f"camera {address!r} cannot be opened; give the number of a camera that is there (0 is the first), or the "
-            "address of a stream that plays"
+            f"camera {address!r} cannot be opened; allowed: the number of a connected camera (0 is the first), or the "
+            "address of a running stream"
         )
     pause = _FIRST_PAUSE
     while True:
-        picture = _read(capture, began if is_file else None)
-        if picture is not None:
+        frame = _read(capture, began if is_file else None)
+        if frame is not None:
             pause = _FIRST_PAUSE
-            resized = cv2.resize(picture, size[::-1], interpolation=cv2.INTER_AREA)
+            resized = cv2.resize(frame, size[::-1], interpolation=cv2.INTER_AREA)
             yield TimedFrame(time.monotonic() - began, cv2.cvtColor(resized, cv2.COLOR_BGR2RGB))
             continue
         capture.release()
         if is_file:
             return
-        logging.warning("%s gives no more frames; opening it again in %.0f s", address, pause)
+        logging.warning("%s sends no more frames; opening it again in %.0f s", address, pause)
         time.sleep(pause)
         pause = min(2 * pause, _LONGEST_PAUSE)
         capture = _open(address)
 
 
-def _open(address: str) -> Any:
-    # Its errors alone: what OpenCV warns of when there is no camera, we say ourselves.
+def _open(address: str) -> Capture:
+    # Without OpenCV's warnings of a missing camera, which is reported here.
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
     return cv2.VideoCapture(int(address)) if address.isdigit() else cv2.VideoCapture(address, cv2.CAP_FFMPEG)
 
 
-def _read(capture: Any, began: float | None) -> np.ndarray | None:
-    """The next frame, with `began` not before it is due; None if there is none."""
-    read, picture = capture.read()
+def _read(capture: Capture, began: float | None) -> UInt8[np.ndarray, "height width 3"] | None:
+    """Returns the next BGR frame, or None at the end; of a file that began at `began`, not before the frame is due."""
+    read, frame = capture.read()
     if not read:
         return None
     if began is not None:
         due = began + capture.get(cv2.CAP_PROP_POS_MSEC) / 1e3
         time.sleep(max(0.0, due - time.monotonic()))
-    return picture
+    return np.asarray(frame, np.uint8)
 
 
-def follow_camera(predictor: Predictor, address: str, options: Options) -> None:
+def follow_camera(predictor: Predictor, address: str, options: PredictOptions) -> None:
     """Prints one JSON line for each event as it begins and as it ends, until the source ends or Ctrl-C.
 
     A line holds `event` ("onset" or "offset"), `class_name`, `onset`, `offset` and `peak` in seconds since the start,
@@ -136,12 +154,12 @@ def follow_camera(predictor: Predictor, address: str, options: Options) -> None:
     latencies of all windows are printed on standard error.
 
     Raises:
-      ValueError: if the camera is not there, or an option does not fit the network.
+      ValueError: if the source cannot be opened, or an option does not fit the model.
     """
     plan = predictor.plan(window_seconds=options.window_seconds, stride_seconds=options.stride_seconds)
-    classes = event_classes(predictor.class_names, options.classes)
+    classes = event_classes(predictor.class_names, options.classes, predictor.positive_class)
     trackers = {name: EventTracker(name, options.thresholds) for name in classes}
-    # Compiled before the first frame is read, so that the first windows do not wait for it.
+    # Compiles before the first frame is read, so that no window waits for it.
     predictor.classify(np.zeros((1, predictor.config.clip.num_frames, *predictor.frame_size, 3), np.uint8))
     began = time.monotonic()
     frames = DropOldest(read_camera(address, predictor.frame_size, began))
@@ -158,7 +176,7 @@ def follow_camera(predictor: Predictor, address: str, options: Options) -> None:
         _print(tracker.finish(seen), latencies[-1] if latencies else 0.0)
     if latencies:
         logging.info(
-            "%d windows, from their last frame to the answer: median %.0f ms, longest %.0f ms; %d of %d frames dropped",
+            "%d windows, latency from last frame to result: median %.0f ms, longest %.0f ms; %d of %d frames dropped",
             len(latencies),
             1e3 * float(np.median(latencies)),
             1e3 * max(latencies),
@@ -167,7 +185,7 @@ def follow_camera(predictor: Predictor, address: str, options: Options) -> None:
         )
 
 
-def _print(happenings: Iterable[tuple[str, Event]], latency: float) -> None:
-    for kind, event in happenings:
+def _print(changes: Iterable[tuple[str, Event]], latency: float) -> None:
+    for kind, event in changes:
         line = {"event": kind, **dataclasses.asdict(event), "latency_seconds": round(latency, 4)}
         print(json.dumps(line), flush=True)

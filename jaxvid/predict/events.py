@@ -1,7 +1,7 @@
-"""What a network says along a video, and the events in it.
+"""Per-window probabilities along a video, and the events detected from them.
 
-A window's probabilities stand for the time around its middle: up to half way to the middles of its neighbors, those of
-the first window from the beginning, those of the last one to the end.
+A window's probabilities hold for the time around its middle: up to half way to the middles of its neighbors. The first
+window's hold from the beginning of the video, the last window's to its end.
 """
 
 import csv
@@ -19,45 +19,56 @@ from jaxvid.files import replacing
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Timeline:
-    """The windows of a video, in order of time.
+    """The windows of a video in order of time, with their probabilities.
 
     Attributes:
-      starts: of the windows, in seconds.
-      ends: likewise.
-      probabilities: of every class.
-      class_names: in the order of the probabilities.
+      starts: seconds at which the windows begin.
+      ends: seconds at which they end.
+      probabilities: probability of every class in every window.
+      class_names: classes in the order of the probabilities.
+      positive_class: the positive one of two classes; None if it is not known, and of more classes.
     """
 
     starts: Float[np.ndarray, "window"]
     ends: Float[np.ndarray, "window"]
-    probabilities: Float[np.ndarray, "window class"]
+    probabilities: Float[np.ndarray, "window classes"]
     class_names: list[str]
+    positive_class: str | None = None
 
     @functools.cached_property
     def edges(self) -> Float[np.ndarray, "edge"]:
-        """The times between which the probabilities of one window stand; one more than there are windows."""
+        """Seconds between which the probabilities of one window hold; one more than there are windows."""
         middles = (self.starts + self.ends) / 2
         return np.concatenate([self.starts[:1], (middles[1:] + middles[:-1]) / 2, self.ends[-1:]])
 
-    def at(self, seconds: float) -> Float[np.ndarray, "class"]:
-        """The probabilities that stand at a time; beyond the ends, those of the first and the last window."""
+    @property
+    def drawn_classes(self) -> list[str]:
+        """Classes whose probabilities are worth drawing: the positive one of two, which tells the other's, else all."""
+        return self.class_names if self.positive_class is None else [self.positive_class]
+
+    def of_class(self, class_name: str) -> Float[np.ndarray, "window"]:
+        """Returns the probability of one class in every window."""
+        return self.probabilities[:, self.class_names.index(class_name)]
+
+    def at(self, seconds: float) -> Float[np.ndarray, "classes"]:
+        """Returns the probabilities at a time; outside the video, those of the first or the last window."""
         index = int(np.searchsorted(self.edges, seconds, side="right")) - 1
         return self.probabilities[min(max(index, 0), len(self.starts) - 1)]
 
-    def mean(self) -> Float[np.ndarray, "class"]:
-        """The mean probabilities of all windows."""
+    def mean(self) -> Float[np.ndarray, "classes"]:
+        """Returns the mean probabilities of all windows."""
         return self.probabilities.mean(axis=0)
 
 
 @dataclasses.dataclass(frozen=True)
 class Segment:
-    """A stretch of a video over which one class is the most probable.
+    """A stretch of a video in which one class is the most probable.
 
     Attributes:
-      start: in seconds.
-      end: in seconds.
+      start: seconds since the video's first frame.
+      end: seconds since the video's first frame.
       class_name: the class.
-      probability: its mean over the windows of the stretch.
+      probability: mean probability of the class over the windows of the segment.
     """
 
     start: float
@@ -67,16 +78,16 @@ class Segment:
 
 
 def find_segments(timeline: Timeline) -> list[Segment]:
-    """The video from beginning to end as stretches of one class, such as the genres along a film."""
-    called = timeline.probabilities.argmax(axis=1)
-    begins = np.flatnonzero(np.diff(called, prepend=-1))
-    ends = np.append(begins[1:], len(called))
+    """Divides the whole video into segments of one class each, such as the genres along a film."""
+    predicted = timeline.probabilities.argmax(axis=1)
+    begins = np.flatnonzero(np.diff(predicted, prepend=-1))
+    ends = np.append(begins[1:], len(predicted))
     return [
         Segment(
             float(timeline.edges[begin]),
             float(timeline.edges[end]),
-            timeline.class_names[called[begin]],
-            float(timeline.probabilities[begin:end, called[begin]].mean()),
+            timeline.class_names[predicted[begin]],
+            float(timeline.probabilities[begin:end, predicted[begin]].mean()),
         )
         for begin, end in zip(begins, ends, strict=True)
     ]
@@ -84,14 +95,14 @@ def find_segments(timeline: Timeline) -> list[Segment]:
 
 @dataclasses.dataclass(frozen=True)
 class Event:
-    """A stretch of time that the network takes for a class.
+    """A stretch of time in which the network detects a class.
 
     Attributes:
-      class_name: of the event.
-      onset: in seconds.
-      offset: in seconds; None while it goes on.
-      peak: the time, in seconds, of the highest probability.
-      probability: the highest.
+      class_name: the class.
+      onset: second at which the event begins.
+      offset: second at which it ends; None while it lasts.
+      peak: second of the highest probability.
+      probability: the highest probability.
     """
 
     class_name: str
@@ -103,15 +114,15 @@ class Event:
 
 @dataclasses.dataclass(frozen=True)
 class Thresholds:
-    """When an event begins and ends (hysteresis).
+    """Probabilities at which events begin and end (hysteresis).
 
     Attributes:
-      on: an event begins where the probability reaches this.
-      off: and ends where it falls below this.
-      min_seconds: what is shorter is no event.
+      on: probability at which an event begins.
+      off: probability below which it ends.
+      min_seconds: shortest event; shorter ones are discarded.
 
     Raises:
-      ValueError: if they are out of range, naming the value and what is allowed.
+      ValueError: if a value is out of range.
     """
 
     on: float = 0.6
@@ -129,71 +140,72 @@ class Thresholds:
 
 
 class EventTracker:
-    """Follows the probability of one class, window by window, and tells of events as they begin and end."""
+    """Detects the events of one class window by window, and reports them as they begin and end."""
 
     def __init__(self, class_name: str, thresholds: Thresholds):
-        """Nothing has been seen yet."""
+        """Makes a tracker that has seen no window yet."""
         self._class_name = class_name
         self._thresholds = thresholds
         self._event: Event | None = None
-        self._told = False
+        self._reported = False
 
     def update(self, begin: float, end: float, probability: float) -> Iterator[tuple[str, Event]]:
-        """After one more stretch: ("onset", event) once it has lasted long enough, ("offset", event) when over.
+        """Adds a stretch of time; yields ("onset", event) once an event is long enough, ("offset", event) at its end.
 
         Args:
-          begin: of the stretch, in seconds, where the one before ended.
-          end: of the stretch.
-          probability: of the class, in it.
+          begin: second at which the stretch begins, where the one before ended.
+          end: second at which it ends.
+          probability: probability of the class in the stretch.
         """
         middle = (begin + end) / 2
         if self._event is None:
             if probability < self._thresholds.on:
                 return
-            self._event, self._told = Event(self._class_name, begin, None, middle, probability), False
+            self._event, self._reported = Event(self._class_name, begin, None, middle, probability), False
         elif probability < self._thresholds.off:
             yield from self.finish(begin)
             return
         elif probability > self._event.probability:
             self._event = dataclasses.replace(self._event, peak=middle, probability=probability)
-        if not self._told and end - self._event.onset >= self._thresholds.min_seconds:
-            self._told = True
+        if not self._reported and end - self._event.onset >= self._thresholds.min_seconds:
+            self._reported = True
             yield "onset", self._event
 
     def finish(self, end: float) -> Iterator[tuple[str, Event]]:
-        """The event that goes on, if one does and has been told of, ends here."""
-        if self._event is not None and self._told:
+        """Ends the open event, if one has been reported."""
+        if self._event is not None and self._reported:
             yield "offset", dataclasses.replace(self._event, offset=end)
         self._event = None
 
 
-def event_classes(class_names: Sequence[str], chosen: Sequence[str] = ()) -> list[str]:
-    """The classes that are events: those chosen, else the second of two, or all of more.
+def event_classes(
+    class_names: Sequence[str], chosen: Sequence[str] = (), positive_class: str | None = None
+) -> list[str]:
+    """Returns the classes whose events are detected: those chosen, else the positive one, else all.
 
     Raises:
-      ValueError: if one is no class.
+      ValueError: if a chosen one is no class.
     """
     for name in chosen:
         if name not in class_names:
             raise ValueError(f"event class {name!r} is no class of the model; allowed: {', '.join(class_names)}")
-    return list(chosen) or (list(class_names[1:]) if len(class_names) == 2 else list(class_names))
+    return list(chosen) or ([positive_class] if positive_class else list(class_names))
 
 
 def find_events(timeline: Timeline, classes: Sequence[str], thresholds: Thresholds) -> list[Event]:
-    """The events of a whole video, in order of their onset."""
+    """Detects the events of a whole video, and returns them in order of their onset."""
     events = []
     edges = timeline.edges.tolist()
     for name in classes:
         tracker = EventTracker(name, thresholds)
-        column = timeline.probabilities[:, timeline.class_names.index(name)].tolist()
-        for begin, end, probability in zip(edges, edges[1:], column, strict=False):
+        for begin, end, probability in zip(edges, edges[1:], timeline.of_class(name).tolist(), strict=False):
             events += [event for kind, event in tracker.update(begin, end, probability) if kind == "offset"]
         events += [event for _, event in tracker.finish(edges[-1])]
     return sorted(events, key=lambda event: event.onset)
 
 
 def write_timeline(timeline: Timeline, path: Path) -> None:
-    """Writes start and end of every window in seconds, and the probability of every class, as CSV."""
+    """Writes every window's start and end in seconds and the probability of every class as CSV."""
     with replacing(path) as unfinished, unfinished.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["start", "end", *(f"probability_{name}" for name in timeline.class_names)])
@@ -202,7 +214,7 @@ def write_timeline(timeline: Timeline, path: Path) -> None:
 
 
 def write_segments(segments: Sequence[Segment], path: Path) -> None:
-    """Writes start and end in seconds, class and mean probability of every segment, as CSV."""
+    """Writes every segment's start and end in seconds, class and mean probability as CSV."""
     with replacing(path) as unfinished, unfinished.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["start", "end", "class", "probability"])

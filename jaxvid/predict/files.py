@@ -1,4 +1,4 @@
-"""Videos in; timelines, events, pictures and annotated videos out."""
+"""Prediction of video files: videos in; timelines, events, plots and annotated videos out."""
 
 import dataclasses
 import time
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Float
 from tqdm import tqdm
 
 from jaxvid.files import replacing
@@ -29,16 +30,16 @@ from jaxvid.video.workers import InvalidVideoError
 
 
 @dataclasses.dataclass(frozen=True)
-class Options:
+class PredictOptions:
     """How videos are predicted.
 
     Attributes:
-      thresholds: of events.
-      classes: that are events; the positive one of two, or all of more, where none is given.
-      window_seconds: another length of the windows.
-      stride_seconds: between windows.
+      thresholds: thresholds of events.
+      classes: classes whose events are detected; if empty, the positive class, or all (`event_classes`).
+      window_seconds: length of a window; None for that of the training clips.
+      stride_seconds: seconds between window starts; None for a quarter of a window.
       annotate: whether to write annotated videos.
-      explain: whether to draw what the network looks at in the window of the highest probability of an event's class.
+      explain: whether to write Grad-CAM heat maps of the window with an event class's highest probability.
     """
 
     thresholds: Thresholds = dataclasses.field(default_factory=Thresholds)
@@ -51,15 +52,15 @@ class Options:
 
 @dataclasses.dataclass(frozen=True)
 class VideoResult:
-    """What became of one video.
+    """Result of one video.
 
     Attributes:
-      path: of the video.
-      output: directory of what was written.
-      timeline: None where the video could not be read.
-      events: in it.
-      reason: why it could not be read; "" where it could.
-      speed: seconds of video to a second of work.
+      path: the video.
+      output: directory of the files written.
+      timeline: None if the video could not be read.
+      events: events in the video.
+      reason: why it could not be read; "" if it could.
+      speed: seconds of video per second of work.
     """
 
     path: Path
@@ -71,7 +72,7 @@ class VideoResult:
 
 
 def named_videos(arguments: Sequence[Path]) -> dict[Path, Path]:
-    """Every video named, or under a folder named, with the path, relative to the output, of what is written of it.
+    """Returns the videos given, also those in folders given, each with its directory relative to the output.
 
     Raises:
       ValueError: if a file or folder does not exist, a folder holds no video, or there is none at all.
@@ -88,12 +89,12 @@ def named_videos(arguments: Sequence[Path]) -> dict[Path, Path]:
         else:
             raise ValueError(f"{argument} does not exist")
     if not found:
-        raise ValueError("name the videos, or folders of them, to predict")
+        raise ValueError("no videos given; allowed: paths of videos and of folders with videos")
     return _without_collisions(found)
 
 
 def _without_collisions(found: dict[Path, Path]) -> dict[Path, Path]:
-    """Videos of one name in different folders get a number."""
+    """Numbers the directories of videos with the same name."""
     taken: set[Path] = set()
     outputs = {}
     for video, wanted in found.items():
@@ -106,35 +107,37 @@ def _without_collisions(found: dict[Path, Path]) -> dict[Path, Path]:
     return outputs
 
 
-def predict_videos(predictor: Predictor, videos: dict[Path, Path], output: Path, options: Options) -> list[VideoResult]:
-    """Predicts every video and writes what was found; a video that cannot be read does not stop the others.
+def predict_videos(
+    predictor: Predictor, videos: dict[Path, Path], output: Path, options: PredictOptions
+) -> list[VideoResult]:
+    """Predicts every video and writes its files; a video that cannot be read does not stop the others.
 
     Raises:
-      ValueError: if an option does not fit the network.
+      ValueError: if an option does not fit the model.
     """
-    classes = event_classes(predictor.class_names, options.classes)
+    classes = event_classes(predictor.class_names, options.classes, predictor.positive_class)
     predictor.plan(window_seconds=options.window_seconds, stride_seconds=options.stride_seconds)
     return [_predict_one(predictor, video, output / relative, classes, options) for video, relative in videos.items()]
 
 
 def _predict_one(
-    predictor: Predictor, video: Path, output: Path, classes: Sequence[str], options: Options
+    predictor: Predictor, video: Path, output: Path, classes: Sequence[str], options: PredictOptions
 ) -> VideoResult:
     began = time.perf_counter()
-    highest = PeakWindow([predictor.class_names.index(name) for name in classes])
+    peak = PeakWindow([predictor.class_names.index(name) for name in classes])
     try:
         with tqdm(total=1.0, desc=_shortened(video.name), unit="s", bar_format=_BAR) as bar:
             timeline = predictor.predict_video(
                 video,
                 window_seconds=options.window_seconds,
                 stride_seconds=options.stride_seconds,
-                watch=_watcher(bar, began, highest if options.explain else None),
+                watch=_watcher(bar, began, peak if options.explain else None),
             )
         speed = float(timeline.ends[-1]) / (time.perf_counter() - began)
         events = find_events(timeline, classes, options.thresholds)
         _write(video, output, timeline, events, options)
         if options.explain:
-            _write_explanation(predictor, highest, output)
+            _write_explanation(predictor, peak, output)
     except InvalidVideoError as error:
         return VideoResult(video, output, None, [], error.reason)
     return VideoResult(video, output, timeline, events, speed=speed)
@@ -145,50 +148,50 @@ _BAR = "{desc}: {percentage:3.0f}%|{bar}| {n:.0f}/{total:.0f} s {postfix}"
 
 
 class PeakWindow:
-    """Keeps the window of the highest probability of some classes.
+    """Keeps the window with the highest probability of some classes.
 
     Attributes:
-      window: so far; None before the first.
-      label: the class.
-      probability: of that class in it.
+      window: the window; None before the first.
+      label: index of the class.
+      probability: probability of that class in the window.
     """
 
     def __init__(self, labels: Sequence[int]):
-        """Nothing has been seen yet."""
+        """Makes one that has seen no window; `labels` are indices of the classes."""
         self._labels = list(labels)
         self.window: Window | None = None
         self.label, self.probability = self._labels[0], -1.0
 
-    def see(self, window: Window, probabilities: np.ndarray) -> None:
-        """Keeps the window if it is the highest so far."""
+    def update(self, window: Window, probabilities: Float[np.ndarray, "classes"]) -> None:
+        """Keeps the window if its probability is the highest so far."""
         label = max(self._labels, key=lambda label: probabilities[label])
         if probabilities[label] > self.probability:
             self.window, self.label, self.probability = window, label, float(probabilities[label])
 
 
-def _watcher(bar: tqdm, began: float, highest: PeakWindow | None) -> Watcher:
-    """Shows the speed as a multiple of real time, and passes windows on to `highest`."""
+def _watcher(bar: tqdm, began: float, peak: PeakWindow | None) -> Watcher:
+    """Returns a watcher that shows the speed as a multiple of real time, and passes windows on to `peak`."""
 
-    def watch(window: Window, probabilities: np.ndarray, total: float | None) -> None:
+    def watch(window: Window, probabilities: Float[np.ndarray, "classes"], total: float | None) -> None:
         bar.total = max(total or 0.0, window.end)
         bar.set_postfix_str(f"{window.end / (time.perf_counter() - began):.1f} x real time", refresh=False)
         bar.update(window.end - bar.n)
-        if highest is not None:
-            highest.see(window, probabilities)
+        if peak is not None:
+            peak.update(window, probabilities)
 
     return watch
 
 
-def _write_explanation(predictor: Predictor, highest: PeakWindow, output: Path) -> None:
-    # Not at the top: it needs the code of all models.
+def _write_explanation(predictor: Predictor, peak: PeakWindow, output: Path) -> None:
+    # Not at the top: only explanations need these.
     import cv2
 
     from jaxvid.predict.grad_cam import explain
 
-    assert highest.window is not None
-    strip = explain(predictor, highest.window, highest.label)
-    name = predictor.class_names[highest.label]
-    title = f"{name} {100 * highest.probability:.0f} %, {highest.window.start:.1f} to {highest.window.end:.1f} s"
+    assert peak.window is not None
+    strip = explain(predictor, peak.window, peak.label)
+    name = predictor.class_names[peak.label]
+    title = f"{name} {100 * peak.probability:.0f} %, {peak.window.start:.1f} to {peak.window.end:.1f} s"
     caption = np.full((28, strip.shape[1], 3), 255, np.uint8)
     shown = title.encode("ascii", errors="replace").decode()
     cv2.putText(caption, shown, (6, 20), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (30, 30, 30), 1, cv2.LINE_AA)
@@ -197,8 +200,8 @@ def _write_explanation(predictor: Predictor, highest: PeakWindow, output: Path) 
         unfinished.write_bytes(encoded.tobytes())
 
 
-def _write(video: Path, output: Path, timeline: Timeline, events: list[Event], options: Options) -> None:
-    # Not at the top: matplotlib takes a second to import, which a folder of broken files need not wait for.
+def _write(video: Path, output: Path, timeline: Timeline, events: list[Event], options: PredictOptions) -> None:
+    # Not at the top: matplotlib takes a second to import, and is needed only if a video can be read.
     from jaxvid.predict.timeline_plot import plot_timeline
 
     output.mkdir(parents=True, exist_ok=True)
@@ -206,9 +209,9 @@ def _write(video: Path, output: Path, timeline: Timeline, events: list[Event], o
     write_events(events, output / "events.json")
     if len(timeline.class_names) > 2:
         write_segments(find_segments(timeline), output / "segments.csv")
-    picture = plot_timeline(timeline, events, options.thresholds, video.name)
+    plot = plot_timeline(timeline, events, options.thresholds, video.name)
     with replacing(output / "timeline.png") as unfinished:
-        unfinished.write_bytes(picture)
+        unfinished.write_bytes(plot)
     if options.annotate:
         from jaxvid.predict.annotate import annotate
 
@@ -216,28 +219,28 @@ def _write(video: Path, output: Path, timeline: Timeline, events: list[Event], o
             annotate(container, video, timeline, output / "annotated.mp4")
 
 
-def summary(outcomes: Sequence[VideoResult]) -> str:
-    """A table for the terminal: a line for each video with its length, mean probability, events and speed."""
+def summary(results: Sequence[VideoResult]) -> str:
+    """Returns a table for the terminal: each video's length, most probable class, events and speed."""
     rows = [("video", "seconds", "mean", "events", "highest", "speed", "written to")]
-    for outcome in outcomes:
-        if outcome.timeline is None:
-            rows.append((str(outcome.path), "-", "-", "-", "-", "-", f"NOT READ: {outcome.reason}"))
+    for result in results:
+        if result.timeline is None:
+            rows.append((str(result.path), "-", "-", "-", "-", "-", f"NOT READ: {result.reason}"))
             continue
-        timeline = outcome.timeline
+        timeline = result.timeline
         best = int(timeline.mean().argmax())
-        highest = max(outcome.events, key=lambda event: event.probability, default=None)
+        highest = max(result.events, key=lambda event: event.probability, default=None)
         rows.append(
             (
-                str(outcome.path),
+                str(result.path),
                 f"{timeline.ends[-1]:.1f}",
                 f"{timeline.class_names[best]} {100 * timeline.mean()[best]:.0f} %",
-                str(len(outcome.events)),
+                str(len(result.events)),
                 "-" if highest is None else f"{100 * highest.probability:.0f} % at {highest.peak:.1f} s",
-                f"{outcome.speed:.1f} x",
-                str(outcome.output),
+                f"{result.speed:.1f} x",
+                str(result.output),
             )
         )
-    # A name whose bytes are no UTF-8 would stop the print.
+    # A name whose bytes are not UTF-8 would stop the print.
     return "\n".join(aligned(rows)).encode(errors="replace").decode()
 
 

@@ -1,4 +1,4 @@
-"""A trained network as something to ask: about pictures in memory, video files and streams."""
+"""Inference with a trained model on frames in memory, video files and streams."""
 
 import contextlib
 import dataclasses
@@ -10,6 +10,8 @@ import numpy as np
 from jaxtyping import Float, Int16, PyTree, UInt8
 
 from jaxvid import parallel, trained
+from jaxvid.classes import find_positive_class
+from jaxvid.config import load_config
 from jaxvid.data.audio import sound_inputs
 from jaxvid.predict.events import Timeline
 from jaxvid.predict.windows import Window, WindowPlan, plan_windows, windows
@@ -18,36 +20,44 @@ from jaxvid.types import ConfigDict, Inputs
 from jaxvid.video.sound import Sound, open_sound
 from jaxvid.video.streams import TimedFrame, ahead, decode_stream, open_video, video_seconds, video_start
 
-# Windows that go through the network together.
+# Windows per batch.
 _BATCH_SIZE = 4
 
-Watcher = Callable[[Window, np.ndarray, float | None], None]
+# Called with every window, its probabilities and the length of the video in seconds, or None if it is not known.
+Watcher = Callable[[Window, Float[np.ndarray, "classes"], float | None], None]
 
 
-def load(workdir: Path | str, which: str = "best", *, batch_size: int = _BATCH_SIZE) -> "Predictor":
-    """The network of a training run.
+def load(
+    workdir: Path | str, which: str = "best", *, batch_size: int = _BATCH_SIZE, positive_class: str = ""
+) -> "Predictor":
+    """Loads the trained model of a run.
 
     Args:
-      workdir: of the run.
+      workdir: run directory.
       which: "best", "last", or the number of a step.
-      batch_size: windows that go through the network together.
+      batch_size: windows per batch.
+      positive_class: the positive one of two classes, instead of the config's `dataset.positive_class`.
 
     Raises:
-      ValueError: if the workdir is of no run, of another version, or has no such checkpoint.
+      ValueError: if the workdir holds no run, one of another version, or no such checkpoint, or if there is no such
+        class.
     """
-    run = trained.load(Path(workdir), which)
-    return Predictor(run.config, run.variables, parallel.local_multiple(batch_size), run.probabilities)
+    config = load_config(Path(workdir))
+    config.dataset.positive_class = positive_class or config.dataset.positive_class
+    find_positive_class(config.dataset.class_names, config.dataset.positive_class)
+    run = trained.load(Path(workdir), which, config=config)
+    return Predictor(config, run.variables, parallel.local_multiple(batch_size), run.probabilities)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Predictor:
-    """A trained network with its classes.
+    """A trained model with its classes.
 
     Attributes:
-      config: of the training run.
-      variables: of the network.
-      batch_size: windows that go through the network together.
-      probabilities: `(variables, frames)` -> class probabilities, compiled at the first call.
+      config: config of the training run.
+      variables: variables of the model.
+      batch_size: windows per batch.
+      probabilities: `(variables, inputs)` -> class probabilities, compiled at the first call.
     """
 
     config: ConfigDict
@@ -57,8 +67,13 @@ class Predictor:
 
     @property
     def class_names(self) -> list[str]:
-        """The classes, in the order of the probabilities; of two, the second is the positive one."""
+        """Classes in the order of the probabilities."""
         return list(self.config.dataset.class_names)
+
+    @property
+    def positive_class(self) -> str | None:
+        """The positive one of two classes (`find_positive_class`); None if it is not known, and of more classes."""
+        return find_positive_class(self.class_names, self.config.dataset.positive_class)
 
     @property
     def frame_size(self) -> tuple[int, int]:
@@ -73,27 +88,26 @@ class Predictor:
         sounds: Sequence[Int16[np.ndarray, "_"]] | None = None,
         num_frames: Sequence[int] | None = None,
     ) -> Float[np.ndarray, "batch classes"]:
-        """Class probabilities of clips that have the network's number of frames and `frame_size` already.
+        """Returns the class probabilities of clips.
 
         Args:
-          clips: RGB.
-          sounds: of a network that hears, each clip's 16-bit samples at `config.audio.sample_rate`, of any number; none
-            for a clip without sound, as are all by default.
-          num_frames: of a network of sequences, how many frames of each clip count; all by default.
+          clips: RGB frames, as many as the model takes, of `frame_size`.
+          sounds: for models that take audio, each clip's 16-bit samples at `config.audio.sample_rate`, of any number,
+            zero for a clip without sound (default: no clip has sound).
+          num_frames: for models that take sequences, the number of real frames of each clip; the rest is padding
+            (default: all are real).
 
         Raises:
           ValueError: if the clips have another shape.
         """
         expected = (self.config.clip.num_frames, *self.frame_size, 3)
         if clips.shape[1:] != expected:
-            raise ValueError(
-                f"clips have the shape {clips.shape}; expected is (batch, {', '.join(map(str, expected))})"
-            )
+            raise ValueError(f"clips have shape {clips.shape}; expected (batch, {', '.join(map(str, expected))})")
         counts = num_frames or [clips.shape[1]] * len(clips)
-        return self._classified(self._inputs(clips, counts, sounds or [np.zeros(0, np.int16)] * len(clips)))
+        return self._classify_inputs(self._inputs(clips, counts, sounds or [np.zeros(0, np.int16)] * len(clips)))
 
     def inputs(self, windows: Sequence[Window]) -> Inputs:
-        """What the network takes of windows, a row for each."""
+        """Returns the model's inputs for windows, one row each."""
         return self._inputs(
             np.stack([window.frames for window in windows]),
             [window.num_frames for window in windows],
@@ -104,12 +118,12 @@ class Predictor:
         inputs = {"frames": clips, "num_frames": np.asarray(num_frames, np.int32)}
         return inputs | sound_inputs(sounds, self.config.audio) if self.config.audio.sample_rate else inputs
 
-    def _classified(self, inputs: Inputs) -> np.ndarray:
+    def _classify_inputs(self, inputs: Inputs) -> np.ndarray:
         outputs = parallel.in_batches(partial(self.probabilities, self.variables), inputs, self.batch_size)
         return np.concatenate([np.zeros((0, len(self.class_names)), np.float32), *outputs])
 
     def plan(self, *, window_seconds: float | None = None, stride_seconds: float | None = None) -> WindowPlan:
-        """The windows of this network (`plan_windows`)."""
+        """Returns the windows that the model takes of a video (`plan_windows`)."""
         return plan_windows(self.config, window_seconds, stride_seconds)
 
     def follow(
@@ -121,19 +135,24 @@ class Predictor:
         sound: Sound | None = None,
         more_waiting: Callable[[], bool] | None = None,
     ) -> Generator[tuple[Window, Float[np.ndarray, "classes"]], None, None]:
-        """Every window of a stream of frames of `frame_size`, with its probabilities, as they become known.
+        """Yields every window of a stream with its probabilities, batch by batch.
 
-        With a `batch_size` of 1 each at once; `sound` and `more_waiting` as in `windows`.
+        Args:
+          frames: frames of `frame_size`, in order of time.
+          plan: the windows to take.
+          batch_size: windows per batch; 1 for the lowest latency.
+          sound: as in `windows`.
+          more_waiting: as in `windows`.
         """
         size = batch_size or self.batch_size
         batch: list[Window] = []
         for window in windows(frames, plan, sound=sound, more_waiting=more_waiting):
             batch.append(window)
             if len(batch) == size:
-                yield from zip(batch, self._classified(self.inputs(batch)), strict=True)
+                yield from zip(batch, self._classify_inputs(self.inputs(batch)), strict=True)
                 batch = []
         if batch:
-            yield from zip(batch, self._classified(self.inputs(batch)), strict=True)
+            yield from zip(batch, self._classify_inputs(self.inputs(batch)), strict=True)
 
     def predict_frames(
         self,
@@ -144,14 +163,14 @@ class Predictor:
         window_seconds: float | None = None,
         stride_seconds: float | None = None,
     ) -> Timeline:
-        """What the network says along a video in memory, RGB frames of any size.
+        """Predicts the timeline of a video in memory.
 
         Args:
-          frames: in order of time.
-          fps: frames a second.
-          audio: the sound, for a network that hears: 16-bit samples at `config.audio.sample_rate`.
-          window_seconds: another length of the windows (`plan_windows`).
-          stride_seconds: between windows.
+          frames: RGB frames of any size, in order of time.
+          fps: frames per second.
+          audio: for models that take audio, 16-bit samples at `config.audio.sample_rate`.
+          window_seconds: length of a window, where the model leaves a choice (`plan_windows`).
+          stride_seconds: seconds between window starts.
 
         Raises:
           ValueError: if there are no frames, or a number is not positive.
@@ -171,13 +190,13 @@ class Predictor:
         stride_seconds: float | None = None,
         watch: Watcher = lambda window, probabilities, total: None,
     ) -> Timeline:
-        """What the network says along a video file of any length; decoding goes on while the network works.
+        """Predicts the timeline of a video file of any length; decodes ahead while the model runs.
 
         Args:
-          path: of the file.
-          window_seconds: another length of the windows (`plan_windows`).
-          stride_seconds: between windows.
-          watch: shown every window with its probabilities, and told how long the video is in seconds, where known.
+          path: the file.
+          window_seconds: length of a window, where the model leaves a choice (`plan_windows`).
+          stride_seconds: seconds between window starts.
+          watch: called with every window, for progress bars and the like.
 
         Raises:
           InvalidVideoError: if the file is no video, has no frames, or breaks off.
@@ -189,15 +208,15 @@ class Predictor:
             open_sound(path, self.config.audio.sample_rate, video_start(container)) as sound,
             contextlib.closing(ahead(decode_stream(container, Path(path), self.frame_size))) as frames,
         ):
-            return self._timeline(_shown(self.follow(frames, plan, sound=sound), video_seconds(container), watch))
+            return self._timeline(_watched(self.follow(frames, plan, sound=sound), video_seconds(container), watch))
 
     def _timeline(self, followed: Iterable[tuple[Window, np.ndarray]]) -> Timeline:
         rows = [(window.start, window.end, probabilities) for window, probabilities in followed]
         starts, ends, outputs = zip(*rows, strict=True)
-        return Timeline(np.asarray(starts), np.asarray(ends), np.stack(outputs), self.class_names)
+        return Timeline(np.asarray(starts), np.asarray(ends), np.stack(outputs), self.class_names, self.positive_class)
 
 
-def _shown(
+def _watched(
     followed: Iterable[tuple[Window, np.ndarray]], total: float | None, watch: Watcher
 ) -> Generator[tuple[Window, np.ndarray], None, None]:
     for window, probabilities in followed:

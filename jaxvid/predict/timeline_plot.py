@@ -1,4 +1,4 @@
-"""The picture of a video's timeline."""
+"""Plot of a video's timeline."""
 
 from collections.abc import Sequence
 
@@ -13,25 +13,24 @@ _STRIP = 0.12
 
 
 def plot_timeline(timeline: Timeline, events: Sequence[Event], thresholds: Thresholds, title: str) -> bytes:
-    """A PNG file: the probabilities of the classes over time, the events shaded, the thresholds as lines.
+    """Plots probabilities over time, with events shaded and thresholds as lines; returns a PNG file.
 
-    Of more than two classes, a strip below shows which one is the most probable.
+    With several curves, a strip below shows the most probable class.
     """
     figure = new_plot((10.0, 3.4), LIGHT)
     axes = new_axes(figure, LIGHT, "")
     axes.set_title(drawable(title, _MAX_TITLE), loc="left", color=LIGHT.ink, fontsize=10, parse_math=False)
-    # Of two classes one curve says it all.
-    names = timeline.class_names[1:] if len(timeline.class_names) == 2 else timeline.class_names
+    names = timeline.drawn_classes
     colors = {name: LIGHT.series[i % len(LIGHT.series)] for i, name in enumerate(names)}
     for name in names:
-        values = timeline.probabilities[:, timeline.class_names.index(name)]
+        label = drawable(name, _MAX_LABEL)
         axes.stairs(
-            values, timeline.edges, color=colors[name], linewidth=1.8, baseline=None, label=drawable(name, _MAX_LABEL)
+            timeline.of_class(name), timeline.edges, color=colors[name], linewidth=1.8, baseline=None, label=label
         )
     for event in events:
         end = timeline.ends[-1] if event.offset is None else event.offset
         axes.axvspan(event.onset, end, color=colors.get(event.class_name, LIGHT.muted), alpha=0.15, linewidth=0)
-    for onset in _apart([event.onset for event in events], timeline.ends[-1] / _MAX_EVENTS_NAMED):
+    for onset in _spaced([event.onset for event in events], timeline.ends[-1] / _MAX_EVENTS_NAMED):
         axes.annotate(
             f"{onset:.1f} s",
             (onset, 1.0),
@@ -52,8 +51,8 @@ def plot_timeline(timeline: Timeline, events: Sequence[Event], thresholds: Thres
     return png(figure)
 
 
-def _apart(onsets: Sequence[float], distance: float) -> list[float]:
-    """The first of the onsets, and of the others those that are so far from the one before that both can be named."""
+def _spaced(onsets: Sequence[float], distance: float) -> list[float]:
+    """Returns onsets far enough apart for their labels not to overlap."""
     kept: list[float] = []
     for onset in sorted(onsets):
         if not kept or onset - kept[-1] >= distance:

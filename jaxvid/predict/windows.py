@@ -1,4 +1,4 @@
-"""Windows of a network over a stream of frames."""
+"""Sliding windows over a stream of frames."""
 
 import collections
 import dataclasses
@@ -15,14 +15,14 @@ from jaxvid.video.streams import ONE_FRAME, TIME_EPSILON, TimedFrame
 
 
 class Window(NamedTuple):
-    """What the network sees of a stretch of a video.
+    """A stretch of a video as the network takes it.
 
     Attributes:
-      start: in seconds.
-      end: in seconds.
-      frames: the pictures.
-      num_frames: how many of them are the video's own; the others repeat its last one.
-      audio: the sound as 16-bit samples; empty where there is none.
+      start: seconds since the video's first frame.
+      end: seconds since the video's first frame.
+      frames: RGB frames.
+      num_frames: number of real frames; the others repeat the last one.
+      audio: 16-bit samples; empty without sound.
     """
 
     start: float
@@ -34,13 +34,13 @@ class Window(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class WindowPlan:
-    """Where windows begin, and at which instants of a window its frames are taken.
+    """Positions of windows, and of the frames in them.
 
     Attributes:
       seconds: length of a window.
-      stride: seconds from the start of one window to that of the next.
-      offsets: of the frames, in seconds from the start of the window.
-      stretches: whether a video shorter than a window is seen at instants as evenly spread, rather than up to its end.
+      stride: seconds between window starts.
+      offsets: times of the frames, in seconds since the start of the window.
+      stretches: whether the frames of a video shorter than a window are spread over the video instead of repeated.
     """
 
     seconds: float
@@ -49,18 +49,18 @@ class WindowPlan:
     stretches: bool
 
     def instants(self, start: float, available: float) -> Float[np.ndarray, "time"]:
-        """The times of a window's frames, of a video of which `available` seconds can be had for it."""
+        """Returns the times of a window's frames when the video has `available` seconds from `start` on."""
         share = min(1.0, available / self.seconds) if self.stretches else 1.0
         return start + share * self.offsets
 
 
 def plan_windows(config: ConfigDict, window_seconds: float | None = None, stride: float | None = None) -> WindowPlan:
-    """The windows that a network was trained for: as long as the training clips, or as its frames take.
+    """Returns the windows that a model was trained for: as long as the training clips, or as its frames take.
 
     Args:
-      config: of the training run.
-      window_seconds: another length, where the sampling scheme leaves a choice (`Sampling.stretches`).
-      stride: seconds between windows; by default a quarter of a window.
+      config: config of the training run.
+      window_seconds: length of a window, where the sampling scheme leaves a choice (`Sampling.stretches`).
+      stride: seconds between window starts (default: a quarter of a window).
 
     Raises:
       ValueError: if a value is not positive, or the sampling leaves no choice of the length.
@@ -84,23 +84,22 @@ def windows(
     sound: Sound | None = None,
     more_waiting: Callable[[], bool] | None = None,
 ) -> Generator[Window, None, None]:
-    """The windows of a stream, each as soon as its last frame has come; the last one ends where the video does.
+    """Yields the windows of a stream, each as soon as its last frame has arrived; the last one ends with the video.
 
-    A frame shows until the next one begins, the last one as long as the one before it. A video shorter than a window
+    A frame lasts until the next one begins, the last frame as long as the one before it. A video shorter than a window
     makes one window.
 
     Args:
-      frames: in order of time.
-      plan: of the windows.
-      sound: of the video, if it is asked for.
-      more_waiting: of a live stream, whether more frames have come already: windows that a later one has overtaken are
-        left out then.
+      frames: frames in order of time.
+      plan: the windows to take.
+      sound: sound of the video, for models that take audio.
+      more_waiting: for live streams, whether further frames have arrived already; stale windows are then skipped.
     """
     kept: collections.deque[TimedFrame] = collections.deque()
     start, last_start = 0.0, None
     for frame in frames:
         kept.append(frame)
-        # A frame of the window may still be replaced by the next one until its instant has passed.
+        # Until the instant of a window's frame has passed, a later frame may be the one that shows then.
         if more_waiting is not None and more_waiting():
             continue
         while frame.seconds > start + plan.offsets[-1]:
@@ -109,7 +108,7 @@ def windows(
                 start += float(overtaken) * plan.stride
             yield _window(kept, start, start + plan.seconds, plan.instants(start, plan.seconds), sound)
             last_start, start = start, start + plan.stride
-            # The last window of all may begin right after this one.
+            # The last window of the video may begin right after this one.
             while len(kept) > 1 and kept[1].seconds <= last_start:
                 kept.popleft()
     if not kept:

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import numpy as np
@@ -24,7 +25,7 @@ def timeline_of(*probabilities, stride=1.0, seconds=2.0):
     return Timeline(starts, starts + seconds, np.stack([1 - fight, fight], axis=1), ["calm", "fight"])
 
 
-def test_a_window_stands_for_the_time_around_its_middle():
+def test_the_probabilities_of_a_window_hold_for_the_time_around_its_middle():
     # Windows from 0 to 2, 1 to 3 and 2 to 4, whose middles are 1, 2 and 3.
     timeline = timeline_of(0.1, 0.2, 0.3)
     np.testing.assert_allclose(timeline.edges, [0, 1.5, 2.5, 4])
@@ -36,7 +37,7 @@ def test_a_window_stands_for_the_time_around_its_middle():
 
 def test_an_event_begins_at_the_upper_threshold_and_ends_below_the_lower_one():
     timeline = timeline_of(0.1, 0.5, 0.6, 0.9, 0.4, 0.39, 0.5)
-    # Edges: 0, 1.5, 2.5, 3.5, 4.5, 5.5, 6.5, 8; 0.6 begins and 0.4 goes on, as they reach the thresholds.
+    # Edges: 0, 1.5, 2.5, 3.5, 4.5, 5.5, 6.5, 8; at 0.6 an event begins, at 0.4 it does not end.
     assert find_events(timeline, ["fight"], Thresholds(0.6, 0.4)) == [Event("fight", 2.5, 5.5, 4.0, 0.9)]
 
 
@@ -44,7 +45,7 @@ def test_an_event_may_fill_the_video():
     assert find_events(timeline_of(0.7), ["fight"], Thresholds(0.6, 0.4)) == [Event("fight", 0.0, 2.0, 1.0, 0.7)]
 
 
-def test_short_events_are_left_out():
+def test_short_events_are_discarded():
     timeline = timeline_of(0.1, 0.9, 0.1, 0.9, 0.8, 0.1)
     # They last from 1.5 to 2.5 and from 3.5 to 5.5.
     events = find_events(timeline, ["fight"], Thresholds(0.6, 0.4, min_seconds=2.0))
@@ -63,10 +64,10 @@ def test_events_of_several_classes_are_in_order_of_their_onset():
     ]
 
 
-def test_a_tracker_tells_of_onsets_once_they_have_lasted_long_enough():
+def test_a_tracker_reports_onsets_once_an_event_is_long_enough():
     tracker = EventTracker("fight", Thresholds(0.6, 0.4, min_seconds=2.0))
-    told = [list(tracker.update(float(i), i + 1.0, p)) for i, p in enumerate([0.1, 0.7, 0.9, 0.8, 0.1, 0.9])]
-    assert told == [
+    reported = [list(tracker.update(float(i), i + 1.0, p)) for i, p in enumerate([0.1, 0.7, 0.9, 0.8, 0.1, 0.9])]
+    assert reported == [
         [],
         [],
         [("onset", Event("fight", 1.0, None, 2.5, 0.9))],
@@ -74,30 +75,39 @@ def test_a_tracker_tells_of_onsets_once_they_have_lasted_long_enough():
         [("offset", Event("fight", 1.0, 4.0, 2.5, 0.9))],
         [],
     ]
-    # What has not been told of, does not end either.
+    # An event that was not reported does not end either.
     assert list(tracker.finish(6.0)) == []
 
 
-def test_the_positive_of_two_classes_is_the_event():
-    assert event_classes(["calm", "fight"]) == ["fight"]
+def test_events_are_of_the_classes_chosen_or_the_positive_one_or_all():
+    assert event_classes(["fight", "calm"], positive_class="fight") == ["fight"]
+    assert event_classes(["cats", "dogs"]) == ["cats", "dogs"]
     assert event_classes(["a", "b", "c"]) == ["a", "b", "c"]
-    assert event_classes(["calm", "fight"], ["calm"]) == ["calm"]
+    assert event_classes(["calm", "fight"], ["calm"], "fight") == ["calm"]
     with pytest.raises(ValueError, match="event class 'brawl' is no class of the model; allowed: calm, fight"):
         event_classes(["calm", "fight"], ["brawl"])
 
 
+def test_the_positive_class_is_drawn_and_all_classes_without_one():
+    timeline = timeline_of(0.1, 0.2)
+    assert timeline.drawn_classes == ["calm", "fight"]
+    positive = dataclasses.replace(timeline, positive_class="calm")
+    assert positive.drawn_classes == ["calm"]
+    assert positive.of_class("calm").tolist() == [0.9, 0.8]
+
+
 @pytest.mark.parametrize("thresholds", [(0.4, 0.6), (1.2, 0.5), (0.5, -0.1), (float("nan"), 0.5)])
-def test_thresholds_out_of_range_are_named(thresholds):
+def test_thresholds_out_of_range_are_refused(thresholds):
     with pytest.raises(ValueError, match="on_threshold is .*allowed: 0 <= off_threshold <= on_threshold <= 1"):
         Thresholds(*thresholds)
 
 
-def test_a_negative_duration_is_named():
+def test_a_negative_duration_is_refused():
     with pytest.raises(ValueError, match="min_seconds is -1; allowed: 0 or more"):
         Thresholds(min_seconds=-1.0)
 
 
-def test_what_is_written_can_be_read(tmp_path):
+def test_timelines_and_events_are_written_as_csv_and_json(tmp_path):
     timeline = timeline_of(0.25, 0.75)
     write_timeline(timeline, tmp_path / "timeline.csv")
     assert (tmp_path / "timeline.csv").read_text().splitlines() == [

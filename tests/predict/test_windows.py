@@ -46,7 +46,7 @@ def test_windows_are_as_long_as_in_training():
     assert plan_windows(config_of("random_segment"), window_seconds=3.0).seconds == 3.0
 
 
-def test_lengths_that_cannot_be_are_named():
+def test_impossible_lengths_are_refused():
     with pytest.raises(ValueError, match="stride_seconds is 0; allowed: above 0"):
         plan_windows(config_of("uniform"), stride=0.0)
     with pytest.raises(ValueError, match="window_seconds is -1; allowed: above 0"):
@@ -63,7 +63,7 @@ def test_windows_slide_and_the_last_one_ends_with_the_video():
     assert [shown(window) for window in found] == [[1, 3], [3, 5], [5, 7], [6, 8]]
 
 
-def test_a_frame_shows_until_the_next_one_whatever_their_times():
+def test_a_frame_lasts_until_the_next_one_at_any_frame_rate():
     found = list(windows(numbered([0, 0.2, 0.7, 0.72, 1.4, 2.0]), plan(stride=1.0)))
     # At 0.25, 0.75; 1.25, 1.75; the last frame shows for 0.6 s, until 2.6: then 1.85 and 2.35.
     assert [shown(window) for window in found] == [[1, 3], [3, 4], [4, 5]]
@@ -81,10 +81,10 @@ def test_a_video_shorter_than_a_window_makes_one():
     assert list(windows([], plan())) == []
 
 
-def test_few_frames_are_alive_however_long_the_stream():
+def test_few_frames_are_in_memory_at_any_length_of_the_stream():
     alive, most = 0, 0
 
-    class Picture(np.ndarray):
+    class Image(np.ndarray):
         def __del__(self):
             nonlocal alive
             alive -= self.base is None
@@ -92,18 +92,18 @@ def test_few_frames_are_alive_however_long_the_stream():
     def long_stream():
         nonlocal alive, most
         for i in range(2000):
-            picture = Picture((1, 1, 3), np.uint8)
-            picture[:] = 0
+            image = Image((1, 1, 3), np.uint8)
+            image[:] = 0
             alive += 1
             most = max(most, alive)
-            yield TimedFrame(i / 10, picture)
+            yield TimedFrame(i / 10, image)
 
     assert sum(1 for _ in windows(ahead(long_stream(), capacity=8), plan())) > 390
     # Of windows of 10 frames, 5 apart; and 8 in the queue.
     assert most < 40
 
 
-def test_a_live_stream_skips_windows_that_were_overtaken():
+def test_a_live_stream_skips_stale_windows():
     waiting = iter([False, True, True, True, False])
     frames = numbered([0, 1, 2, 3, 4])
     found = list(windows(frames, plan(stride=1.0), more_waiting=lambda: next(waiting)))
@@ -111,7 +111,7 @@ def test_a_live_stream_skips_windows_that_were_overtaken():
     assert found[0].start == 3.0
 
 
-def test_what_is_made_ahead_is_bounded_and_ends_when_closed():
+def test_items_made_ahead_are_bounded_and_end_when_closed():
     made, before = [], threading.active_count()
     items = ahead((made.append(i) or i for i in range(1000)), capacity=3)
     assert next(items) == 0
@@ -120,7 +120,7 @@ def test_what_is_made_ahead_is_bounded_and_ends_when_closed():
     assert threading.active_count() == before
 
 
-def test_errors_come_out_where_the_item_would_have():
+def test_errors_are_raised_where_the_item_would_have_come():
     def broken():
         yield 1
         raise ValueError("no more")
@@ -163,7 +163,7 @@ def write_sound(path):
         container.mux(stream.encode(None))
 
 
-def test_what_is_no_video_is_named(tmp_path):
+def test_files_that_are_no_videos_are_named(tmp_path):
     text = tmp_path / "text.mp4"
     text.write_text("no video")
     with pytest.raises(InvalidVideoError, match="text.mp4: it cannot be opened"), open_video(text):
@@ -186,7 +186,7 @@ def test_names_of_any_bytes_can_be_opened(tmp_path):
         assert len(list(decode_stream(container, path, (8, 8)))) == 2
 
 
-def test_windows_of_sequences_take_stored_frames_and_know_how_many_are_their_own():
+def test_windows_of_sequences_take_stored_frames_and_count_the_real_ones():
     found = list(windows(numbered(np.arange(7) / 4), plan_windows(sequence_config(), stride=1.0)))
     # At 4 a second, as the frames are, 1.75 s of them: a window of 1 s, and one that ends with the video.
     assert [(window.start, window.end, window.num_frames) for window in found] == [(0, 1, 4), (0.75, 1.75, 4)]
@@ -201,7 +201,7 @@ def sequence_config():
     return config
 
 
-def test_windows_have_their_stretch_of_sound():
+def test_windows_have_the_sound_of_their_time():
     pieces = iter([(0.0, np.arange(100).astype(np.int16)), (1.0, np.arange(100, 150).astype(np.int16))])
     frames = numbered(np.arange(9) / 4)
     found = list(windows(frames, plan(), sound=Sound(pieces, 100)))

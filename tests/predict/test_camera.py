@@ -1,0 +1,94 @@
+import json
+
+import numpy as np
+import pytest
+
+from jaxvid.predict import camera
+from jaxvid.predict.camera import DropOldest, follow_camera, read_camera
+from jaxvid.predict.events import Thresholds
+from jaxvid.predict.files import PredictOptions
+from tests.predict.made_videos import red_predictor, write_greys, write_red
+
+
+def test_events_of_a_file_played_at_its_own_pace_are_printed_as_they_happen(tmp_path, capsys):
+    path = write_red(tmp_path / "live.avi", [0.1, 0.9, 0.9, 0.1])
+    options = PredictOptions(Thresholds(0.6, 0.4), window_seconds=0.5, stride_seconds=0.1)
+    follow_camera(red_predictor(), str(path), options)
+    onset, offset = map(json.loads, capsys.readouterr().out.splitlines())
+    assert (onset["event"], onset["class_name"], onset["offset"]) == ("onset", "fight", None)
+    assert onset["onset"] == pytest.approx(0.5, abs=0.4)
+    assert offset["event"] == "offset"
+    assert offset["offset"] == pytest.approx(1.5, abs=0.4)
+    assert offset["latency_seconds"] >= 0
+
+
+def test_an_event_open_at_the_end_of_the_source_ends_with_it(tmp_path, capsys):
+    write_greys(tmp_path / "fight.mkv", [30] * 5 + [220] * 15)
+    follow_camera(red_predictor(), str(tmp_path / "fight.mkv"), PredictOptions(Thresholds(0.5, 0.4)))
+    _, offset = map(json.loads, capsys.readouterr().out.splitlines())
+    # The middle of the last window is half a second before.
+    assert offset["offset"] > 1.8
+
+
+def test_a_camera_that_cannot_be_opened_is_named():
+    with pytest.raises(ValueError, match="camera '77' cannot be opened; allowed: the number of a connected camera"):
+        follow_camera(red_predictor(), "77", PredictOptions())
+
+
+class Dropping:
+    """A camera that sends three frames, fails twice, and sends three more."""
+
+    opened = 0
+
+    def __init__(self, *_):
+        Dropping.opened += 1
+        self._left = {1: 3, 4: 3}.get(Dropping.opened, 0)
+
+    def isOpened(self):  # noqa: N802
+        return True
+
+    def read(self):
+        self._left -= 1
+        return self._left >= 0, np.zeros((8, 8, 3), np.uint8)
+
+    def get(self, _):
+        return 0.0
+
+    def release(self):
+        pass
+
+
+def test_a_source_that_stops_is_opened_again_after_growing_pauses(monkeypatch):
+    pauses = []
+    monkeypatch.setattr(camera.cv2, "VideoCapture", Dropping)
+    monkeypatch.setattr(camera.time, "sleep", pauses.append)
+    frames = read_camera("rtsp://somewhere", (4, 6), 0.0)
+    shapes = [next(frames).image.shape for _ in range(6)]
+    assert shapes == [(4, 6, 3)] * 6
+    assert pauses == [1.0, 2.0, 4.0]
+
+
+def test_the_oldest_frames_are_dropped_when_too_many_wait():
+    frames = DropOldest(range(10), 4)
+    while frames.num_read < 10:
+        pass
+    assert list(frames) == [6, 7, 8, 9]
+    assert (frames.num_read, frames.num_dropped) == (10, 6)
+
+
+def test_an_error_of_the_source_is_raised():
+    def broken():
+        yield from ()
+        raise ValueError("no such camera")
+
+    with pytest.raises(ValueError, match="no such camera"):
+        next(DropOldest(broken()))
+
+
+def test_frames_of_a_camera_are_rgb_as_in_training(monkeypatch):
+    class Red(Dropping):
+        def read(self):
+            return True, np.full((6, 8, 3), (0, 0, 255), np.uint8)
+
+    monkeypatch.setattr(camera, "_open", lambda address: Red())
+    assert next(read_camera("rtsp://somewhere", (4, 4), 0.0)).image[0, 0].tolist() == [255, 0, 0]
