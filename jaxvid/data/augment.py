@@ -1,6 +1,6 @@
-"""On the device: uint8 pictures to the floats a network takes, and augmentation.
+"""On the device: random transforms of training clips.
 
-Every clip has a random key of its own (jaxvid.keys) and one transform for all its frames.
+Every clip has its own random key (`jaxvid.ops.random`) and one transform for all its frames.
 """
 
 import jax
@@ -11,79 +11,95 @@ from jaxvid.data.preprocess import normalize
 from jaxvid.types import ConfigDict
 
 
+def check_augmentation(augment: ConfigDict) -> None:
+    """Checks the section `augment` of a config before anything is read.
+
+    Raises:
+      ValueError: naming the key, its value and what is allowed.
+    """
+    for key in ("brightness", "contrast", "erasing"):
+        if not 0 <= augment[key] <= 1:
+            raise ValueError(f"config.augment.{key} is {augment[key]}; allowed: 0 to 1")
+    if not 0 < augment.min_scale <= 1:
+        raise ValueError(f"config.augment.min_scale is {augment.min_scale}; allowed: above 0, at most 1")
+    if augment.mixup < 0:
+        raise ValueError(f"config.augment.mixup is {augment.mixup}; allowed: 0 (off) or the Beta distribution's alpha")
+
+
 def augmented(
     frames: UInt8[Array, "batch time height width 3"],
     keys: Key[Array, "batch"],
     clip: ConfigDict,
     augment: ConfigDict,
 ) -> Float[Array, "batch time out_height out_width 3"]:
-    """Pictures as the network takes them in training: cropped, flipped, changed in light, partly erased, normalized."""
+    """Returns frames as the network takes them in training: cropped, flipped, changed in light, erased, normalized."""
 
     def one_clip(frames, key):
         crop_key, flip_key, light_key, erase_key = jax.random.split(key, 4)
-        pictures = _random_crop(frames.astype(jnp.float32) / 255, crop_key, clip, augment)
+        images = _random_crop(frames.astype(jnp.float32) / 255, crop_key, clip, augment)
         if augment.flip:
-            pictures = jnp.where(jax.random.bernoulli(flip_key), pictures[:, :, ::-1], pictures)
+            images = jnp.where(jax.random.bernoulli(flip_key), images[:, :, ::-1], images)
         if augment.brightness or augment.contrast:
-            pictures = _random_light(pictures, light_key, augment)
+            images = _random_light(images, light_key, augment)
         if augment.erasing:
-            pictures = _random_erasing(pictures, erase_key, augment.erasing)
-        return normalize(pictures, clip.normalization)
+            images = _random_erasing(images, erase_key, augment.erasing)
+        return normalize(images, clip.normalization)
 
     return jax.vmap(one_clip)(frames, keys)
 
 
 def _random_crop(
-    pictures: Float[Array, "time height width 3"],
+    images: Float[Array, "time height width 3"],
     key: Key[Array, ""],
     clip: ConfigDict,
     augment: ConfigDict,
 ) -> Float[Array, "time out_height out_width 3"]:
-    """A window at a random place, of `min_scale` to 1 times the sides of the largest, resized to the network's size.
+    """Cuts a window at a random position and resizes it to the network's size.
 
-    The largest window is the whole picture (crop "resize") or has the network's size (crop "center").
+    Its sides are `min_scale` to 1 times those of the largest window, which is the whole image (crop "resize") or has the
+    network's size (crop "center").
     """
-    size = jnp.asarray(pictures.shape[1:3])
+    size = jnp.asarray(images.shape[1:3])
     largest = size if clip.crop == "resize" else jnp.asarray((clip.height, clip.width))
     out_shape = (clip.height, clip.width)
-    scale_key, place_key = jax.random.split(key)
+    scale_key, position_key = jax.random.split(key)
     if augment.min_scale == 1 and clip.crop == "center":
-        top, left = jax.random.randint(place_key, (2,), 0, size - largest + 1)
-        return jax.lax.dynamic_slice(pictures, (0, top, left, 0), (pictures.shape[0], *out_shape, 3))
-    if augment.min_scale == 1 and out_shape == pictures.shape[1:3]:
-        return pictures
+        top, left = jax.random.randint(position_key, (2,), 0, size - largest + 1)
+        return jax.lax.dynamic_slice(images, (0, top, left, 0), (images.shape[0], *out_shape, 3))
+    if augment.min_scale == 1 and out_shape == images.shape[1:3]:
+        return images
     window = largest * jax.random.uniform(scale_key, minval=augment.min_scale, maxval=1.0)
-    corner = jax.random.uniform(place_key, (2,)) * (size - window)
+    corner = jax.random.uniform(position_key, (2,)) * (size - window)
     scale = jnp.asarray(out_shape) / window
     return jax.image.scale_and_translate(
-        pictures, (pictures.shape[0], *out_shape, 3), (1, 2), scale, -corner * scale, "linear"
+        images, (images.shape[0], *out_shape, 3), (1, 2), scale, -corner * scale, "linear"
     )
 
 
 def _random_light(
-    pictures: Float[Array, "time height width 3"], key: Key[Array, ""], augment: ConfigDict
+    images: Float[Array, "time height width 3"], key: Key[Array, ""], augment: ConfigDict
 ) -> Float[Array, "time height width 3"]:
-    """Contrast about the clip's mean, then brightness, each changed by at most its share."""
+    """Changes contrast about the clip's mean, then brightness, each by at most its share."""
     contrast, brightness = jax.random.uniform(key, (2,), minval=-1.0)
-    mean = pictures.mean()
-    changed = mean + (pictures - mean) * (1 + augment.contrast * contrast) + augment.brightness * brightness
+    mean = images.mean()
+    changed = mean + (images - mean) * (1 + augment.contrast * contrast) + augment.brightness * brightness
     return changed.clip(0, 1)
 
 
 def _random_erasing(
-    pictures: Float[Array, "time height width 3"], key: Key[Array, ""], probability: float
+    images: Float[Array, "time height width 3"], key: Key[Array, ""], probability: float
 ) -> Float[Array, "time height width 3"]:
-    """With `probability`, a rectangle of 0.2 to 0.5 of each side becomes the clip's mean (Zhong et al., 2020)."""
-    happens_key, size_key, place_key = jax.random.split(key, 3)
-    sides = jnp.asarray(pictures.shape[1:3])
+    """With `probability`, sets a rectangle of 0.2 to 0.5 of each side to the clip's mean (Zhong et al., 2020)."""
+    happens_key, size_key, position_key = jax.random.split(key, 3)
+    sides = jnp.asarray(images.shape[1:3])
     rectangle = sides * jax.random.uniform(size_key, (2,), minval=0.2, maxval=0.5)
-    corner = (sides - rectangle) * jax.random.uniform(place_key, (2,))
+    corner = (sides - rectangle) * jax.random.uniform(position_key, (2,))
     inside = [
         (position >= corner[axis]) & (position < corner[axis] + rectangle[axis])
-        for axis, position in enumerate(map(jnp.arange, pictures.shape[1:3]))
+        for axis, position in enumerate(map(jnp.arange, images.shape[1:3]))
     ]
     erased = jax.random.bernoulli(happens_key, probability) & inside[0][:, None] & inside[1][None, :]
-    return jnp.where(erased[None, :, :, None], pictures.mean(axis=(0, 1, 2)), pictures)
+    return jnp.where(erased[None, :, :, None], images.mean(axis=(0, 1, 2)), images)
 
 
 def mixup(

@@ -1,4 +1,4 @@
-"""On the device: uint8 frames to the floats a network takes."""
+"""On the device: uint8 frames to the floats that a network takes, without any randomness."""
 
 from types import MappingProxyType
 from typing import NamedTuple
@@ -11,7 +11,7 @@ from jaxvid.types import ConfigDict
 
 
 class Scaling(NamedTuple):
-    """Pictures in [0, 1] become (picture - mean) / std, per RGB channel."""
+    """Images in [0, 1] become (image - mean) / std, per RGB channel."""
 
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
@@ -27,12 +27,11 @@ NORMALIZATIONS: MappingProxyType[str, Scaling] = MappingProxyType(
     }
 )
 
-
 CROPS = ("resize", "center")
 
 
-def check_preprocessing(clip: ConfigDict, augment: ConfigDict) -> None:
-    """Checks those sections of a config before anything is read.
+def check_preprocessing(clip: ConfigDict) -> None:
+    """Checks the section `clip` of a config, as far as it is about images, before anything is read.
 
     Raises:
       ValueError: naming the key, its value and what is allowed.
@@ -44,46 +43,45 @@ def check_preprocessing(clip: ConfigDict, augment: ConfigDict) -> None:
     for key in ("height", "width"):
         if clip[key] < 1:
             raise ValueError(f"config.clip.{key} is {clip[key]}; allowed: 1 or more")
-    for key in ("brightness", "contrast", "erasing"):
-        if not 0 <= augment[key] <= 1:
-            raise ValueError(f"config.augment.{key} is {augment[key]}; allowed: 0 to 1")
-    if not 0 < augment.min_scale <= 1:
-        raise ValueError(f"config.augment.min_scale is {augment.min_scale}; allowed: above 0, at most 1")
-    if augment.mixup < 0:
-        raise ValueError(f"config.augment.mixup is {augment.mixup}; allowed: 0 (off) or the Beta distribution's alpha")
 
 
 def preprocess(
-    frames: UInt8[Array, "batch time height width 3"], clip: ConfigDict, place: float = 0.5
+    frames: UInt8[Array, "batch time height width 3"], clip: ConfigDict, position: float = 0.5
 ) -> Float[Array, "batch time out_height out_width 3"]:
-    """Pictures as the network takes them, without any randomness: resized or cut to size, normalized.
+    """Resizes or crops frames to the size that the network takes, and normalizes them.
 
     Args:
-      frames: the pictures.
+      frames: RGB.
       clip: that section of the config.
-      place: of a crop "center", along the side of the pictures that has more to spare: 0 at its beginning, 1 at its
-        end. Along the other side it is in the middle.
+      position: of a crop "center", along the side of the frames that has more to spare (along the width if both have
+        as much): 0 at its beginning, 1 at its end. Along the other side the crop is in the middle.
 
     Raises:
-      ValueError: if a center crop is larger than the pictures.
+      ValueError: if a center crop is larger than the frames.
     """
-    pictures = frames.astype(jnp.float32) / 255
+    images = frames.astype(jnp.float32) / 255
     height, width = frames.shape[2:4]
     if clip.crop == "center":
         if clip.height > height or clip.width > width:
             raise ValueError(
-                f"config.clip asks for a center crop of {clip.height}x{clip.width} of pictures of {height}x{width}; "
+                f"config.clip asks for a center crop of {clip.height}x{clip.width} of frames of {height}x{width}; "
                 "choose a dataset of a larger size, or config.clip.crop='resize'"
             )
-        spare = height - clip.height, width - clip.width
-        top, left = (round(place * room) if room == max(spare) else room // 2 for room in spare)
-        pictures = pictures[:, :, top : top + clip.height, left : left + clip.width]
+        top, left = _corner(height - clip.height, width - clip.width, position)
+        images = images[:, :, top : top + clip.height, left : left + clip.width]
     elif (height, width) != (clip.height, clip.width):
-        pictures = jax.image.resize(pictures, (*frames.shape[:2], clip.height, clip.width, 3), "linear")
-    return normalize(pictures, clip.normalization)
+        images = jax.image.resize(images, (*frames.shape[:2], clip.height, clip.width, 3), "linear")
+    return normalize(images, clip.normalization)
 
 
-def normalize(pictures: Float[Array, "*shape 3"], normalization: str) -> Float[Array, "*shape 3"]:
-    """Pictures in [0, 1] by the scaling of that name."""
+def _corner(spare_height: int, spare_width: int, position: float) -> tuple[int, int]:
+    """Returns top and left of a crop of frames with so many rows and columns to spare."""
+    if spare_width >= spare_height:
+        return spare_height // 2, round(position * spare_width)
+    return round(position * spare_height), spare_width // 2
+
+
+def normalize(images: Float[Array, "*shape 3"], normalization: str) -> Float[Array, "*shape 3"]:
+    """Scales images in [0, 1] as the normalization of that name does."""
     mean, std = map(jnp.asarray, NORMALIZATIONS[normalization])
-    return (pictures - mean) / std
+    return (images - mean) / std

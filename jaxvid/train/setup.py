@@ -17,6 +17,7 @@ from jaxtyping import Array, Float
 
 from jaxvid import parallel
 from jaxvid.classes import find_positive_class
+from jaxvid.data.augment import check_augmentation
 from jaxvid.data.dataset import ClipSplit, class_names, frame_size, open_split, prepare, shared_sources
 from jaxvid.data.pipeline import require_fitting_clips, training_batches
 from jaxvid.data.preprocess import check_preprocessing
@@ -80,7 +81,8 @@ def check_config(config: ConfigDict) -> None:
       ValueError: naming the key, its value and what is allowed.
     """
     create_sampling(config.clip).check()
-    check_preprocessing(config.clip, config.augment)
+    check_preprocessing(config.clip)
+    check_augmentation(config.augment)
     check_optimizer(config.optimizer)
     check_adaptation(config)
     check_trainable(config.model)
