@@ -4,7 +4,6 @@ A dataset's own file has `find_clips`, which returns its videos with their label
 """
 
 import abc
-import collections
 import contextlib
 import dataclasses
 import fcntl
@@ -15,7 +14,7 @@ import re
 import shutil
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NotRequired, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -25,6 +24,7 @@ from tensorflow_datasets.core.splits import SplitInfo
 from tqdm import tqdm
 
 from tfds_builders.splits import in_mixed_order
+from tfds_builders.statistics import SplitStatistics
 from tfds_builders.video_files import VideoFile, count_differences, files_left_out
 
 if TYPE_CHECKING:
@@ -109,8 +109,9 @@ class VideoDataset(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     `128x128_4fps_40frames_16000hz`: examples are then sequences of 40 frames, 4 per second, with their 10 seconds of
     sound at 16 kHz. The last sequence of a video may be shorter. All sequences have the source, and so the split, of
     their video and are named `<video>#0`, `<video>#1` and so on. A video without sound has an empty one;
-    `statistics.json` beside the records counts the videos and names those without sound. The frames stand for equal
-    intervals of time, whatever the frame rate of the video: each is the one shown in the middle of its interval.
+    `statistics.json` beside the records counts videos and examples, names the videos without sound, and has the sizes,
+    frame rates, lengths, codecs and containers of the files by class. The frames stand for equal intervals of time,
+    whatever the frame rate of the video: each is the one shown in the middle of its interval.
 
     The default file format is ArrayRecord, for `tfds.data_source`. `tfds.load` and tf.data read TFRecord, which
     `file_format="tfrecord"` prepares, in another `data_dir`.
@@ -153,7 +154,7 @@ class VideoDataset(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         self._num_workers = num_workers
         self._timeout_seconds = timeout_seconds
         self._invalid_videos: list[dict[str, str]] = []
-        self._statistics: dict[str, _Statistics] = {}
+        self._statistics: dict[str, SplitStatistics] = {}
         self._select_file_format(file_format)
 
     @classmethod
@@ -267,7 +268,7 @@ class VideoDataset(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         from jaxvid.video.workers import InvalidVideo, InvalidVideoError
 
         videos = in_mixed_order(videos)
-        statistics = self._statistics[videos[0].split] = _Statistics()
+        statistics = self._statistics[videos[0].split] = SplitStatistics()
         with (
             contextlib.closing(self._decode([video.path for video in videos])) as decoding,
             tqdm(total=len(videos), desc=f"{self.name} {videos[0].split}", unit="video") as progress,
@@ -276,7 +277,7 @@ class VideoDataset(tfds.core.GeneratorBasedBuilder, skip_registration=True):
                 progress.update(position + 1 - progress.n)
                 video = videos[position]
                 if not isinstance(result, InvalidVideo):
-                    number = statistics.add(video.filename, result.audio)
+                    number = statistics.add(video, result.audio)
                     yield f"{video.filename}#{number}", self._example(video, number, result)
                     continue
                 if self._on_invalid == "error":
@@ -357,8 +358,7 @@ class VideoDataset(tfds.core.GeneratorBasedBuilder, skip_registration=True):
             (Path(self.data_dir) / INVALID_VIDEOS_FILENAME).write_text(listing + "\n")
         config = self.builder_config
         assert isinstance(config, VideoConfig)
-        if not config.is_plain:
-            self._write_statistics(with_sound=bool(config.audio))
+        self._write_statistics(with_sound=bool(config.audio))
 
     def _write_statistics(self, *, with_sound: bool) -> None:
         summaries = {split: of_split.summary(with_sound=with_sound) for split, of_split in self._statistics.items()}
@@ -445,33 +445,6 @@ def _split_position(split: str) -> tuple[int, str]:
     """Returns the key by which splits are sorted: train, val, test, then others by name."""
     usual = ("train", "val", "test")
     return (usual.index(split) if split in usual else len(usual)), split
-
-
-class _Summary(TypedDict):
-    videos: int
-    examples: int
-    videos_without_sound: NotRequired[list[str]]
-
-
-class _Statistics:
-    """Counts the videos and examples of a split."""
-
-    def __init__(self):
-        self._examples: collections.Counter[str] = collections.Counter()
-        self._samples: collections.Counter[str] = collections.Counter()
-
-    def add(self, filename: str, audio: np.ndarray | None) -> int:
-        """Counts an example of a video; returns its number among the video's examples."""
-        self._examples[filename] += 1
-        self._samples[filename] += 0 if audio is None else len(audio)
-        return self._examples[filename] - 1
-
-    def summary(self, *, with_sound: bool) -> _Summary:
-        """Returns the counts for `statistics.json`."""
-        counts: _Summary = {"videos": len(self._examples), "examples": self._examples.total()}
-        if with_sound:
-            counts["videos_without_sound"] = [name for name, samples in self._samples.items() if not samples]
-        return counts
 
 
 def _with_options(known: VideoConfig, name: str, options: Mapping[str, str]) -> VideoConfig:

@@ -88,6 +88,21 @@ def test_frames_are_stored_as_the_workers_encoded_them(videos, tmp_path):
     assert list(stored["video"].bytes_list.value) == encode_clip(path, (64, 64)).frames
 
 
+def test_statistics_have_the_properties_of_the_files_by_class(tmp_path):
+    directory = tmp_path / "videos"
+    write_clips(directory, ["train/calm/1.avi", "train/calm/2.avi", "test/calm/1.avi", "test/fight/1.mp4"])
+    write_clips(directory, ["train/fight/1.mp4"], num_frames=8)
+    builder = builder_of(directory, tmp_path / "data")
+    builder.download_and_prepare()
+    train = json.loads((Path(builder.data_dir) / "statistics.json").read_text())["train"]
+    assert (train["videos"], train["examples"]) == (3, 3)
+    calm, fight = train["classes"]["calm"], train["classes"]["fight"]
+    assert (calm["videos"], calm["with_sound"], calm["codec"], calm["fps"]) == (2, 0, {"mjpeg": 2}, {"12.5": 2})
+    # Four and eight frames, 12.5 per second; the size is that of the files.
+    assert (calm["seconds"]["median"], fight["seconds"]["median"]) == pytest.approx((0.32, 0.64))
+    assert (fight["codec"], fight["container"], fight["size"]) == ({"mpeg4": 1}, {"mov": 1}, {"64x64": 1})
+
+
 def test_a_built_dataset_knows_its_classes_without_its_videos(videos, tmp_path):
     directory = tmp_path / "videos"
     shutil.copytree(videos, directory)
