@@ -89,12 +89,12 @@ def test_tfrecord_is_built_by_path_and_read_with_tf_data(tmp_path):
         print(type(dataset).__module__.split(".")[0], len(dataset), [e["video"].shape[1:] for e in dataset][0])
         names, names_again = ([str(e["filename"]) for e in part.as_numpy_iterator()] for part in (dataset, again))
         print(names == names_again)
-        print(sorted(name for name in sys.modules if name.startswith("jaxvid")))
+        print(sorted({".".join(name.split(".")[:2]) for name in sys.modules if name.startswith("jaxvid")}))
     """
     # In one process: importing TensorFlow is most of what this test takes.
     output = run_python(TFDS_BUILD + textwrap.dedent(read), tmp_path, "--file_format=tfrecord")
     assert output[-3:] == [
         "tensorflow 8 (64, 64, 3)",
         "True",
-        "['jaxvid', 'jaxvid.video', 'jaxvid.video.clips', 'jaxvid.video.files', 'jaxvid.video.workers']",
+        "['jaxvid', 'jaxvid.video']",
     ]
