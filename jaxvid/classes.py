@@ -112,14 +112,21 @@ def find_positive_class(class_names: Sequence[str], chosen: str = "") -> str | N
 
 
 def describe_positive_class(class_names: Sequence[str], chosen: str = "") -> str:
-    """Says in one sentence which of two classes is the positive one, and why (`find_positive_class`)."""
+    """Returns which of two classes is the positive one and how it was chosen (`find_positive_class`), in words."""
     positive = find_positive_class(class_names, chosen)
     if positive is None:
         return (
             f"not known, as neither of the names {', '.join(class_names)} negates the other; choose one with "
             "--positive_class or the config key dataset.positive_class"
         )
-    return f"{positive} ({'as chosen' if chosen else 'the other name negates it'})"
+    return f"{positive} ({positive_class_reason(class_names, positive)})"
+
+
+def positive_class_reason(class_names: Sequence[str], positive_class: str) -> str:
+    """Returns how the positive class of two was chosen, in words that fit into brackets behind its name."""
+    if positive_class == find_positive_class(class_names):
+        return "the other name negates it"
+    return "chosen by positive_class"
 
 
 def _negates(name: str, other: str) -> bool:

@@ -75,5 +75,7 @@ def test_a_chosen_positive_class_wins():
 
 def test_the_choice_of_the_positive_class_is_described():
     assert describe_positive_class(["Fight", "NonFight"]) == "Fight (the other name negates it)"
-    assert describe_positive_class(["Fight", "NonFight"], "nonfight") == "NonFight (as chosen)"
+    assert describe_positive_class(["Fight", "NonFight"], "nonfight") == "NonFight (chosen by positive_class)"
+    # A choice that agrees with the names has the same reason as without it.
+    assert describe_positive_class(["Fight", "NonFight"], "fight") == "Fight (the other name negates it)"
     assert "neither of the names cats, dogs negates the other" in describe_positive_class(["cats", "dogs"])

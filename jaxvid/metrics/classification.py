@@ -5,7 +5,7 @@ from typing import Any, NamedTuple, TypedDict
 import numpy as np
 from jaxtyping import Float, Int
 
-from jaxvid.classes import find_positive_class
+from jaxvid.classes import positive_class_reason
 from jaxvid.metrics.bootstrap import CONFIDENCE, count_by_class, percentiles, resample_counts, sums_by_group
 from jaxvid.metrics.predictions import Predictions
 from jaxvid.metrics.table import CLASS_METRICS, METRICS, ClassValues, scikit_learn_metrics
@@ -130,7 +130,7 @@ def classification_metrics(
         "num_sources": num_sources,
         "class_names": list(names),
         "positive_class": positive_class,
-        "positive_class_reason": _reason(positive_class, names),
+        "positive_class_reason": None if positive_class is None else positive_class_reason(names, positive_class),
         **overall,
         "confusion_matrix": _confusion_matrix(predictions, counts),
         "per_class": per_class,
@@ -148,15 +148,6 @@ def _check(predictions: Predictions, positive_class: str | None, num_resamples: 
     if positive_class is not None and (len(names) != 2 or positive_class not in names):
         allowed = " or ".join(names) if len(names) == 2 else f"none with {len(names)} classes"
         raise ValueError(f"positive_class is {positive_class!r}; allowed: {allowed}")
-
-
-def _reason(positive_class: str | None, names: list[str]) -> str | None:
-    """How the positive class was chosen, in words."""
-    if positive_class is None:
-        return None
-    if positive_class == find_positive_class(names):
-        return "the other name negates it"
-    return "given by dataset.positive_class"
 
 
 def _of_class(samples: ResampledValues, name: str, index: int) -> Float[np.ndarray, "resample"] | None:

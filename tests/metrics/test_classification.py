@@ -48,7 +48,7 @@ def test_a_chosen_positive_class_wins_over_the_names():
     predictions = predictions_from_confusion([[22, 2], [5, 35]], class_names=["no_fight", "fight"])
     metrics = classification_metrics(predictions, positive_class="no_fight")
     assert metrics["recall"]["value"] == pytest.approx(22 / 24)
-    assert metrics["positive_class_reason"] == "given by dataset.positive_class"
+    assert metrics["positive_class_reason"] == "chosen by positive_class"
 
 
 def test_the_roc_auc_is_that_of_the_positive_class():

@@ -57,7 +57,7 @@ def test_page_names_the_positive_class_at_the_first_index_and_how_it_was_chosen(
 def test_page_says_that_the_positive_class_was_given():
     predictions = predictions_from_confusion([[35, 5], [2, 22]], class_names=["cats", "dogs"])
     page = page_of(predictions, metrics=metrics_of(predictions, positive=0, num_resamples=20))
-    assert "Positive class: cats (given by dataset.positive_class)." in page.text
+    assert "Positive class: cats (chosen by positive_class)." in page.text
 
 
 def test_page_asks_for_the_positive_class_where_neither_name_tells_it():
