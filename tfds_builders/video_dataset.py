@@ -294,11 +294,12 @@ class VideoDataset(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
             yield from enumerate(decode_clips(paths, size, **options))
             return
-        from jaxvid.video.sequences import SequenceForm, decode_sequences
+        from jaxvid.video.sequences import SequenceForm, decode_sequences, whole_videos
 
-        yield from decode_sequences(
-            paths, SequenceForm(size, config.fps, config.sequence_frames, config.audio), **options
-        )
+        form = SequenceForm(size, config.fps, config.sequence_frames, config.audio)
+        decoding = decode_sequences(paths, form, **options)
+        # A video that is listed as left out must not be in the data in part.
+        yield from whole_videos(decoding) if self._on_invalid == "skip" else decoding
 
     def _example(self, video: VideoFile, number: int, decoded: "EncodedClip") -> Example:
         config = self.builder_config

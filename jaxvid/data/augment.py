@@ -56,7 +56,7 @@ def _random_crop(
 ) -> Float[Array, "time out_height out_width 3"]:
     """Cuts a window at a random position and resizes it to the network's size.
 
-    Its sides are `min_scale` to 1 times those of the largest window, which is the whole image (crop "resize") or has the
+    Its sides are `min_scale` to 1 times those of the largest window: the whole image (crop "resize"), or one of the
     network's size (crop "center").
     """
     size = jnp.asarray(images.shape[1:3])

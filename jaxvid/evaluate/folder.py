@@ -19,7 +19,7 @@ from jaxvid.trained import Probabilities
 from jaxvid.types import ConfigDict
 from jaxvid.video.clips import EncodedClip, decode_clips
 from jaxvid.video.files import find_videos
-from jaxvid.video.sequences import SequenceForm, decode_sequences
+from jaxvid.video.sequences import SequenceForm, decode_sequences, whole_videos
 from jaxvid.video.workers import InvalidVideo
 
 
@@ -76,7 +76,7 @@ def _decoded(paths: list[Path], config: ConfigDict) -> Iterator[EncodedClip | In
     size = tuple(config.dataset.frame_size)
     if create_sampling(config.clip).takes_sequences:
         form = SequenceForm(size, config.dataset.fps, config.clip.num_frames, config.audio.sample_rate)
-        decoding = decode_sequences(paths, form)
+        decoding = whole_videos(decode_sequences(paths, form))
     else:
         decoding = enumerate(decode_clips(paths, size))
     with tqdm(total=len(paths), desc="Decoding videos", unit="video", leave=False) as progress:

@@ -1,12 +1,14 @@
 """Videos of any length as sequences of frames at one rate, each with its stretch of sound, with PyAV.
 
 For files that are to be stored in pieces, or with their sound; short clips as they are go through
-`jaxvid.data.videos`. Frames are chosen by their times, so that variable frame rates are no hindrance, and a film of
+`jaxvid.video.clips`. Frames are chosen by their times, so that variable frame rates are no hindrance, and a film of
 hours is never held.
 """
 
 import dataclasses
 import itertools
+import pickle
+import tempfile
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -19,6 +21,9 @@ from jaxvid.video.clips import EncodedClip, announced_frames, encode_frame
 from jaxvid.video.sound import open_sound
 from jaxvid.video.streams import ONE_FRAME, missing_end, open_video, raw_frames, scaled, video_start
 from jaxvid.video.workers import InvalidVideo, InvalidVideoError, decode_in_workers
+
+# Bytes of waiting sequences that stay in memory; more of them go to the disk.
+_MEMORY_FOR_WAITING = 64 << 20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,10 +72,34 @@ def decode_sequences(
     """The sequences of videos, decoded in worker processes, in order, each with the position of its path.
 
     A video that breaks off midway gives the sequences before that place, and then an InvalidVideo. `timeout_seconds` is
-    for a sequence; all else as in `jaxvid.data.workers.decode_in_workers`.
+    for a sequence; all else as in `jaxvid.video.workers.decode_in_workers`.
     """
     decoder = partial(read_sequences, form=form, quality=quality)
     return decode_in_workers(decoder, paths, num_workers=num_workers, timeout_seconds=timeout_seconds)
+
+
+def whole_videos(
+    decoding: Iterable[tuple[int, EncodedClip | InvalidVideo]],
+) -> Generator[tuple[int, EncodedClip | InvalidVideo], None, None]:
+    """Yields what `decode_sequences` does, but of a video that breaks off the InvalidVideo alone.
+
+    The sequences of a video wait in a temporary file until its last one has come: memory stays flat.
+    """
+    for position, results in itertools.groupby(decoding, key=lambda pair: pair[0]):
+        with tempfile.SpooledTemporaryFile(_MEMORY_FOR_WAITING) as waiting:
+            count, invalid = 0, None
+            for _, result in results:
+                if isinstance(result, InvalidVideo):
+                    invalid = result
+                else:
+                    pickle.dump(result, waiting, pickle.HIGHEST_PROTOCOL)
+                    count += 1
+            if invalid is not None:
+                yield position, invalid
+                continue
+            waiting.seek(0)
+            for _ in range(count):
+                yield position, pickle.load(waiting)
 
 
 def read_sequences(path: Path, form: SequenceForm, quality: int = 95) -> Generator[EncodedClip, None, None]:
