@@ -46,10 +46,14 @@ def check_views(config: ConfigDict) -> None:
 
 
 def predict_views(
-    probabilities: Probabilities, variables: PyTree, batches: Iterator[EvaluationBatch]
+    probabilities: Probabilities, variables: PyTree, batches: Iterator[EvaluationBatch], num_classes: int
 ) -> tuple[Int[np.ndarray, "view"], Float[np.ndarray, "view classes"]]:
-    """The clip of every view in `batches`, and its class probabilities."""
-    clips, outputs = [], []
+    """Returns the clip of every view in `batches`, and its class probabilities.
+
+    There are no batches where no video decodes, and in a process without clips: the arrays are then empty.
+    """
+    clips = [np.zeros(0, int)]
+    outputs = [np.zeros((0, num_classes), np.float32)]
     for batch in batches:
         output = np.asarray(probabilities(variables, batch.inputs))
         clips.append(batch.clip_index[batch.mask])
@@ -71,7 +75,8 @@ def predict_split(probabilities: Probabilities, variables: PyTree, split: ClipSp
     total = len(range(first, len(split), count))
     progress = tqdm(views, f"Evaluating {split.name}", total, unit="clip", leave=False)
     batches = evaluation_batches(iter(progress), parallel.local_multiple(config.eval.batch_size))
-    clip_index, outputs = map(parallel.gather_rows, predict_views(probabilities, variables, batches))
+    predicted = predict_views(probabilities, variables, batches, len(split.class_names))
+    clip_index, outputs = map(parallel.gather_rows, predicted)
     return of_videos(split, clip_index, outputs)
 
 

@@ -129,6 +129,11 @@ def with_folder_splits(videos: Iterable[VideoFile]) -> list[VideoFile]:
     return [dataclasses.replace(video, split=split) for video, split in splits if split is not None]
 
 
+def folder_source(path: Path) -> str:
+    """Returns the source of `<class>/<source>/.../<video>`, or of `<class>/<video>`, which is its own source."""
+    return path.parts[1] if len(path.parts) > 2 else path.with_suffix("").as_posix()
+
+
 def cut_source(path: Path) -> str:
     """Returns the source of `<video id>_<k>.avi`, the k-th cut of a video: its id."""
     return re.sub(r"_\d+$", "", path.stem)

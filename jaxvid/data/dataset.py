@@ -247,15 +247,35 @@ def _facts(clip: Clip) -> _Facts:
 
 
 def prepare(dataset: ConfigDict) -> tfds.core.DatasetBuilder:
-    """The dataset that the section `dataset` of a config names, built if need be; only building needs TensorFlow.
+    """Returns the dataset that the section `dataset` of a config names, built if need be.
+
+    Only building needs TensorFlow.
 
     Raises:
       ValueError: if there is no such dataset, or it must be built and TensorFlow is not installed.
     """
+    builder = _builder(dataset)
+    if not builder.is_prepared():
+        _require_tensorflow(builder)
+        builder.download_and_prepare(download_config=tfds.download.DownloadConfig(manual_dir=_manual_dir(dataset)))
+    return builder
+
+
+def find_prepared(dataset: ConfigDict) -> tfds.core.DatasetBuilder | None:
+    """Returns the dataset that the section `dataset` of a config names; None if it is not prepared there.
+
+    Raises:
+      ValueError: if there is no such dataset.
+    """
+    builder = _builder(dataset)
+    return builder if builder.is_prepared() else None
+
+
+def _builder(dataset: ConfigDict) -> tfds.core.DatasetBuilder:
     # Registers the builders. Not at the top: tfds_builders decodes with this package.
     import tfds_builders  # noqa: F401
 
-    manual_dir = Path(dataset.manual_dir).expanduser().absolute() if dataset.manual_dir else None
+    manual_dir = _manual_dir(dataset)
     options: dict[str, Any] = {"on_invalid": dataset.on_invalid}
     if dataset.data_dir:
         options["data_dir"] = Path(dataset.data_dir).expanduser()
@@ -263,13 +283,13 @@ def prepare(dataset: ConfigDict) -> tfds.core.DatasetBuilder:
     if dataset.name.split("/")[0] == "video_folder" and manual_dir is not None:
         options["directory"] = manual_dir
     try:
-        builder = tfds.builder(dataset.name, **options)
+        return tfds.builder(dataset.name, **options)
     except (DatasetNotFoundError, ValueError) as error:
         raise ValueError(f"config.dataset.name is {dataset.name!r}: {error}") from error
-    if not builder.is_prepared():
-        _require_tensorflow(builder)
-        builder.download_and_prepare(download_config=tfds.download.DownloadConfig(manual_dir=manual_dir))
-    return builder
+
+
+def _manual_dir(dataset: ConfigDict) -> Path | None:
+    return Path(dataset.manual_dir).expanduser().absolute() if dataset.manual_dir else None
 
 
 def _require_tensorflow(builder: tfds.core.DatasetBuilder) -> None:

@@ -46,7 +46,7 @@ def evaluate_videos(probabilities: Probabilities, variables: Any, directory: Pat
             yield len(clips) - 1, clip_inputs(stored, config.clip, config.eval.clips, config.audio)
 
     batches = evaluation_batches(views(), parallel.local_multiple(config.eval.batch_size))
-    clip_index, outputs = predict_views(probabilities, variables, batches)
+    clip_index, outputs = predict_views(probabilities, variables, batches, len(class_names))
     for video in invalid:
         logging.warning("left out: %s: %s", video.path, video.reason)
     if not clips:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
-from jaxvid.data.dataset import ClipMetadata, decode_frames, fold_of, open_split, shared_sources
+from jaxvid.data.dataset import ClipMetadata, decode_frames, find_prepared, fold_of, open_split, shared_sources
 
 
 @pytest.fixture(scope="module")
@@ -95,3 +95,12 @@ def test_only_the_frames_asked_for_are_decoded(monkeypatch):
     monkeypatch.setattr(cv2, "imdecode", lambda data, flags: decoded.append(data.tobytes()) or original(data, flags))
     decode_frames(frames, np.asarray([2, 7, 7]))
     assert decoded == [frames[2], frames[7]]
+
+
+def test_a_dataset_that_is_not_prepared_is_not_built_to_find_it(config, tmp_path):
+    found = find_prepared(config.dataset)
+    assert found is not None
+    assert str(found.data_path).startswith(config.dataset.data_dir)
+    config.dataset.data_dir = str(tmp_path)
+    assert find_prepared(config.dataset) is None
+    assert list(tmp_path.iterdir()) == []

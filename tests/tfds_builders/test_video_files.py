@@ -14,6 +14,7 @@ from tfds_builders.video_files import (
     by_folder,
     count_differences,
     files_left_out,
+    folder_source,
     join_identical,
     videos_in_class_folders,
 )
@@ -99,3 +100,10 @@ def test_files_left_out_are_those_below_the_root_of_the_dataset(tmp_path):
     videos = [VideoFile(tmp_path / "data" / "fights" / "1.avi", "fights/1.avi", "fight", "1")]
     assert videos[0].root == tmp_path / "data"
     assert files_left_out(videos) == ["odd/2.avi"]
+
+
+@pytest.mark.parametrize(
+    ("path", "source"), [("fight/cam1/a.avi", "cam1"), ("fight/cam1/x/a.avi", "cam1"), ("fight/a.b.avi", "fight/a.b")]
+)
+def test_a_folder_within_a_class_names_the_source(path, source):
+    assert folder_source(Path(path)) == source

@@ -11,7 +11,15 @@ import tensorflow_datasets as tfds
 
 from tfds_builders.splits import check_ratios, split_by_source
 from tfds_builders.video_dataset import VideoConfig, VideoDataset, sized_configs
-from tfds_builders.video_files import SPLIT_FOLDERS, VideoFile, fold, folders_of, join_identical, videos_below
+from tfds_builders.video_files import (
+    SPLIT_FOLDERS,
+    VideoFile,
+    fold,
+    folder_source,
+    folders_of,
+    join_identical,
+    videos_below,
+)
 
 DEFAULT_RATIOS = {"train": 0.8, "val": 0.1, "test": 0.1}
 
@@ -77,7 +85,7 @@ class VideoFolder(VideoDataset):
             raise ValueError(f"{root} holds no folders.\n{self.MANUAL_DOWNLOAD_INSTRUCTIONS}")
         if all(fold(folder.name) in SPLIT_FOLDERS for folder in folders):
             return [video for folder in folders for video in _videos_of_split(root, folder.name)]
-        return split_by_source(join_identical(_labeled_videos(root, folders, _source)), config.ratios)
+        return split_by_source(join_identical(_labeled_videos(root, folders, folder_source)), config.ratios)
 
 
 def _inside_single_folder(root: Path) -> Path:
@@ -106,7 +114,7 @@ def _config_of_folder(form: VideoConfig, directory: Path, ratios: Mapping[str, f
 
 def _videos_of_split(root: Path, folder: str) -> list[VideoFile]:
     """Returns the videos of the classes in `root/folder`, which holds a split."""
-    videos = _labeled_videos(root, folders_of(root / folder), lambda path: _source(path.relative_to(folder)))
+    videos = _labeled_videos(root, folders_of(root / folder), lambda path: folder_source(path.relative_to(folder)))
     return [dataclasses.replace(video, split=SPLIT_FOLDERS[fold(folder)]) for video in videos]
 
 
@@ -125,8 +133,3 @@ def _labeled_videos(root: Path, classes: Sequence[Path], source_of: Callable[[Pa
         if folder.name not in found:
             raise ValueError(f"{folder} holds no videos: the class {folder.name!r} would have no clips")
     return videos
-
-
-def _source(path: Path) -> str:
-    """Returns the source of `<class>/<source>/.../<video>`, or of `<class>/<video>`, which is its own source."""
-    return path.parts[1] if len(path.parts) > 2 else path.with_suffix("").as_posix()
