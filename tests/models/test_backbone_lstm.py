@@ -4,8 +4,10 @@ import ml_collections
 import numpy as np
 import pytest
 
+import jaxvid
 from jaxvid.models.backbone_lstm import BackboneLSTM
 from jaxvid.models.create import module_from_config
+from tests.models.backbones import keras_reference
 from tests.tiny import random_variables
 
 pytestmark = pytest.mark.usefixtures("tiny_backbone")
@@ -76,6 +78,33 @@ def test_cached_features_give_the_logits_of_the_clips():
     np.testing.assert_allclose(
         model.apply(head, features, train=False, method="classify"), logits, rtol=1e-4, atol=1e-6
     )
+
+
+@pytest.mark.slow
+def test_a_whole_network_with_mobilenet_gives_the_outputs_of_keras(tmp_path):
+    from keras import Input, Sequential, layers
+
+    cnn = keras_reference.build("mobilenet", (64, 64), include_top=False)
+    reference = Sequential([Input((3, 64, 64, 3)), layers.TimeDistributed(cnn), layers.LSTM(256)])
+    for width in (512, 16):
+        reference.add(layers.Dense(width))
+        reference.add(layers.LeakyReLU(0.01))
+    reference.add(layers.Dense(2))
+    keras_reference.randomize(reference)
+    path = tmp_path / "mobilenet.weights.h5"
+    keras_reference.save_keras3(cnn, path)
+    model, variables = jaxvid.create_model("backbone_lstm", backbone="mobilenet", num_classes=2, pretrained=path)
+    lstm, *dense = [layer for layer in reference.layers[1:] if layer.weights]
+    kernel, recurrent_kernel, bias = lstm.get_weights()
+    head = {"lstm1": {"input": {"kernel": kernel, "bias": bias}, "recurrent_kernel": recurrent_kernel}}
+    for name, layer in zip(("dense1", "dense2", "classifier"), dense, strict=True):
+        head[name] = dict(zip(("kernel", "bias"), layer.get_weights(), strict=True))
+    variables["params"]["head"] = head
+
+    frames = np.random.default_rng(0).integers(0, 256, (2, 3, 64, 64, 3)).astype(np.float32)
+    logits = jax.jit(lambda variables, frames: model.apply(variables, frames, train=False))(variables, frames)
+    expected = reference(frames / 127.5 - 1, training=False)
+    np.testing.assert_allclose(logits, expected, rtol=1e-5, atol=1e-5)
 
 
 def test_the_backward_lstm_reads_the_clip_backwards():

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 from absl.testing import flagsaver
 
@@ -86,3 +88,12 @@ def test_the_command_prints_a_table(entries, monkeypatch, capsys, markdown, expe
     lines = capsys.readouterr().out.splitlines()
     assert "parameters (trainable)" in lines[0]
     assert lines[-1] == expected
+
+
+@pytest.mark.slow
+def test_the_table_of_the_readme_is_what_the_command_prints(capsys):
+    readme = Path(zoo.__file__).with_name("README.md").read_text()
+    table = readme.split("<!-- table -->\n")[1].split("<!-- end of table -->")[0]
+    with flagsaver.as_parsed(markdown="true", sites=""):
+        __main__.main([])
+    assert table == capsys.readouterr().out
