@@ -1,10 +1,10 @@
-"""Prints what networks there are, what they cost and what they were checked against.
+"""Prints the networks, their cost and their references.
 
     python -m jaxvid.models [--markdown | --sites="video_resnet r2plus1d_18"]
 
-GFLOPs are those of one clip's logits, in billions: convolutions and matrix products, two for a multiplication and its
-addition. `--sites` lists the activation sites of a model instead, with the function that each begins with: the names
-that `config.activations.sites` takes.
+GFLOPs are billions of operations for the logits of one clip: convolutions and matrix products, two for a multiplication
+and its addition. `--sites` lists the activation sites of a model instead, the names that `config.activations.sites`
+takes, with the function that each starts with.
 """
 
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ Row = tuple[str, str, str, str, str]
 
 
 def row(entry: zoo.Entry) -> Row:
-    """The line of the table for one network."""
+    """Returns the row of the table for one network."""
     variables = zoo.variable_shapes(entry)
     time, height, width, _ = entry.clip
     return (
@@ -43,12 +43,12 @@ def row(entry: zoo.Entry) -> Row:
 def _sites(label: str) -> dict[str, str]:
     entries = {entry.label: entry for entry in zoo.entries()}
     if label not in entries:
-        raise ValueError(f"--sites={label!r} is no model; allowed: {', '.join(entries)}")
+        raise ValueError(f"--sites is {label!r}; allowed: {', '.join(entries)}")
     return activation_sites(entries[label].model, entries[label].clip)
 
 
 def main(argv: Sequence[str]) -> None:
-    """The command."""
+    """Runs the command."""
     del argv
     if _SITES.value:
         print("\n".join(f"{site}  {function}" for site, function in _sites(_SITES.value).items()))

@@ -5,8 +5,8 @@ A site in adaptive mode applies one parametric family,
     x > 0:   min(x, cap)
     x <= 0:  slope * x + scale * expm1(x / tau),
 
-which holds ReLU, Leaky ReLU, ELU, CELU and ReLU6 exactly. Its four coefficients are an entry of the variable
-collection `activations`, so that another activation is another value of the state and compiles nothing.
+which contains ReLU, Leaky ReLU, ELU, CELU and ReLU6 exactly. Its four coefficients are an entry of the variable
+collection `activations`, so that changing an activation changes a value of the state and compiles nothing.
 """
 
 from collections.abc import Callable, Mapping
@@ -57,7 +57,7 @@ FAMILY = MappingProxyType(
 
 
 def get_activation(name: str) -> Callable[[jax.Array], jax.Array]:
-    """The plain function called `name`.
+    """Returns the plain function called `name`.
 
     Raises:
       ValueError: if there is no such activation.
@@ -68,10 +68,10 @@ def get_activation(name: str) -> Callable[[jax.Array], jax.Array]:
 
 
 def family_coefficients(name: str) -> Float[np.ndarray, "4"]:
-    """The coefficients with which the parametric family is the activation called `name`.
+    """Returns the coefficients with which the parametric family is the activation called `name`.
 
     Raises:
-      ValueError: if the family does not hold that activation.
+      ValueError: if the family does not contain that activation.
     """
     if name not in FAMILY:
         raise ValueError(f"activation {name!r} cannot adapt; adaptive sites take one of: {', '.join(FAMILY)}")
@@ -79,7 +79,7 @@ def family_coefficients(name: str) -> Float[np.ndarray, "4"]:
 
 
 def parametric_activation(x: Float[Array, "..."], coefficients: Float[Array, "4"]) -> Float[Array, "..."]:
-    """The family of this module's docstring, with `coefficients` in the order of `Coefficients`."""
+    """Applies the family of this module's docstring; `coefficients` are in the order of `Coefficients`."""
     slope, scale, tau, cap = coefficients.astype(x.dtype)
     positive = x > 0
     # expm1 of a large positive x is infinite, and its gradient NaN, although the branch is not taken.
@@ -110,36 +110,36 @@ class Activation(nn.Module):
 
 
 def activation_sites(model: nn.Module, clip_shape: tuple[int, int, int, int]) -> dict[str, str]:
-    """The sites of a network, such as "layer1_0/conv1/activation", in the order in which data meets them.
+    """Returns the sites of a network, such as "layer1_0/conv1/activation", in the order of computation.
 
     Args:
       model: fixed or adaptive.
       clip_shape: time, height, width and channels of its input.
 
     Returns:
-      From the name of each to the function that it is constructed with.
+      The name of each site, and the function that it is constructed with.
     """
     sites: dict[str, str] = {}
 
-    def note(call: Callable, args: tuple, kwargs: dict, context: nn.module.InterceptorContext):
-        # A site applied to variables of another, inside a scan, has no place of its own.
+    def record(call: Callable, args: tuple, kwargs: dict, context: nn.module.InterceptorContext) -> PyTree:
+        # A site that is applied to another one's variables, inside a scan, has no path.
         if isinstance(context.module, Activation) and context.method_name == "__call__" and context.module.path:
             sites["/".join(context.module.path)] = context.module.function
         return call(*args, **kwargs)
 
     clips = jax.ShapeDtypeStruct((1, *clip_shape), jnp.float32)
-    with nn.intercept_methods(note):
+    with nn.intercept_methods(record):
         jax.eval_shape(lambda clips: model.init(jax.random.key(0), clips, train=False), clips)
     return sites
 
 
 def with_functions(activations: PyTree, functions: Mapping[str, str]) -> PyTree:
-    """The collection `activations` with the sites that `functions` names set to the functions it gives them.
+    """Sets sites of the collection `activations` to other functions, given by site.
 
-    The new values lie on the devices on which the old ones lay, so that a step compiled for those takes them.
+    The new values are on the devices of the old ones, so that a compiled step takes them.
 
     Raises:
-      ValueError: if there is no such site, or the family does not hold such a function.
+      ValueError: if there is no such site, or the family does not contain such a function.
     """
     flat: dict[str, Any] = traverse_util.flatten_dict(activations, sep="/")
     for site, name in functions.items():

@@ -19,7 +19,7 @@ FEATURES = ("pool", "softmax")
 
 
 class RecurrentHead(nn.Module):
-    """LSTMs over the features of a clip's frames, and dense layers on what the last LSTM ends with.
+    """LSTMs over the features of a clip's frames, and dense layers on the last LSTM's final output.
 
     Its attributes are those of `BackboneLSTM` of the same names.
     """
@@ -119,7 +119,7 @@ class BackboneLSTM(ClipModel, kw_only=True):
     def extract(
         self, clips: Float[Array, "batch time height width channel"], *, train: bool = False
     ) -> Float[Array, "batch time feature"]:
-        """The features of every frame, in float32.
+        """Returns the features of every frame, in float32.
 
         Args:
           clips: red, green, blue in 0..255, not scaled otherwise.
@@ -128,11 +128,11 @@ class BackboneLSTM(ClipModel, kw_only=True):
         return per_frame(partial(self.cnn, train=train), clips)
 
     def classify(self, features: Float[Array, "batch time feature"], *, train: bool) -> Float[Array, "batch classes"]:
-        """Logits in float32, from what `extract` returns."""
+        """Returns logits in float32 for the features that `extract` returns."""
         return self.head(features, train=train)
 
     def __call__(
         self, clips: Float[Array, "batch time height width channel"], *, train: bool
     ) -> Float[Array, "batch classes"]:
-        """Logits in float32, from clips of red, green, blue in 0..255."""
+        """Returns logits in float32 for clips of red, green, blue in 0..255."""
         return self.classify(self.extract(clips, train=train), train=train)

@@ -2,9 +2,9 @@
 
 Source: the paper's Figure 1, section III and Table II. `C{c}R{r}D{d}` counts convolutions plus max-pools (always two),
 LSTM layers and dense layers, the output layer included. The paper names its best network C10R1D3: convolutions of 32,
-32, 64, 64, 128, 128, 512 and 512 filters; the smaller ones are not described further, and are read here as its first
-convolutions. Nor does the paper say how a frame comes down to the 512 features that its parameter count implies; here
-the first convolution of each pair has stride 2 and a global average ends the CNN.
+32, 64, 64, 128, 128, 512 and 512 filters; the paper does not describe the smaller ones, which here
+have its first convolutions. Nor does it say how a frame is reduced to the 512 features that its parameter count
+implies; here the first convolution of each pair has stride 2, and the CNN ends with a global average.
 """
 
 import re
@@ -25,7 +25,7 @@ _NUM_POOLS = 2
 
 
 def parse_arch(arch: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """The filters of the convolutions and the widths of the hidden dense layers of `arch`, such as "C10R1D3".
+    """Returns the filters of the convolutions and the widths of the hidden dense layers of `arch`, such as "C10R1D3".
 
     Raises:
       ValueError: if `arch` is not one of ARCHITECTURES.

@@ -1,8 +1,8 @@
 """ConvLSTM: four convolutional LSTM layers with max-pools, for recognizing activities in video.
 
 Sources: the layer, X. Shi et al., Convolutional LSTM Network: A Machine Learning Approach for Precipitation Nowcasting,
-NIPS 2015, without peepholes, as Keras' ConvLSTM2D; the network, the activity recognition paper, whose figures are
-those of four classes of UCF50 at 20 frames of 64x64.
+NIPS 2015, without peepholes, as Keras' ConvLSTM2D; the network, the activity recognition paper, whose
+results are of four classes of UCF50 at 20 frames of 64x64.
 """
 
 from collections.abc import Callable
@@ -23,7 +23,7 @@ from jaxvid.ops.random import row_keys
 
 _FILTERS = (4, 8, 14, 16)
 _GATES = 4
-_ENOUGH_FILTERS = 14  # For a convolution of one gate alone to be fast on the CPU.
+_ENOUGH_FILTERS = 14  # from which a convolution for a single gate is fast on the CPU
 Variables = dict[str, Any]
 
 
@@ -49,7 +49,7 @@ class ConvLSTMLayer(nn.Module):
     def __call__(
         self, images: Float[Array, "time batch height width channel"], *, train: bool
     ) -> Float[Array, "time batch out_height out_width filters"]:
-        """The output of every time step, two pixels lower and narrower than the input."""
+        """Returns the output of every time step, two pixels lower and narrower than the input."""
         conv = self.layers.conv(
             _GATES * self.filters, (3, 3), padding="VALID", bias_init=unit_forget_bias, name="input"
         )
@@ -66,11 +66,11 @@ class ConvLSTMLayer(nn.Module):
         return _scan_over_time(self._pure_site(), gates, kernel, masks, self._site_variables(gates))
 
     def _pure_site(self) -> Activation:
-        """An activation to be applied to the variables of the one or the other site, inside a scan."""
+        """Returns an activation to apply to the variables of either site, inside a scan."""
         return Activation(self.layers.activation_name, self.layers.adaptive, parent=None)
 
     def _site_variables(self, gates: Array) -> tuple[Variables, Variables]:
-        """The variables of the two sites: of the candidate, and of the cell's output."""
+        """Returns the variables of the two sites: of the candidate, and of the cell's output."""
         sites = [self.layers.activation(name=name) for name in ("candidate_activation", "output_activation")]
         if self.is_initializing():
             for site in sites:
@@ -90,19 +90,19 @@ class ConvLSTMLayer(nn.Module):
 def _scan_over_time(
     site: Activation, gates: Array, kernel: Array, masks: Array, variables: tuple[Variables, Variables]
 ) -> Array:
-    """The outputs of all time steps; `masks` multiply the hidden state: one in all, or one for each gate."""
+    """Returns the outputs of all time steps; `masks` multiply the hidden state: one mask, or one for each gate."""
     candidate_variables, output_variables = variables
     activate: Callable[[Variables, Array], Array] = site.apply  # pyright: ignore[reportAssignmentType]
 
     # The gradient keeps the sums of the gates and the two states, and computes the rest again: of 20 frames of 64x64,
-    # four clips, a training step took 155 MB instead of 233, and 394 ms instead of 408.
+    # four clips, a training step took 155 MB instead of 233 MB, and 394 ms instead of 408 ms.
     remember_inputs = partial(jax.checkpoint, prevent_cse=False)
 
     gates_from_state = remember_inputs(_masked_convolution(masks, kernel))
 
     @remember_inputs
     def update(cell: Array, summed: Array) -> tuple[Array, Array]:
-        # A pass of its own over all gates has long runs for vector instructions; each gate's few planes have none. On
+        # One pass over all gates has long runs for vector instructions, which the few channels of a gate have not. On
         # two cores the scans of the four layers took 95, 11, 8 and 1.4 ms with it, and 114, 21, 15 and 2.8 without.
         i, f, _, o = jnp.split(jax.lax.optimization_barrier(nn.sigmoid(summed)), _GATES, axis=-1)
         cell = f * cell + i * activate(candidate_variables, jnp.split(summed, _GATES, axis=-1)[2])
@@ -118,9 +118,9 @@ def _scan_over_time(
 
 
 def _masked_convolution(masks: Array, kernel: Array) -> Callable[[Array], Array]:
-    """The convolution of a hidden state, of which each gate, or all together, sees what its mask leaves.
+    """Returns the convolution of a hidden state, masked for each gate or once for all gates.
 
-    With a convolution for each gate from 14 filters on, a training step took 374 ms, and with one for all 394.
+    With one convolution for each gate from 14 filters on, a training step took 374 ms; with one for all gates, 394 ms.
     """
     num_masks, filters = masks.shape[-2:]
     convolve_same = partial(convolve, strides=(1, 1), padding=((1, 1), (1, 1)))
@@ -129,15 +129,15 @@ def _masked_convolution(masks: Array, kernel: Array) -> Callable[[Array], Array]
         return lambda hidden: jnp.concatenate(
             [convolve_same(hidden * masks[..., i, :], k) for i, k in enumerate(kernels)], axis=-1
         )
-    # Laid out here, once, and not in every step of a scan.
+    # Arranged once here, not in every step of a scan.
     joined = kernel if num_masks == 1 else _kernel_by_gate(kernel)
     return lambda hidden: convolve_same((hidden[..., None, :] * masks).reshape(*hidden.shape[:-1], -1), joined)
 
 
 def _kernel_by_gate(kernel: Float[Array, "3 3 filters gates"]) -> Float[Array, "3 3 gates gates"]:
-    """The kernel for a hidden state with a copy for each gate: each gate meets its own copy, and zeros elsewhere.
+    """Returns a kernel for a hidden state with one copy per gate: each gate has zeros for the copies of the others.
 
-    One convolution of four times the arithmetic, and faster on the CPU than four convolutions of a few planes each.
+    One convolution with four times the arithmetic is faster on the CPU than four convolutions of a few channels.
     """
     filters = kernel.shape[2]
     gates = kernel.reshape(3, 3, filters, _GATES, filters)
@@ -148,7 +148,7 @@ def _kernel_by_gate(kernel: Float[Array, "3 3 filters gates"]) -> Float[Array, "
 class ConvLSTM(ClipModel, kw_only=True):
     """Four ConvLSTM layers of 4, 8, 14 and 16 filters, each followed by a 2x2 max-pool, and one dense layer over all.
 
-    The dense layer sees every frame's map, so its width depends on the number of frames and their size.
+    The dense layer takes the maps of all frames, so its size depends on the number of frames and their size.
 
     Attributes:
       dropout_rate: after the pools of the first three layers.
@@ -171,7 +171,7 @@ class ConvLSTM(ClipModel, kw_only=True):
     def __call__(
         self, clips: Float[Array, "batch time height width channel"], *, train: bool
     ) -> Float[Array, "batch classes"]:
-        """Logits in float32."""
+        """Returns logits in float32."""
         # Time first, once for all layers: each of them scans over it.
         layers = self.layers()
         x = clips.astype(self.dtype).swapaxes(0, 1)

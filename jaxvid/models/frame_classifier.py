@@ -1,4 +1,4 @@
-"""An ImageNet CNN that is retrained on single frames: the first stage of paper 1.3 (genre classification)."""
+"""An ImageNet CNN retrained on single frames: the first stage of paper 1.3 (genre classification)."""
 
 from typing import ClassVar
 
@@ -50,6 +50,6 @@ class FrameClassifier(ClipModel, kw_only=True):
     def __call__(
         self, clips: Float[Array, "batch time height width channel"], *, train: bool
     ) -> Float[Array, "batch classes"]:
-        """Logits in float32, from clips of red, green, blue in 0..255."""
+        """Returns logits in float32 for clips of red, green, blue in 0..255."""
         logits = per_frame(lambda frames: self.head(self.cnn(frames, train=train)), clips)
         return logits.astype(jnp.float32).mean(axis=1)

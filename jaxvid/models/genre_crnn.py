@@ -1,15 +1,15 @@
-"""Sight and sound: a CNN and an LSTM over the frames of a sequence, and over the spectrogram of its sound.
+"""Audio-visual genre classification: a CNN and an LSTM over a sequence's frames, and over its spectrogram.
 
 Source: paper 1.3 (genre classification): sequences of 40 frames, 4 a second; an LSTM of 2056 over the pooled features
 of an Inception v3 that was retrained on single frames, or over its class probabilities. The paper treats the sound, as
-a mel spectrogram, "as an image" beside the frames and does not say how both come together; here each stream ends in a
-vector, and one dense layer takes both.
+a mel spectrogram, "as an image" beside the frames and does not say how the two are combined; here each stream ends in
+a vector, and one dense layer takes both.
 """
 
 from collections.abc import Mapping
 from functools import partial
 from types import MappingProxyType
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -23,17 +23,17 @@ from jaxvid.models.layers import Layers, per_frame
 FEATURES = ("pool", "softmax")
 STREAMS = ("frames", "sound")
 
-# Of the small CNN for spectrograms: filters, window and stride, over time and over bands.
+# The small CNN for spectrograms: filters, window and stride, over time and over bands.
 _CONVOLUTIONS = ((16, (4, 2), (4, 2)), (32, (5, 3), (4, 2)), (64, (3, 3), (2, 2)))
-# Smallest side of the pictures that a spectrogram is cut into for a backbone.
+# Smallest side of the images that a spectrogram is cut into for a backbone.
 _PATCH_SIZE = 96
 
-# Of a clip: `frames`, (batch, time, feature), and `num_frames`; `sound`, (batch, time, ...), and `num_sounds`.
-Features = dict[str, Any]
+# `frames`, (batch, time, feature), and `num_frames`; `sound`, (batch, time, ...), and `num_sounds`.
+Features = dict[str, Array]
 
 
 class LastState(nn.Module):
-    """An LSTM's output at the last time step that counts.
+    """An LSTM's output at the last real time step of each sequence.
 
     Attributes:
       features: width of the LSTM.
@@ -47,7 +47,7 @@ class LastState(nn.Module):
     def __call__(
         self, sequence: Float[Array, "batch time feature"], length: Int[Array, "batch"]
     ) -> Float[Array, "batch state"]:
-        """Zeros where the length is 0."""
+        """Returns the outputs, zeros where the length is 0."""
         outputs = self.layers.lstm(self.features, name="lstm")(sequence.astype(self.layers.dtype))
         last = jnp.take_along_axis(outputs, jnp.maximum(length - 1, 0)[:, None, None], axis=1)[:, 0]
         return jnp.where(length[:, None] > 0, last, 0)
@@ -56,8 +56,8 @@ class LastState(nn.Module):
 class SpectrogramCNN(nn.Module):
     """Three strided convolutions over a spectrogram, each with an activation, two with normalization over channels.
 
-    One step of the output stands for 32 spectra. Nothing mixes the clips of a batch, of which some may have no sound.
-    Strides rather than pools: gradients for 16 spectrograms of 1001x64 took 0.08 s on two cores, and 0.64 s with 3x3
+    One step of the output covers 32 spectra. No layer mixes the clips of a batch, as some may have no sound.
+    Strides instead of pools: gradients for 16 spectrograms of 1001x64 took 0.08 s on two cores, and 0.64 s with 3x3
     convolutions and pools.
 
     Attributes:
@@ -72,10 +72,10 @@ class SpectrogramCNN(nn.Module):
     def __call__(
         self, spectrograms: Float[Array, "batch spectrum band"], length: Int[Array, "batch"]
     ) -> Float[Array, "batch time feature"]:
-        """The features of every 32 spectra, of which those after `length` count as silence."""
-        own = jnp.arange(spectrograms.shape[1]) < length[:, None]
+        """Returns the features of every 32 spectra; spectra after `length` are padding."""
+        real = jnp.arange(spectrograms.shape[1]) < length[:, None]
         layers = self.layers
-        x = standardized(spectrograms, own)[..., None].astype(layers.dtype)
+        x = standardized(spectrograms, real)[..., None].astype(layers.dtype)
         for i, (filters, window, strides) in enumerate(_CONVOLUTIONS, start=1):
             x = layers.conv(filters, window, strides=strides, name=f"conv{i}")(x)
             # The first one's input is normalized already, and another normalization would take a third of the time.
@@ -86,31 +86,31 @@ class SpectrogramCNN(nn.Module):
 
 
 def standardized(
-    spectrograms: Float[Array, "batch spectrum band"], own: Bool[Array, "batch spectrum"]
+    spectrograms: Float[Array, "batch spectrum band"], real: Bool[Array, "batch spectrum"]
 ) -> Float[Array, "batch spectrum band"]:
-    """Spectrograms of mean 0 and variance 1 over their own spectra; zeros elsewhere."""
-    weights = own[..., None] / jnp.maximum(own.sum(axis=1), 1)[:, None, None] / spectrograms.shape[2]
+    """Scales spectrograms to mean 0 and variance 1 over their real spectra; padding becomes zero."""
+    weights = real[..., None] / jnp.maximum(real.sum(axis=1), 1)[:, None, None] / spectrograms.shape[2]
     centered = spectrograms - (weights * spectrograms).sum(axis=(1, 2), keepdims=True)
     variance = (weights * jnp.square(centered)).sum(axis=(1, 2), keepdims=True)
-    return jnp.where(own[..., None], centered * jax.lax.rsqrt(variance + 1e-6), 0)
+    return jnp.where(real[..., None], centered * jax.lax.rsqrt(variance + 1e-6), 0)
 
 
 def as_images(
-    spectrograms: Float[Array, "batch spectrum band"], own: Bool[Array, "batch spectrum"], size: int
+    spectrograms: Float[Array, "batch spectrum band"], real: Bool[Array, "batch spectrum"], size: int
 ) -> Float[Array, "batch time size size 3"]:
-    """Spectrograms cut into squares, as gray pictures in 0..255 from the lowest to the highest value of each."""
+    """Cuts spectrograms into square gray images, each spectrogram scaled from its lowest and highest value to 0..255."""
     num_clips, num_spectra, num_bands = spectrograms.shape
-    own = own[..., None]
-    lowest = jnp.where(own, spectrograms, jnp.inf).min(axis=(1, 2), keepdims=True)
-    highest = jnp.where(own, spectrograms, -jnp.inf).max(axis=(1, 2), keepdims=True)
+    real = real[..., None]
+    lowest = jnp.where(real, spectrograms, jnp.inf).min(axis=(1, 2), keepdims=True)
+    highest = jnp.where(real, spectrograms, -jnp.inf).max(axis=(1, 2), keepdims=True)
     scaled = (spectrograms - lowest) / jnp.maximum(highest - lowest, 1e-6)
     # A clip without sound has neither a lowest nor a highest value.
-    gray = jnp.where(own, 255 * jnp.where(own, scaled, 0), 0)
-    num_pictures = -(-num_spectra // num_bands)
-    gray = jnp.pad(gray, ((0, 0), (0, num_pictures * num_bands - num_spectra), (0, 0)))
-    squares = gray.reshape(num_clips, num_pictures, num_bands, num_bands, 1)
-    pictures = jax.image.resize(squares, (num_clips, num_pictures, size, size, 1), "bilinear")
-    return jnp.broadcast_to(pictures, (*pictures.shape[:-1], 3))
+    gray = jnp.where(real, 255 * jnp.where(real, scaled, 0), 0)
+    num_images = -(-num_spectra // num_bands)
+    gray = jnp.pad(gray, ((0, 0), (0, num_images * num_bands - num_spectra), (0, 0)))
+    squares = gray.reshape(num_clips, num_images, num_bands, num_bands, 1)
+    images = jax.image.resize(squares, (num_clips, num_images, size, size, 1), "bilinear")
+    return jnp.broadcast_to(images, (*images.shape[:-1], 3))
 
 
 class GenreHead(nn.Module):
@@ -151,9 +151,9 @@ class GenreHead(nn.Module):
 class GenreCRNN(ClipModel, kw_only=True):
     """Two streams, each a CNN and an LSTM: the frames of a sequence and the spectrogram of its sound; or one of them.
 
-    Calling it is `classify(extract(clips))`, and as with `BackboneLSTM` what `extract` gives need be computed only once
-    where the CNNs are frozen. The variables of the frames' CNN are under `cnn`, those of the layer that makes class
-    probabilities of its features under `cnn_top`, those of the spectrogram's backbone under `audio_cnn`, all others
+    Calling it is `classify(extract(clips))`, and as with `BackboneLSTM`, the features need be computed only once if the
+    CNNs are frozen. The variables of the frames' CNN are under `cnn`, those of the layer from its features to class
+    probabilities under `cnn_top`, those of the spectrogram's backbone under `audio_cnn`, all others
     under `head`.
 
     Attributes:
@@ -162,7 +162,7 @@ class GenreCRNN(ClipModel, kw_only=True):
       features: "pool" for the pooled features of a frame; "softmax" for its probabilities of the classes, by the layer
         that was trained on single frames (`FrameClassifier`).
       lstm_features: width of the LSTM over the frames.
-      audio_backbone: of the spectrogram, a key of BACKBONES, which sees it in squares; "" for a small CNN.
+      audio_backbone: of the spectrogram, a key of BACKBONES, which takes it in squares; "" for a small CNN.
       audio_lstm_features: width of the LSTM over the sound.
       num_bands: of the spectrograms.
       dropout_rate: before the last layer.
@@ -219,7 +219,7 @@ class GenreCRNN(ClipModel, kw_only=True):
 
     @nn.nowrap
     def input_streams(self) -> tuple[str, ...]:
-        """One or both."""
+        """Returns `streams`."""
         return self.streams
 
     @nn.nowrap
@@ -243,7 +243,7 @@ class GenreCRNN(ClipModel, kw_only=True):
     def extract(
         self, clips: AudioVisualClips | Float[Array, "batch time height width channel"], *, train: bool = False
     ) -> Features:
-        """What the head takes, in float32: features of frames and pictures, or the spectrograms as they are.
+        """Returns the head's input: features of frames and spectrograms in float32, or the spectrograms themselves.
 
         Args:
           clips: sequences; plain frames are sequences of full length without sound.
@@ -261,13 +261,13 @@ class GenreCRNN(ClipModel, kw_only=True):
         return features
 
     def classify(self, features: Features, *, train: bool) -> Float[Array, "batch classes"]:
-        """Logits in float32, from what `extract` returns."""
+        """Returns logits in float32 for the features that `extract` returns."""
         return self.head(features, train=train)
 
     def __call__(
         self, clips: AudioVisualClips | Float[Array, "batch time height width channel"], *, train: bool
     ) -> Float[Array, "batch classes"]:
-        """Logits in float32; see `extract`."""
+        """Returns logits in float32; see `extract`."""
         return self.classify(self.extract(clips, train=train), train=train)
 
     def _sounds(
@@ -279,10 +279,10 @@ class GenreCRNN(ClipModel, kw_only=True):
             )
         if not self.audio_backbone:
             return {"sound": spectrograms, "num_sounds": length}
-        own = jnp.arange(spectrograms.shape[1]) < length[:, None]
+        real = jnp.arange(spectrograms.shape[1]) < length[:, None]
         size = max(_PATCH_SIZE, find_architecture(self.audio_backbone).minimum_size)
-        pictures = as_images(spectrograms, own, size)
-        features = per_frame(partial(self.audio_cnn, train=train), pictures)
+        images = as_images(spectrograms, real, size)
+        features = per_frame(partial(self.audio_cnn, train=train), images)
         return {"sound": features, "num_sounds": -(-length // self.num_bands)}
 
     def _without_sound(self, frames: Float[Array, "batch time height width channel"]) -> AudioVisualClips:

@@ -1,7 +1,7 @@
 """LRCN: convolutions over single frames and an LSTM over their features, for recognizing activities in video.
 
 Sources: J. Donahue et al., Long-term Recurrent Convolutional Networks for Visual Recognition and Description, CVPR
-2015; the network here, the activity recognition paper, whose figures are those of UCF50 at 20 frames of 64x64.
+2015; the network here, the activity recognition paper, whose results are of UCF50 at 20 frames of 64x64.
 """
 
 import math

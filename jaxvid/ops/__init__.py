@@ -1,1 +1,4 @@
-"""Operations that XLA computes slowly on the CPU; flax.linen computes the same."""
+"""Operations below the layers: all of this is CPU speed; flax.linen's own layers compute the same.
+
+The exception is `random`: keys that do not depend on the number of devices.
+"""

@@ -1,14 +1,13 @@
-"""Convolutions with channels last, over images and over clips."""
+"""Convolutions with channels last, over images and over clips: on the CPU fast ones, elsewhere XLA's own."""
 
 import math
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
 
 import jax
 from jaxtyping import Array, Float
 
-from jaxvid.ops.convolution_cpu import Padding, Way, native, on_cpu, without_gradients
+from jaxvid.ops.convolution_cpu import ConvFn, Padding, native, on_cpu, without_gradients
 
 
 def convolve_clips(
@@ -19,8 +18,8 @@ def convolve_clips(
     """A convolution over clips, padded with half the kernel on both sides of time, height and width.
 
     A kernel that spans only space is a 2D convolution over single frames, one that spans only time a 2D convolution
-    over (time, height * width). Both are free reshapes, and faster on the CPU: the forward pass of an R(2+1)D block
-    took 121 ms, and 247 ms as two 3D convolutions.
+    over (time, height * width). The reshapes are free, and 2D is faster on the CPU: the forward pass of an R(2+1)D
+    block took 121 ms, and 247 ms as two 3D convolutions.
     """
     depth, rows, columns, _, features = kernel.shape
     if depth == 1:
@@ -29,15 +28,15 @@ def convolve_clips(
         outputs = convolve(images, kernel[0], strides[1:], _half(kernel.shape[1:3]))
         return outputs.reshape(*frames.shape[:2], *outputs.shape[1:])
     if rows == columns == 1:
-        places = clips[:, :, :: strides[1], :: strides[2]]
-        sequences = places.reshape(*clips.shape[:2], -1, clips.shape[-1])
+        positions = clips[:, :, :: strides[1], :: strides[2]]
+        sequences = positions.reshape(*clips.shape[:2], -1, clips.shape[-1])
         outputs = convolve(sequences, kernel[:, 0], (strides[0], 1), _half((depth, 1)))
-        return outputs.reshape(clips.shape[0], -1, *places.shape[2:4], features)
+        return outputs.reshape(clips.shape[0], -1, *positions.shape[2:4], features)
     return convolve(clips, kernel, strides, _half(kernel.shape[:3]))
 
 
 def _half(kernel_size: Sequence[int]) -> Padding:
-    """The padding that keeps an odd kernel centered; 'SAME' would not with stride 2."""
+    """Returns the padding that keeps an odd kernel centered; 'SAME' does not with stride 2."""
     return tuple((size // 2, size // 2) for size in kernel_size)
 
 
@@ -51,11 +50,11 @@ def conv_general_dilated(
     rhs_dilation: Sequence[int],
     dimension_numbers: jax.lax.ConvDimensionNumbers,
     feature_group_count: int,
-    precision: Any,
+    precision: jax.lax.PrecisionLike,
 ) -> Float[Array, "batch *out_space features"]:
-    """`convolve`, to be given to flax.linen.Conv as `conv_general_dilated`.
+    """`convolve` with the signature that flax.linen.Conv takes as `conv_general_dilated`.
 
-    What it does not do (dilation, groups) goes to jax.lax.
+    Dilated and grouped convolutions are computed by jax.lax.
     """
     if feature_group_count > 1 or math.prod(lhs_dilation) > 1 or math.prod(rhs_dilation) > 1:
         return jax.lax.conv_general_dilated(
@@ -73,7 +72,7 @@ def convolve(
     strides: tuple[int, ...],
     padding: Padding,
 ) -> Float[Array, "batch *out_space features"]:
-    """A convolution over one to three dimensions, with zeros before and after each as `padding` says."""
+    """A convolution over one to three dimensions, each padded with zeros before and after it."""
     return _convolve(strides, padding, inputs, kernel)
 
 
@@ -96,9 +95,9 @@ def _convolve_forward(
 def _convolve_backward(
     strides: tuple[int, ...], padding: Padding, residuals: tuple[Array, Array], gradient: Array
 ) -> tuple[Array, Array]:
-    # Each platform's gradients apart: those of the choice itself would keep what either needs.
-    def gradients(way: Way, inputs: Array, kernel: Array, gradient: Array) -> tuple[Array, Array]:
-        return jax.vjp(partial(way, strides, padding), inputs, kernel)[1](gradient)
+    # The gradients of each platform separately: those of `platform_dependent` would keep the residuals of both.
+    def gradients(convolution: ConvFn, inputs: Array, kernel: Array, gradient: Array) -> tuple[Array, Array]:
+        return jax.vjp(partial(convolution, strides, padding), inputs, kernel)[1](gradient)
 
     return jax.lax.platform_dependent(
         *residuals, gradient, cpu=partial(gradients, on_cpu), default=partial(gradients, native)

@@ -1,8 +1,8 @@
-"""Convolutions with channels last, over images and over clips, as the networks here compute them.
+"""Convolutions for the CPU, with channels last, over images and over clips.
 
-On the CPU, XLA's 3D convolutions are slow, and some 2D ones and their gradients, above all inside a scan: a training
-step of ConvLSTM took 4 s, and 0.4 s with the gradients here. On other platforms everything is XLA's own. Times here are
-of two cores, with the options of `jaxvid.compilation`.
+On the CPU, XLA's 3D convolutions are slow, and so are some 2D ones and their gradients, above all inside a scan: a
+training step of ConvLSTM took 4 s, and 0.4 s with the gradients here. Times are measured on two cores, with the
+compiler options of `jaxvid.parallel`.
 """
 
 import functools
@@ -17,23 +17,11 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 Padding = tuple[tuple[int, int], ...]
-
-
-Way = Callable[[tuple[int, ...], Padding, Array, Array], Any]
-
-
+ConvFn = Callable[[tuple[int, ...], Padding, Array, Array], Any]
 _FEW_FEATURES = 32
-
-
 _COLORS = 3
-
-
 _SMALL_WINDOW = 9
-
-
 _FEW_CHANNELS = 16
-
-
 _MANY_IMAGES = 8
 
 
@@ -49,7 +37,7 @@ def native(
 
 
 def without_gradients(strides: tuple[int, ...], padding: Padding, inputs: Array, kernel: Array) -> Array:
-    """What is fastest on the CPU where nothing asks for gradients; `on_cpu` is for where something does."""
+    """The fastest convolution on the CPU without gradients; see `on_cpu` for the one with gradients."""
     *window, channels, _ = kernel.shape
     few_terms = len(window) == 2 and channels <= _COLORS and math.prod(window) <= _SMALL_WINDOW
     return (_sum_of_terms if few_terms else on_cpu)(strides, padding, inputs, kernel)
@@ -58,8 +46,9 @@ def without_gradients(strides: tuple[int, ...], padding: Padding, inputs: Array,
 def _sum_of_terms(strides: tuple[int, ...], padding: Padding, inputs: Array, kernel: Array) -> Array:
     """A 2D convolution as a sum of one product for each element of the window and each channel.
 
-    XLA makes one loop of it: 3x3 from 3 to 16 planes over 80 images of 64x64 took 6 ms, and 11 as pairs of columns. In
-    training it would do so again in every loop that reads the outputs: a step of LRCN took 106 ms, not 74.
+    XLA fuses it into one loop: 3x3 from 3 to 16 channels over 80 images of 64x64 took 6 ms, and 11 ms as pairs of
+    columns. In training, XLA would compute it again in every loop that reads the outputs: a step of LRCN took
+    106 ms, not 74 ms.
     """
     window, channels = kernel.shape[:-2], kernel.shape[-2]
     padded = jnp.pad(inputs, ((0, 0), *padding, (0, 0))).astype(jnp.float32)
@@ -79,7 +68,7 @@ def on_cpu(strides: tuple[int, ...], padding: Padding, inputs: Array, kernel: Ar
 
 def _fastest_on_cpu(
     strides: tuple[int, ...], padding: Padding, sides: tuple[int, ...], kernel_shape: tuple[int, ...]
-) -> Way:
+) -> ConvFn:
     *window, _, features = kernel_shape
     if len(window) == 3:
         return _joined_frames
@@ -97,7 +86,7 @@ def _fastest_on_cpu(
 def _blocks(strides: tuple[int, ...], padding: Padding, inputs: Array, kernel: Array) -> Array:
     """A 2D convolution whose windows lie side by side, as one matrix product over blocks.
 
-    4x2 blocks of 16 spectrograms of 1001x64, 1 to 16 planes, took 3 ms, and 8 ms with its gradients.
+    4x2 blocks of 16 spectrograms of 1001x64, 1 to 16 channels, took 3 ms, and 8 ms with its gradients.
     """
     del strides  # Those of the window.
     rows, columns, channels, features = kernel.shape
@@ -112,14 +101,14 @@ def _blocks(strides: tuple[int, ...], padding: Padding, inputs: Array, kernel: A
 def _pairs_of_columns(strides: tuple[int, ...], padding: Padding, inputs: Array, kernel: Array) -> Array:
     """A 2D convolution of few features that computes two columns of its output at a time, as twice the features.
 
-    3 to 16 planes over 80 images of 64x64 took 17 ms, and 11 ms so.
+    3 to 16 channels over 80 images of 64x64 took 11 ms instead of 17 ms.
     """
     rows, columns, channels, features = kernel.shape
     pairs = columns // 2 + 1
     left, right = padding[1]
     widened = jnp.pad(inputs, ((0, 0), (0, 0), (left, right + (inputs.shape[2] + left + right) % 2), (0, 0)))
     paired = widened.reshape(*widened.shape[:2], -1, 2 * channels)
-    # The second column of a pair meets the same kernel one column further to the right.
+    # The second column of a pair has the same kernel, one column further to the right.
     shifted = [jnp.pad(kernel, ((0, 0), (q, 2 * pairs - columns - q), (0, 0), (0, 0))) for q in (0, 1)]
     paired_kernel = jnp.stack([k.reshape(rows, pairs, 2 * channels, features) for k in shifted], axis=3)
     outputs: Array = _whole(
@@ -129,10 +118,10 @@ def _pairs_of_columns(strides: tuple[int, ...], padding: Padding, inputs: Array,
 
 
 def _product(strides: tuple[int, ...], padding: Padding, inputs: Array, kernel: Array) -> Array:
-    """A convolution of inputs smaller than the window, as one matrix product of what each element of the window meets.
+    """A convolution of inputs smaller than the window, as one matrix product.
 
-    XLA has no fast convolution for these on the CPU: 3x3, 512 to 512 planes over 64 images of 2x2 took 410 ms, and
-    13 ms so. Elements that meet nothing but padding are left out: where clips are one frame, two of three over time.
+    XLA has no fast convolution for these on the CPU: 3x3, 512 to 512 channels over 64 images of 2x2 took 13 ms, not
+    410 ms. Elements of the window that only meet padding are left out: of clips of one frame, two of three over time.
     """
     window, sides = kernel.shape[:-2], inputs.shape[1:-1]
     padded = jnp.pad(inputs, ((0, 0), *padding, (0, 0)))
@@ -149,21 +138,21 @@ def _product(strides: tuple[int, ...], padding: Padding, inputs: Array, kernel: 
 
 
 def _extents(padded: Array, window: Sequence[int], strides: Sequence[int]) -> list[int]:
-    """How far the places that one element of the window meets reach, for each dimension of space."""
+    """Returns the extent of the inputs that one element of the window meets, for each dimension of space."""
     sides = zip(padded.shape[1:-1], window, strides, strict=True)
     return [(side - size) // stride * stride + 1 for side, size, stride in sides]
 
 
 def _met_by(element: tuple[int, ...], padded: Array, extents: Sequence[int], strides: tuple[int, ...]) -> Array:
-    """The padded inputs that an element of the window meets, one for each place of the output."""
+    """Returns the padded inputs that an element of the window meets, one for each position of the output."""
     where = zip(element, extents, strides, strict=True)
     return padded[:, *(slice(start, start + extent, stride) for start, extent, stride in where)]
 
 
 def _joined_frames(strides: tuple[int, ...], padding: Padding, clips: Array, kernel: Array) -> Array:
-    """A 3D convolution as a 2D one over frames to which the planes of those before and after are joined.
+    """A 3D convolution as a 2D one over frames, each joined with the channels of the frames before and after it.
 
-    The 3x7x7 stem of a Video ResNet over 32 frames of 112x112 took 620 ms as a 3D convolution, and 42 ms so.
+    The 3x7x7 stem of a Video ResNet over 32 frames of 112x112 took 42 ms, and 620 ms as a 3D convolution.
     """
     depth, rows, columns, channels, features = kernel.shape
     padded = jnp.pad(clips, ((0, 0), padding[0], (0, 0), (0, 0), (0, 0)))
@@ -181,7 +170,7 @@ def _joined_frames(strides: tuple[int, ...], padding: Padding, clips: Array, ker
 
 @partial(jax.custom_vjp, nondiff_argnums=(0, 1))
 def _whole(strides: tuple[int, ...], padding: Padding, inputs: Array, kernel: Array) -> Array:
-    """XLA's convolution with gradients of our own."""
+    """XLA's convolution with faster gradients."""
     return native(strides, padding, inputs, kernel)
 
 
@@ -199,7 +188,7 @@ def _whole_backward(
     if math.prod(strides) > 1:
         (inputs_gradient,) = jax.vjp(lambda inputs: native(strides, padding, inputs, kernel), inputs)[1](gradient)
         return inputs_gradient, kernel_gradient
-    # XLA would turn the kernel round in the dimension numbers, for which, inside a scan, it has only slow code.
+    # XLA would reverse the kernel by dimension numbers, for which it has only slow code inside a scan.
     turned = jnp.flip(kernel, range(kernel.ndim - 2)).swapaxes(-1, -2)
     return native(strides, _complement(kernel.shape[:-2], padding), gradient, turned), kernel_gradient
 
@@ -208,7 +197,7 @@ _whole.defvjp(_whole_forward, _whole_backward)
 
 
 def _complement(window: tuple[int, ...], padding: Padding) -> Padding:
-    """The padding with which a convolution of stride 1 goes from the places of the outputs to those of the inputs."""
+    """Returns the padding with which a convolution of stride 1 maps positions of the outputs to those of the inputs."""
     return tuple((size - 1 - low, size - 1 - high) for size, (low, high) in zip(window, padding, strict=True))
 
 
@@ -218,7 +207,7 @@ def _kernel_gradient(
     if math.prod(window) == 1 or (len(inputs) < _MANY_IMAGES and not _spans_one_column(window, strides)):
         return _kernel_gradient_by_products(window, strides, padding, inputs, gradient)
     if inputs.shape[-1] > gradient.shape[-1] and math.prod(strides) == 1:
-        # The other way round, as what comes first is transposed.
+        # With the roles exchanged, as the first argument is transposed.
         swapped = _kernel_gradient(window, strides, _complement(window, padding), gradient, inputs)
         return jnp.flip(swapped, range(len(window))).swapaxes(-1, -2)
     return _kernel_gradient_by_convolution(window, strides, padding, inputs, gradient)
@@ -233,9 +222,9 @@ def _kernel_gradient_by_convolution(
 ) -> Array:
     """The gradient with respect to the kernel, as a convolution of the inputs by the gradient, channel by channel.
 
-    What is summed over, images and places, becomes its window and its planes: images are the planes, or columns where
-    the kernel spans one. XLA's own has images for planes always, and inside a scan it has only slow code for it: for
-    3x1 from 144 to 64 planes over 2 clips of 8 times 3136 places it took 80 ms, and 26 ms so.
+    The sum over images and positions becomes the sum over its window and channels: the images are its channels, or its
+    columns if the kernel spans one column. XLA always takes images as channels, with only slow code inside a scan: for
+    3x1 from 144 to 64 channels over 2 clips of 8 times 3136 positions it took 80 ms, this 26 ms.
     """
     if _spans_one_column(window, strides):
         turned = native((1, 1), ((0, 0), padding[0]), inputs.transpose(3, 0, 1, 2), gradient, (1, strides[0]))
@@ -251,7 +240,7 @@ def _kernel_gradient_by_products(
     """The gradient with respect to the kernel as matrix products.
 
     An element of the kernel gets the products of the output's gradient and the inputs that it meets, summed over all
-    places. Where the input has few channels, a row of the kernel is one product, for an element alone makes a poor one.
+    positions. If the input has few channels, a whole row of the kernel is one product, as one element is too few.
     """
     channels, features = inputs.shape[-1], gradient.shape[-1]
     padded = jnp.pad(inputs, ((0, 0), *padding, (0, 0)))

@@ -1,4 +1,4 @@
-"""Depthwise convolutions."""
+"""Depthwise convolutions that are fast on the CPU."""
 
 from typing import TypeAlias
 
@@ -33,7 +33,7 @@ def depthwise_conv(
 
     def shifted(x: jax.Array, kernel: jax.Array) -> jax.Array:
         padded = jnp.pad(x, ((0, 0), padding, padding, (0, 0)))
-        # Where a window's first row or column stands, for each of the outputs; the last window must fit.
+        # The number of positions of a window's first row and column; the last window must fit.
         height, width = padded.shape[1] - 2, padded.shape[2] - 2
         shifts = [(i, j) for i in range(3) for j in range(3)]
         return sum(

@@ -12,7 +12,7 @@ from jaxtyping import Array, Float
 def max_pool(
     images: Float[Array, "*batch height width channel"], size: int, padding: str
 ) -> Float[Array, "*batch out_height out_width channel"]:
-    """The maximum of every `size` x `size` block, `size` apart; blocks do not overlap.
+    """Returns the maximum of every `size` x `size` block; blocks do not overlap.
 
     The gradient of a block goes to its maximum, in equal parts where several elements are the maximum. XLA's own
     gradient of pooling (select-and-scatter) took 218 ms for 80 images of 64x64x16 in blocks of four on two cores; this,
@@ -21,7 +21,7 @@ def max_pool(
     Args:
       images: any number of batch dimensions.
       size: of the blocks.
-      padding: "VALID" drops what remains at the end, "SAME" keeps it as smaller blocks.
+      padding: "VALID" drops the rest at the end, "SAME" keeps it as smaller blocks.
 
     Raises:
       ValueError: if `padding` is neither.
@@ -40,7 +40,7 @@ def max_pool(
 
 
 def _without_gradient(size: int, images: Array) -> Array:
-    # Elementwise, unlike XLA's windows, so that a loop that computes the images is not run once for each window.
+    # Elementwise, unlike XLA's windows: a loop that computes the images would run again for each window.
     corners = itertools.product(range(size), repeat=2)
     return functools.reduce(jnp.maximum, (images[:, row::size, column::size] for row, column in corners))
 

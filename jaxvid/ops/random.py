@@ -6,7 +6,7 @@ from jaxtyping import Array, Key
 
 
 def row_keys(key: Key[Array, ""], num_rows: int, axis_name: str | None) -> Key[Array, "row"]:
-    """One key for each row of this device's part of a batch, by the row's place in the whole batch.
+    """Returns one key for each row of this device's part of a batch, by the row's position in the whole batch.
 
     Args:
       key: the same on all devices.
@@ -14,4 +14,4 @@ def row_keys(key: Key[Array, ""], num_rows: int, axis_name: str | None) -> Key[A
       axis_name: the mapped axis that the batch is split over, if any.
     """
     first = 0 if axis_name is None else jax.lax.axis_index(axis_name) * num_rows
-    return jax.vmap(lambda place: jax.random.fold_in(key, place))(first + jnp.arange(num_rows))
+    return jax.vmap(lambda position: jax.random.fold_in(key, position))(first + jnp.arange(num_rows))

@@ -1,17 +1,19 @@
 """The recurrent part of an LSTM, with the kernel gradient as one product over all time steps."""
 
-from typing import Any
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float
 
+PullBack = Callable[[Array], tuple[Array, ...]]
+
 
 def _steps(
     gates: Float[Array, "time batch gates"], kernel: Float[Array, "state gates"]
 ) -> Float[Array, "time batch state"]:
-    """The outputs of all time steps, of gates to which the recurrent part is still to be added."""
+    """Returns the outputs of all time steps, from gates that lack the recurrent part."""
 
     def step(carry: tuple[Array, Array], gates_from_input: Array) -> tuple[tuple[Array, Array], Array]:
         cell, hidden = carry
@@ -24,12 +26,12 @@ def _steps(
     return jax.lax.scan(step, (zeros, zeros), gates)[1]
 
 
-def _forward(gates: Array, kernel: Array) -> tuple[Array, tuple[Any, Array]]:
+def _forward(gates: Array, kernel: Array) -> tuple[Array, tuple[PullBack, Array]]:
     outputs, pull_back = jax.vjp(lambda gates: _steps(gates, kernel), gates)
     return outputs, (pull_back, outputs)
 
 
-def _backward(residuals: tuple[Any, Array], gradient: Array) -> tuple[Array, Array]:
+def _backward(residuals: tuple[PullBack, Array], gradient: Array) -> tuple[Array, Array]:
     """The kernel's gradient is one product over all time steps; in the scan it would be a sum of as many small ones.
 
     Gradients of 40 steps of a state of 2056, batch 16, took 1.4 s on two cores, and 2.0 s with the kernel in the scan.
@@ -42,6 +44,4 @@ def _backward(residuals: tuple[Any, Array], gradient: Array) -> tuple[Array, Arr
 
 
 recurrence = jax.custom_vjp(_steps)
-
-
 recurrence.defvjp(_forward, _backward)

@@ -1,1 +1,1 @@
-"""Foreign weights (Keras, torchvision) as Flax variables."""
+"""Pretrained weights (Keras, torchvision) as Flax variables."""

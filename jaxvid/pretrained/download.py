@@ -20,25 +20,25 @@ _TIMEOUT_SECONDS = 30
 
 
 class DownloadError(OSError):
-    """A file that could not be had, or is not the one that was published."""
+    """A file that cannot be downloaded, or is not the published one."""
 
 
 class Digest(NamedTuple):
-    """What a file's hash begins with: the name of the hash in hashlib, and at least eight hexadecimal digits."""
+    """The beginning of a file's hash: the name of the hash in hashlib, and at least eight hexadecimal digits."""
 
     algorithm: str
     prefix: str
 
 
 class PublishedWeights(NamedTuple):
-    """Where a weight file is published, and its hash, if that is published too."""
+    """The address of a published weight file, and its hash if that is published too."""
 
     url: str
     digest: Digest | None
 
     @property
     def filename(self) -> str:
-        """Its name."""
+        """Name of the file."""
         return self.url.rpartition("/")[2]
 
 
@@ -85,11 +85,11 @@ WEIGHTS: MappingProxyType[str, PublishedWeights] = MappingProxyType(
 
 
 def fetch_weights(name: str, cache_dir: str | os.PathLike[str] | None = None) -> Path:
-    """The file of WEIGHTS called `name`, downloaded if the cache does not have it.
+    """Returns the file of WEIGHTS called `name`, downloaded if it is not in the cache.
 
     Args:
       name: a key of WEIGHTS: an architecture; for the Keras ones with `_notop` for the file without the classifier.
-      cache_dir: instead of the cache of this module's docstring.
+      cache_dir: another cache than that of this module's docstring.
 
     Raises:
       ValueError: if there is no such entry.
@@ -102,16 +102,16 @@ def fetch_weights(name: str, cache_dir: str | os.PathLike[str] | None = None) ->
 
 
 def fetch(url: str, filename: str, digest: Digest | None, cache_dir: str | os.PathLike[str] | None = None) -> Path:
-    """The file `filename` of the cache, downloaded from `url` if it is not there yet.
+    """Returns the file `filename` of the cache, downloaded from `url` if it is not there yet.
 
-    The file is checked each time, so that one that was put there by hand counts like one that was downloaded. It gets
-    its name only when it is complete and right.
+    The file is checked each time, also if it was put there by hand. It gets its name only when it is complete and
+    its hash is right.
 
     Args:
       url: its address.
       filename: its name in the cache.
-      digest: what its hash begins with; None leaves it unchecked and logs its SHA-256 with a warning.
-      cache_dir: instead of the cache of this module's docstring.
+      digest: the beginning of its hash; None leaves it unchecked and logs its SHA-256 with a warning.
+      cache_dir: another cache than that of this module's docstring.
 
     Raises:
       DownloadError: if the file cannot be downloaded (the error says from where, and where to put it by hand), or has

@@ -4,8 +4,8 @@ Two layouts are read, both HDF5:
 
 - the legacy one of the published files (`vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5`): one group a layer, listed
   in the attribute `layer_names` in the order of the model's layers, each listing its tensors in `weight_names`. Names
-  that Keras made up (`conv2d_17`) depend on what else the session had built, so that layers are matched by their
-  order, as Keras' own loader does (`keras.src.legacy.saving.legacy_h5_format`);
+  that Keras generated (`conv2d_17`) depend on the other models of the session, so layers are matched by their order,
+  as in Keras' own loader (`keras.src.legacy.saving.legacy_h5_format`);
 - the one of Keras 3 (`*.weights.h5`): tensors called `layers/conv2d_17/vars/0`, numbered for each class of layer in
   the order of the model's layers (`keras.src.saving.saving_lib`).
 
@@ -19,12 +19,13 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import jax.numpy as jnp
 import numpy as np
 from absl import logging
 from flax import traverse_util
+from jaxtyping import PyTree
 
 from jaxvid.models.backbones.backbone import Backbone
 from jaxvid.models.backbones.graph import Conv, Dense, DepthwiseConv, Norm, SeparableConv, by_distance_from_output
@@ -40,7 +41,7 @@ class WeightsError(ValueError):
 
 
 class Tensor(NamedTuple):
-    """What a Keras tensor is in Flax: a collection, a suffix to the layer's name, a variable.
+    """The Flax counterpart of a Keras tensor: a collection, a suffix to the layer's name, a variable.
 
     Keras has depthwise kernels as (height, width, channel, 1), Flax as (height, width, 1, channel).
     """
@@ -52,7 +53,7 @@ class Tensor(NamedTuple):
 
 
 class Slot(NamedTuple):
-    """Where a tensor of a file belongs: its path in the variables, and its shape in Keras' layout."""
+    """The target of a tensor of a file: its path in the variables, and its shape in Keras' layout."""
 
     path: tuple[str, str, str]
     shape: tuple[int, ...]
@@ -106,16 +107,16 @@ _TENSORS: MappingProxyType[type, tuple[str, tuple[Tensor, ...]]] = MappingProxyT
 
 
 def load_keras_weights(
-    path: str | os.PathLike[str], backbone: Backbone, variables: Mapping[str, Any]
-) -> dict[str, Any]:
-    """`variables` with the weights of a Keras file in their places.
+    path: str | os.PathLike[str], backbone: Backbone, variables: Mapping[str, PyTree]
+) -> dict[str, PyTree]:
+    """Returns `variables` with the weights of a Keras file.
 
     Args:
       path: a legacy `.h5` file or a Keras 3 `.weights.h5` file of the same architecture, with a classifier if and only
         if the backbone has one.
       backbone: the module that the weights are for.
-      variables: its collections, as `backbone.init` returns them. They give the shapes and dtypes, and what is kept:
-        other collections, and, with a warning, the classifier if the file's is for another number of classes.
+      variables: its collections, as `backbone.init` returns them. They give shapes and dtypes. Other collections
+        are kept, and, with a warning, the classifier if the file's is for another number of classes.
 
     Raises:
       WeightsError: if the file is not readable HDF5 of one of the two layouts, or holds values that are not finite; and
@@ -125,7 +126,7 @@ def load_keras_weights(
     if not path.is_file():
         raise WeightsError(f"{path} is not a file; it should be a Keras weight file of {backbone.architecture}")
     layers = keras_layers(backbone, variables)
-    flat: dict[tuple[str, ...], Any] = dict(traverse_util.flatten_dict(variables))
+    flat: dict[tuple[str, ...], PyTree] = dict(traverse_util.flatten_dict(variables))
     try:
         with h5py.File(path, "r") as file:
             for slot, dataset in _matches(_pairs(file, layers), path, backbone):
@@ -138,7 +139,7 @@ def load_keras_weights(
     return traverse_util.unflatten_dict(flat)
 
 
-def keras_layers(backbone: Backbone, variables: Mapping[str, Any]) -> list[KerasLayer]:
+def keras_layers(backbone: Backbone, variables: Mapping[str, PyTree]) -> list[KerasLayer]:
     """The layers with weights of the Keras model that `backbone` is, in the order in which Keras saves them.
 
     Args:
@@ -154,7 +155,7 @@ def keras_layers(backbone: Backbone, variables: Mapping[str, Any]) -> list[Keras
     return layers
 
 
-def _slot(layer_name: str, tensor: Tensor, variables: Mapping[str, Any]) -> Slot | None:
+def _slot(layer_name: str, tensor: Tensor, variables: Mapping[str, PyTree]) -> Slot | None:
     path = (tensor.collection, layer_name + tensor.suffix, tensor.variable)
     module = variables[path[0]].get(path[1], {})
     if path[2] not in module:
@@ -221,8 +222,8 @@ def _legacy_layer(
 def _pairs_by_order(layers: Sequence[KerasLayer], found: Iterable[list[h5py.Dataset]]) -> list[_Pair]:
     """The layers of the file in their order against those of the network in theirs.
 
-    Where the two differ, they are aligned by their shapes, so that an error names what is missing or too much and not
-    all that comes after it.
+    If the two differ, they are aligned by their shapes, so that an error names the missing and extra tensors and not
+    all tensors after them.
     """
     found = [datasets for datasets in found if datasets]
     expected_shapes = [tuple(slot.shape for slot in layer.slots) for layer in layers]

@@ -19,6 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from absl import logging
 from flax import traverse_util
+from jaxtyping import PyTree
 
 _STORAGE_DTYPES: MappingProxyType[str, np.dtype] = MappingProxyType(
     {
@@ -62,7 +63,7 @@ class _StateDictUnpickler(pickle.Unpickler):
     """
 
     def find_class(self, module: str, name: str, /) -> Any:
-        """What stands for the global `module.name`.
+        """Returns the replacement of the global `module.name`.
 
         Raises:
           ValueError: if a state dict of tensors has no use for it.
@@ -258,7 +259,7 @@ def _flax_layout(array: np.ndarray) -> np.ndarray:
     return np.moveaxis(array, (0, 1), (-1, -2)) if array.ndim > 1 else array
 
 
-def _only_classes_differ(state_dict: Mapping[str, np.ndarray], head: Mapping[str, Any]) -> bool:
+def _only_classes_differ(state_dict: Mapping[str, np.ndarray], head: Mapping[str, PyTree]) -> bool:
     """Whether `fc` is a head like the model's but for its number of classes."""
     if not {"fc.weight", "fc.bias"} <= set(state_dict):
         return False
@@ -267,8 +268,8 @@ def _only_classes_differ(state_dict: Mapping[str, np.ndarray], head: Mapping[str
     return len(bias) == 1 and weight == (*bias, features) and bias != (classes,)
 
 
-def convert_video_resnet(state_dict: Mapping[str, np.ndarray], variables: Mapping[str, Any]) -> dict[str, Any]:
-    """The variables of a VideoResNet with the weights of torchvision's network of the same name.
+def convert_video_resnet(state_dict: Mapping[str, np.ndarray], variables: Mapping[str, PyTree]) -> dict[str, PyTree]:
+    """Returns the variables of a VideoResNet with the weights of torchvision's network of the same name.
 
     Only the head may have another number of classes than the state dict's `fc`: it then keeps its values, and a warning
     says so.

@@ -128,7 +128,8 @@ def test_each_stream_alone_and_every_kind_of_features(fields, parts):
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 def test_the_head_is_keras_of_the_same_weights(variables, logits):
-    keras = pytest.importorskip("keras")
+    import keras
+
     head = variables["params"]["head"]
     frames, spectrogram = keras.Input((4, 6)), keras.Input((64, 16, 1))
     seen = keras.layers.LSTM(5, name="frames")(frames)

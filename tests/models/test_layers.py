@@ -8,7 +8,8 @@ from jaxvid.models.layers import LSTM
 
 @pytest.mark.parametrize("reverse", [False, True])
 def test_lstm_equals_keras(reverse):
-    keras = pytest.importorskip("keras")
+    import keras
+
     inputs = np.random.default_rng(0).standard_normal((2, 7, 5)).astype(np.float32)
     reference = keras.layers.LSTM(6, return_sequences=True, go_backwards=reverse)
     expected = np.asarray(reference(inputs))
@@ -24,7 +25,9 @@ def test_lstm_equals_keras(reverse):
 
 @pytest.mark.parametrize("reverse", [False, True])
 def test_gradients_equal_keras(reverse):
-    keras, tf = pytest.importorskip("keras"), pytest.importorskip("tensorflow")
+    import keras
+    import tensorflow as tf
+
     rng = np.random.default_rng(0)
     inputs, weights = (rng.standard_normal(shape).astype(np.float32) for shape in ((2, 7, 5), (2, 7, 6)))
     reference = keras.layers.LSTM(6, return_sequences=True, go_backwards=reverse)

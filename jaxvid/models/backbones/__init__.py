@@ -19,7 +19,7 @@ BACKBONES: MappingProxyType[str, Architecture] = MappingProxyType(
 
 
 def find_architecture(name: str, *, key: str = "backbone") -> Architecture:
-    """The architecture called `name`.
+    """Returns the architecture called `name`.
 
     Args:
       name: a key of BACKBONES.
@@ -34,7 +34,7 @@ def find_architecture(name: str, *, key: str = "backbone") -> Architecture:
 
 
 def create_backbone(name: str, **fields: Any) -> Backbone:
-    """The Flax module of the architecture called `name`, with the other fields of `Backbone` given.
+    """Creates the Flax module of the architecture called `name`; `fields` are further ones of `Backbone`.
 
     Raises:
       ValueError: if there is no such architecture.

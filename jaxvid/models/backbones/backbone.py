@@ -14,24 +14,24 @@ from jaxvid.models.layers import Layers
 
 Frames = Float[Array, "frame height width channel"]
 
-# Mean of ImageNet in blue, green, red, as Caffe's models were trained with.
+# Mean of ImageNet in blue, green, red, with which Caffe's models were trained.
 _CAFFE_MEAN = (103.939, 116.779, 123.68)
 
 
 def caffe_scaling(frames: Frames) -> Frames:
-    """Frames of red, green, blue in 0..255 as blue, green, red less the mean of ImageNet."""
+    """Converts red, green, blue in 0..255 to blue, green, red less the mean of ImageNet."""
     return frames[..., ::-1] - jnp.asarray(_CAFFE_MEAN, frames.dtype)
 
 
 def symmetric_scaling(frames: Frames) -> Frames:
-    """Frames in 0..255 brought to -1..1."""
+    """Scales frames from 0..255 to -1..1."""
     return frames / 127.5 - 1
 
 
-# Architectures are compared by identity: each is one constant of this package, and thousands of layers need no hashing.
+# Architectures are compared by identity: each is a constant of this package, so its layers need not be hashed.
 @dataclass(frozen=True, eq=False)
 class Architecture:
-    """An ImageNet CNN: its layers, and what else belongs to it.
+    """An ImageNet CNN: its layers, input scaling and sizes.
 
     Attributes:
       name: its key in BACKBONES.
@@ -41,7 +41,7 @@ class Architecture:
       default_size: height and width of the frames that the published weights were trained on.
       minimum_size: smallest height and width of a frame.
       num_features: channels of the last feature maps.
-      last_stage: what the names of the layers after the last reduction of height and width begin with.
+      last_stage: prefixes of the names of the layers after the last reduction of height and width.
       activation: name of its own activation.
     """
 
@@ -90,21 +90,20 @@ class Backbone(nn.Module):
 
     @nn.nowrap
     def series(self) -> Series:
-        """All layers from the scaled frame to the output, less the softmax."""
+        """Returns all layers from the scaled frame to the output, without the softmax."""
         top = self.architecture.top(self.num_classes) if self.include_top else (GlobalPool(),)
         return self.architecture.layers + top
 
     @nn.compact
     def __call__(self, frames: Frames, *, train: bool) -> Float[Array, "frame features"]:
-        """Pooled features, or with `include_top` class probabilities, in float32.
+        """Returns pooled features, or with `include_top` class probabilities, in float32.
 
         Args:
           frames: red, green, blue in 0..255, not scaled otherwise: the scaling is the architecture's.
-          train: whether batch normalization takes, and updates, the statistics of the batch. A frozen backbone is
-            called with False.
+          train: whether batch normalization uses the statistics of the batch, and updates the running ones.
 
         Raises:
-          ValueError: if the frames have not three channels, or are smaller than the architecture can take.
+          ValueError: if the frames do not have three channels, or are smaller than the architecture allows.
         """
         architecture = self.architecture
         height, width, channels = frames.shape[1:]

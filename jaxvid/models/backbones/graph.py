@@ -1,4 +1,4 @@
-"""Networks as data: layers in series and in parallel, which one module runs and weight files are matched against.
+"""Networks as data: layers in series and in parallel, run by one module and matched with weight files.
 
 A network is a tuple of layers, applied one after the other; `Parallel` holds tuples that all take the same input.
 Calling a layer creates its Flax module inside the compact method that calls it.
@@ -146,7 +146,7 @@ class MaxPool:
 
 @dataclass(frozen=True)
 class AveragePool:
-    """A 3x3 mean at stride 1, over what of the window lies inside the input."""
+    """A 3x3 mean at stride 1, over the part of the window that lies inside the input."""
 
     def __call__(self, x: Maps, layers: Layers, train: bool) -> Maps:
         """The means."""
@@ -204,13 +204,13 @@ class Add:
     def __call__(self, branches: list[jax.Array]) -> jax.Array:
         """The sum."""
         first, second = branches
-        # Multiplying by 1 would only be one more operation to compile.
+        # Multiplying by 1 would be one more operation to compile.
         return first + second if self.scale == 1 else first + self.scale * second
 
 
 @dataclass(frozen=True)
 class Parallel:
-    """Series that all take the same input, and how their outputs are joined; an empty series hands its input on."""
+    """Series that all take the same input, and how their outputs are joined; an empty series is the identity."""
 
     branches: "tuple[Series, ...]"
     join: Concatenate | Add = Concatenate()
@@ -242,17 +242,17 @@ Series: TypeAlias = tuple[Layer, ...]
 def apply_series(
     series: Series, x: Float[Array, "frame ..."], layers: Layers, train: bool
 ) -> Float[Array, "frame ..."]:
-    """The output of `series` for the input `x`; to be called inside a compact method, which gets the submodules."""
+    """Applies `series` to `x`; to be called inside a compact method, which gets the submodules."""
     for layer in series:
         x = layer(x, layers, train)
     return x
 
 
 def by_distance_from_output(series: Series) -> list[Layer]:
-    """All layers, the farthest from the output first and, at one distance, in the order of the branches.
+    """Returns all layers, the farthest from the output first; at the same distance, in the order of the branches.
 
-    The distance is the largest number of layers on a way to the output. This is the order in which Keras lists the
-    layers of a functional model (`keras.src.ops.function.map_graph`), and so that of its weight files.
+    The distance is the largest number of layers on a path to the output. Keras lists the layers of a functional model
+    in this order (`keras.src.ops.function.map_graph`), and so do its weight files.
     """
     ranked = sorted(_with_distance(series, 0), key=lambda pair: -pair[0])
     return [layer for _, layer in ranked]
