@@ -98,7 +98,7 @@ def standardized(
 def as_images(
     spectrograms: Float[Array, "batch spectrum band"], real: Bool[Array, "batch spectrum"], size: int
 ) -> Float[Array, "batch time size size 3"]:
-    """Cuts spectrograms into square gray images, each spectrogram scaled from its lowest and highest value to 0..255."""
+    """Cuts spectrograms into square gray images, each spectrogram scaled from its range to 0..255."""
     num_clips, num_spectra, num_bands = spectrograms.shape
     real = real[..., None]
     lowest = jnp.where(real, spectrograms, jnp.inf).min(axis=(1, 2), keepdims=True)
