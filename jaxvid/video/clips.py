@@ -8,9 +8,7 @@ be decoded comes back as an `InvalidVideo` with the reason.
 import contextlib
 import dataclasses
 import math
-import os
 import re
-import struct
 from collections.abc import Generator, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -21,6 +19,7 @@ import decord
 import numpy as np
 from jaxtyping import Int16, UInt8
 
+from jaxvid.video.streams import missing_bytes
 from jaxvid.video.workers import InvalidVideo, InvalidVideoError, decode_in_workers
 
 # decord pads rows to a multiple of 96 bytes and takes padding as long as the width for a further channel: 16x16 comes
@@ -170,16 +169,14 @@ def announced_frames(path: Path) -> int:
     try:
         with path.open("rb") as file:
             head = file.read(12)
-            num_bytes = file.seek(0, os.SEEK_END)
     except OSError as error:
         raise InvalidVideoError(path, f"it cannot be read: {error.strerror}") from error
     if not head:
         raise InvalidVideoError(path, "the file is empty")
     if head[:4] == b"RIFF" and head[8:] == b"AVI ":
-        # decord reads an AVI cut short without a word; its first chunk tells its length. 0 stands for unknown.
-        announced_bytes = 8 + struct.unpack("<I", head[4:8])[0]
-        if announced_bytes > num_bytes:
-            raise InvalidVideoError(path, f"it is cut short: {num_bytes} of {announced_bytes} bytes")
+        # decord reads an AVI that is cut short without an error.
+        if reason := missing_bytes(path):
+            raise InvalidVideoError(path, reason)
         # Codecs with packed frames count one frame more than there is.
         return _container_frame_count(path) - 1
     if head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free"):

@@ -5,8 +5,10 @@ Nothing is kept, so that memory stays flat however long a video is.
 
 import contextlib
 import dataclasses
+import os
 import queue
 import re
+import struct
 import threading
 from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
@@ -149,6 +151,22 @@ def missing_end(container: InputContainer, num_frames: int, seconds: float) -> s
     return None
 
 
+def missing_bytes(path: Path) -> str | None:
+    """Returns what shows that an AVI is shorter than its first chunk announces; None if it is not, or no AVI.
+
+    Raises:
+      OSError: if the file cannot be read.
+    """
+    with path.open("rb") as file:
+        head = file.read(12)
+        num_bytes = file.seek(0, os.SEEK_END)
+    if head[:4] != b"RIFF" or head[8:] != b"AVI ":
+        return None
+    # 0 stands for unknown.
+    announced = 8 + struct.unpack("<I", head[4:8])[0]
+    return f"it is cut short: {num_bytes} of {announced} bytes" if announced > num_bytes else None
+
+
 def _tagged_seconds(duration: str) -> float:
     """Returns the seconds of Matroska's "00:01:02.5"; 0 if it has another form."""
     match = re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)", duration)
@@ -170,12 +188,11 @@ def raw_frames(
     """
     stream = container.streams.video[0]
     watched = None if damage is None else _Watch(damage)
-    number, first, seconds = 0, 0.0, 0.0
+    number, seconds = 0, 0.0
+    timed = _timed(_decoded(container, stream, watched), stream, watched)
     try:
-        for frame in _decoded(container, stream, watched):
-            time = frame_time(frame, number, stream)
-            first = first if number else time
-            seconds, number = time - first, number + 1
+        for seconds, frame in in_order(timed, damage) if damage is not None else timed:
+            number += 1
             if watched:
                 watched.see(seconds, frame)
             yield seconds, frame
@@ -187,14 +204,62 @@ def raw_frames(
         return
     if not number:
         raise InvalidVideoError(path, "it holds no frames")
-    if damage is not None and (reason := missing_end(container, number, seconds)):
+    if damage is not None and (reason := missing_end(container, number, seconds) or missing_bytes(path)):
         damage.add(seconds, seconds, reason)
 
 
+def _timed(
+    frames: Iterable[av.VideoFrame], stream: VideoStream, watch: "_Watch | None"
+) -> Iterator[tuple[float, av.VideoFrame]]:
+    first = 0.0
+    for number, frame in enumerate(frames):
+        time = frame_time(frame, number, stream)
+        first = first if number else time
+        if watch:
+            watch.decoded = time - first
+        yield time - first, frame
+
+
+def in_order(
+    timed: Iterable[tuple[float, av.VideoFrame]], damage: Damage
+) -> Generator[tuple[float, av.VideoFrame], None, None]:
+    """Yields frames whose times never decrease, whatever damaged times or a clock that starts anew make of them.
+
+    A single frame that is later than the next one is left out. Where the clock of the file goes back, the next frame
+    follows the one before it as that one followed its own.
+    """
+    last, interval, shift = 0.0, ONE_FRAME, 0.0
+    held: tuple[float, av.VideoFrame] | None = None
+    try:
+        for time, frame in timed:
+            seconds = time + shift
+            if held and last <= seconds < held[0]:
+                damage.add(last, seconds, "a frame with a wrong time was dropped")
+            elif held:
+                if seconds < held[0]:
+                    damage.add(held[0], held[0], "the times of the frames go back")
+                    seconds = held[0] + interval
+                    shift = seconds - time
+                yield held
+                last, interval = held[0], seconds - held[0]
+            held = seconds, frame
+    except av.error.FFmpegError:
+        if held:
+            yield held
+        raise
+    if held:
+        yield held
+
+
 class _Watch:
-    """Notes damaged and missing frames while a video is decoded."""
+    """Notes damaged and missing frames while a video is decoded.
+
+    Attributes:
+      decoded: time in seconds of the frame decoded last, which may be later than that of the frame seen last.
+    """
 
     def __init__(self, damage: Damage):
+        self.decoded = 0.0
         self._damage = damage
         self._last = 0.0
         self._longest = 0.0
@@ -209,8 +274,8 @@ class _Watch:
         self._last, self._longest = seconds, max(self._longest, interval)
 
     def miss(self) -> None:
-        """Notes data that did not decode, behind the frame seen last."""
-        self._damage.add(self._last, self._last, "data did not decode")
+        """Notes data that did not decode, behind the frame decoded last."""
+        self._damage.add(self.decoded, self.decoded, "data did not decode")
 
 
 def _decoded(container: InputContainer, stream: VideoStream, watch: _Watch | None) -> Iterator[av.VideoFrame]:

@@ -12,7 +12,7 @@ from jaxvid.video.clips import encode_clip
 from jaxvid.video.files import write_video
 from jaxvid.video.sequences import SequenceForm, read_sequences
 from jaxvid.video.sound import open_sound, write_video_with_sound
-from jaxvid.video.streams import Damage, Flaw, decode_stream, open_video
+from jaxvid.video.streams import Damage, Flaw, decode_stream, in_order, open_video
 from jaxvid.video.workers import InvalidVideoError
 
 
@@ -107,6 +107,41 @@ def test_data_that_does_not_decode_is_an_error_or_a_note(tmp_path):
     frames = decoded(path, damage)
     assert [round(frame.seconds * 10) for frame in frames] == [*range(10), *range(11, 30)]
     assert damage.flaws == [Flaw(pytest.approx(0.9), pytest.approx(0.9), "data did not decode")]
+
+
+def test_an_avi_that_is_cut_short_is_noted(tmp_path):
+    write_video(tmp_path / "whole.avi", textured_frames(30), 10.0)
+    content = (tmp_path / "whole.avi").read_bytes()
+    (tmp_path / "cut.avi").write_bytes(content[: len(content) // 2])
+    damage = Damage()
+    frames = decoded(tmp_path / "cut.avi", damage)
+    assert 13 <= len(frames) <= 15
+    (flaw,) = damage.flaws
+    assert flaw.begin == pytest.approx((len(frames) - 1) / 10)
+    assert flaw.reason == f"it is cut short: {len(content) // 2} of {len(content)} bytes"
+
+
+class _Frame:
+    def __init__(self, time):
+        self.time = time
+
+
+def ordered(times, damage):
+    """The times at which frames that claim `times` are shown."""
+    return [seconds for seconds, _ in in_order(((time, _Frame(time)) for time in times), damage)]
+
+
+def test_a_single_frame_with_a_wrong_time_is_dropped():
+    damage = Damage()
+    assert ordered([0.0, 0.1, 9.5, 0.3, 0.4], damage) == [0.0, 0.1, 0.3, 0.4]
+    assert damage.flaws == [Flaw(0.1, 0.3, "a frame with a wrong time was dropped")]
+
+
+def test_frames_follow_one_another_where_the_clock_of_the_file_starts_anew():
+    damage = Damage()
+    assert ordered([5.0, 5.5, 0.0, 0.25, 0.5], damage) == [5.0, 5.5, 6.0, 6.25, 6.5]
+    assert damage.flaws == [Flaw(5.5, 5.5, "the times of the frames go back")]
+    assert ordered([0.0, 0.0, 0.1], Damage()) == [0.0, 0.0, 0.1]
 
 
 def test_missing_frames_are_noted(tmp_path):
