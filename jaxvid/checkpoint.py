@@ -18,6 +18,9 @@ from jaxvid.metrics.table import monitor_metric
 from jaxvid.parallel import local_sharding
 from jaxvid.steps import TrainState
 
+# The checkpoints of a run, opened; only this module imports Orbax.
+Checkpoints = ocp.CheckpointManager
+
 DIRECTORY = "checkpoints"
 
 
@@ -26,7 +29,7 @@ def lower_is_better(monitor: str) -> bool:
     return monitor_metric(monitor).lower_is_better
 
 
-def open_checkpoints(workdir: Path, monitor: str, *, keep_all: bool = False) -> ocp.CheckpointManager:
+def open_checkpoints(workdir: Path, monitor: str, *, keep_all: bool = False) -> Checkpoints:
     """The checkpoints of a run; saving goes on in the background until `close`."""
     best = checkpoint_managers.BestN(
         get_metric_fn=lambda metrics: metrics[monitor],
@@ -55,7 +58,7 @@ def has_checkpoint(workdir: Path) -> bool:
 
 
 def save(
-    checkpoints: ocp.CheckpointManager,
+    checkpoints: Checkpoints,
     state: TrainState,
     *,
     loop: dict[str, Any],
@@ -76,7 +79,7 @@ def save(
     checkpoints.save(step, args=items, metrics=metrics, force=True)
 
 
-def restore_last(checkpoints: ocp.CheckpointManager, like: TrainState) -> tuple[TrainState, dict[str, Any]] | None:
+def restore_last(checkpoints: Checkpoints, like: TrainState) -> tuple[TrainState, dict[str, Any]] | None:
     """The last state and what the loop needs to go on, or None where there is no checkpoint."""
     step = checkpoints.latest_step()
     if step is None:
@@ -86,7 +89,7 @@ def restore_last(checkpoints: ocp.CheckpointManager, like: TrainState) -> tuple[
     return restored["state"], restored["loop"]
 
 
-def resolve_step(checkpoints: ocp.CheckpointManager, which: str) -> int:
+def resolve_step(checkpoints: Checkpoints, which: str) -> int:
     """The step of the checkpoint called `which`: "best", "last" or a number.
 
     Raises:
@@ -105,7 +108,7 @@ def resolve_step(checkpoints: ocp.CheckpointManager, which: str) -> int:
     return int(which)
 
 
-def restore_variables(checkpoints: ocp.CheckpointManager, step: int) -> dict[str, PyTree]:
+def restore_variables(checkpoints: Checkpoints, step: int) -> dict[str, PyTree]:
     """What `model.apply` takes, of the checkpoint at `step`, on the devices of this process."""
     sharding = local_sharding()
     saved = checkpoints.item_metadata(step)["state"]

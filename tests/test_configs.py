@@ -23,9 +23,9 @@ from jaxvid.models import MODELS
 from jaxvid.models.create import module_from_config
 from jaxvid.models.freezing import parameter_labels
 from jaxvid.steps import create_state, initial_variables, train_step
+from jaxvid.train.checks import check_config
 from jaxvid.train.loop import train
 from jaxvid.train.optimizer import create_optimizer, create_schedule
-from jaxvid.train.setup import check_config
 from jaxvid.train.two_stage import frames_config
 
 # What the configs share.

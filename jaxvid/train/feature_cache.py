@@ -1,5 +1,8 @@
 """A frozen backbone's features, computed once for every clip, so that an epoch of head training takes seconds."""
 
+import dataclasses
+import hashlib
+import json
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,16 +20,21 @@ from jaxvid.data.pipeline import ENDLESS, evaluation_batches, evaluation_views
 from jaxvid.data.preprocess import preprocess
 from jaxvid.data.sampling import create_sampling
 from jaxvid.files import replacing_directory
+from jaxvid.inference import of_videos
 from jaxvid.models.clip_model import ClipModel
 from jaxvid.models.create import module_from_config
-from jaxvid.steps import network_input
+from jaxvid.steps import TrainState, network_input
+from jaxvid.train.setup import Run
+from jaxvid.train.validation import validation_metrics
 from jaxvid.types import ConfigDict
 
 _DIRECTORY = "features"
-# The name of the features of a model that has but one array of them.
+# States what the features beside it were computed from.
+_KEY_FILE = "key.json"
+# The name of the features of a model that has one array of them.
 _ONLY = "features"
 
-# By name, an array with a row for every clip.
+# Arrays by name, with a row for every clip.
 Features = dict[str, np.ndarray]
 
 
@@ -43,18 +51,81 @@ def are_constant(config: ConfigDict) -> bool:
     return frozen and same_input and not augment.mixup and jax.process_count() == 1
 
 
+def on_cached_features(run: Run, variables: dict[str, PyTree], workdir: Path) -> Run:
+    """Returns the run with batches and validation of cached features instead of frames.
+
+    Args:
+      run: of a model whose features are constant (`are_constant`).
+      variables: of the model, at any step: the frozen ones do not change.
+      workdir: that holds the cache.
+    """
+    config = run.config
+    train_features, val_features = (
+        cached_features(workdir, run.model, variables, split, run.splits.builder.info.full_name, config)
+        for split in (run.splits.train, run.splits.val)
+    )
+    classifier = compile_classifier(run.model)
+
+    def validate(state: TrainState) -> dict[str, float]:
+        outputs = classify(classifier, state.variables, val_features, config.eval.batch_size)
+        return validation_metrics(of_videos(run.splits.val, np.arange(len(outputs)), outputs), config)
+
+    batches = feature_batches(
+        train_features, run.splits.train.metadata.labels, batch_size=config.train.batch_size, seed=config.seed
+    )
+    return dataclasses.replace(run, batches=batches, validate=validate)
+
+
 def cached_features(
-    workdir: Path, model: ClipModel, variables: dict[str, PyTree], split: ClipSplit, config: ConfigDict
+    workdir: Path,
+    model: ClipModel,
+    variables: dict[str, PyTree],
+    split: ClipSplit,
+    dataset: str,
+    config: ConfigDict,
 ) -> Features:
-    """The features of every clip of a split, from files of the workdir, which the first call writes.
+    """Returns the features of every clip of a split, from the workdir's cache if it holds them.
 
     They stay on disk (memory-mapped): 10,000 clips of 40 frames of Inception v3 are 3.3 GB.
+
+    Args:
+      workdir: of the run.
+      model: with `has_features`.
+      variables: of the model.
+      split: the clips.
+      dataset: name of the split's dataset, with its version.
+      config: of the run.
     """
     directory = workdir / _DIRECTORY / split.name.replace("/", "-")
-    if not directory.exists():
+    key = _cache_key(variables, split, dataset, config)
+    key_path = directory / _KEY_FILE
+    if not key_path.exists() or json.loads(key_path.read_text()) != key:
         with replacing_directory(directory) as unfinished:
             _extract(unfinished, model, variables, split, config)
+            (unfinished / _KEY_FILE).write_text(json.dumps(key, indent=2) + "\n")
     return {path.stem: np.load(path, mmap_mode="r") for path in sorted(directory.glob("*.npy"))}
+
+
+def _cache_key(variables: dict[str, PyTree], split: ClipSplit, dataset: str, config: ConfigDict) -> dict[str, PyTree]:
+    """Returns everything on which the features depend, ready for JSON: large values as their SHA-256."""
+    clips = {field.name: getattr(split.metadata, field.name) for field in dataclasses.fields(split.metadata)}
+    frozen = {
+        name: {module: values for module, values in collection.items() if module != "head"}
+        for name, collection in variables.items()
+    }
+    settings = {section: config[section].to_dict() for section in ("clip", "audio", "model")}
+    return json.loads(json.dumps({"dataset": dataset, "clips": _digest(clips), "weights": _digest(frozen), **settings}))
+
+
+def _digest(tree: PyTree) -> str:
+    """Returns the SHA-256 of the names, types, shapes and values in a tree of arrays, numbers and strings."""
+    digest = hashlib.sha256()
+    for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
+        values = leaf if isinstance(leaf, str) else np.asarray(leaf)
+        header = "" if isinstance(values, str) else f"{values.dtype} {values.shape}"
+        digest.update(f"{jax.tree_util.keystr(path)} {header}\0".encode())
+        digest.update(values.encode() if isinstance(values, str) else values.tobytes())
+    return digest.hexdigest()
 
 
 def _extract(

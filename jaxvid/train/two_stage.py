@@ -5,8 +5,8 @@ the sequence model then trains on what it says of them.
 """
 
 from pathlib import Path
-from typing import Any
 
+import jax
 import ml_collections
 from jaxtyping import PyTree
 
@@ -88,12 +88,15 @@ def frames_config(config: ConfigDict) -> ConfigDict:
             "name": "frame_classifier",
             "num_classes": config.model.num_classes,
             "backbone": config.model.backbone,
+            "activation": config.model.get("backbone_activation") or "",
             "adaptive": False,
             "dtype": config.model.dtype,
             "pretrained": config.model.pretrained,
             "trainable": retrain.trainable,
         }
     )
+    # A policy of changing activations is for the second stage.
+    stage.activations.policy = "fixed"
     stage.clip.update(num_frames=1, sampling="random_segment")
     stage.audio.sample_rate = 0
     stage.optimizer.update(name=retrain.optimizer, learning_rate=retrain.learning_rate)
@@ -105,17 +108,24 @@ def frames_config(config: ConfigDict) -> ConfigDict:
     return stage
 
 
-def with_retrained_cnn(variables: dict[str, PyTree], workdir: Path, config: ConfigDict) -> dict[str, PyTree]:
-    """The variables of a sequence model with the CNN, and its top if there is one, of a checkpoint of the first stage.
+def with_retrained_cnn(variables: dict[str, PyTree], first_stage: Path, config: ConfigDict) -> dict[str, PyTree]:
+    """Replaces the CNN of a sequence model, and its classifier of frames if it has one, by those of the first stage.
+
+    The activations of an adaptive model stay: the first stage trains with fixed ones.
+
+    Args:
+      variables: of the sequence model.
+      first_stage: workdir of the first stage.
+      config: of the run.
 
     Raises:
-      ValueError: if there is no checkpoint of the name `config.retrain.checkpoint`.
+      ValueError: if the first stage has no checkpoint `config.retrain.checkpoint`.
     """
-    _, trained = checkpoint.load_variables(workdir / DIRECTORY, config.eval.monitor, config.retrain.checkpoint)
+    _, trained = checkpoint.load_variables(first_stage, config.eval.monitor, config.retrain.checkpoint)
     parts = module_from_config(config.model).retrained_parts
 
-    def replaced(name: str, collection: PyTree) -> Any:
-        new = {part: trained[name][source] for part, source in parts.items() if part in collection}
-        return {**collection, **new}
+    def replaced(name: str, collection: dict[str, PyTree]) -> dict[str, PyTree]:
+        sources = {part: source for part, source in parts.items() if part in collection and name in trained}
+        return {**collection, **{part: jax.device_get(trained[name][source]) for part, source in sources.items()}}
 
     return {name: replaced(name, collection) for name, collection in variables.items()}

@@ -1,6 +1,8 @@
+import dataclasses
 import shutil
 
 import jax
+import keras
 import ml_collections
 import numpy as np
 import pytest
@@ -12,8 +14,8 @@ from jaxvid.evaluate.evaluate import evaluate
 from jaxvid.inference import predict_split
 from jaxvid.models.create import module_from_config
 from jaxvid.train import feature_cache, setup
-from jaxvid.train import loop as train_lib
 from jaxvid.train.logbook import read_rows
+from jaxvid.train.loop import train
 from jaxvid.train.signals import Interrupted
 from jaxvid.trained import compile_probabilities
 from tests.tiny import interrupt_after
@@ -40,10 +42,10 @@ def frozen_config(config, tiny_backbone):
 
 @pytest.mark.slow
 def test_training_on_cached_features_is_training_on_frames(frozen_config, tmp_path, monkeypatch):
-    train_lib.train(frozen_config, tmp_path / "cached")
+    train(frozen_config, tmp_path / "cached")
     assert {path.name for path in (tmp_path / "cached" / "features").iterdir()} == {"train", "val"}
     monkeypatch.setattr(feature_cache, "are_constant", lambda config: False)
-    train_lib.train(frozen_config, tmp_path / "frames")
+    train(frozen_config, tmp_path / "frames")
     assert not (tmp_path / "frames" / "features").exists()
     for cached, plain in zip(read_rows(tmp_path / "cached"), read_rows(tmp_path / "frames"), strict=True):
         for key in set(cached) - {"clips_per_second"}:
@@ -56,7 +58,6 @@ def test_training_on_cached_features_is_training_on_frames(frozen_config, tmp_pa
 def test_foreign_weights_are_where_training_begins_and_a_resumed_run_does_without_them(
     frozen_config, tmp_path, monkeypatch
 ):
-    keras = pytest.importorskip("keras")
     published = keras.applications.MobileNet(weights=None, include_top=False, input_shape=(32, 32, 3))
     path = tmp_path / "mobilenet.weights.h5"
     published.save_weights(path)
@@ -64,13 +65,13 @@ def test_foreign_weights_are_where_training_begins_and_a_resumed_run_does_withou
     with monkeypatch.context() as patch:
         interrupt_after(patch, 3)
         with pytest.raises(Interrupted):
-            train_lib.train(frozen_config, tmp_path / "run")
+            train(frozen_config, tmp_path / "run")
     path.unlink()
     # As if the file of features had been lost too: they come from the checkpoint's weights.
     features_file = tmp_path / "run" / "features" / "train" / "features.npy"
     before = np.load(features_file)
     shutil.rmtree(features_file.parent)
-    train_lib.train(frozen_config, tmp_path / "run")
+    train(frozen_config, tmp_path / "run")
     np.testing.assert_array_equal(np.load(features_file), before)
 
     with checkpoint.open_checkpoints(tmp_path / "run", "val_loss") as checkpoints:
@@ -79,17 +80,21 @@ def test_foreign_weights_are_where_training_begins_and_a_resumed_run_does_withou
     assert any(leaf.shape == kernel.shape and (leaf == kernel).all() for leaf in jax.tree.leaves(params["cnn"]))
     frozen_config.model.pretrained = str(path)
     with pytest.raises(ValueError, match="mobilenet.weights.h5'; allowed: 'imagenet', or the path of a file"):
-        train_lib.train(frozen_config, tmp_path / "another")
+        train(frozen_config, tmp_path / "another")
 
 
-def test_cached_features_are_computed_once_and_classify_as_the_whole_model_does(frozen_config, data_dir, tmp_path):
+def test_cached_features_are_computed_once_and_classify_as_the_whole_model_does(
+    frozen_config, data_dir, tmp_path, monkeypatch
+):
     split = open_split(tfds.builder("synthetic_fight/tiny", data_dir=data_dir), "val")
     run = setup.set_up(frozen_config)
     variables = run.initial_state.variables
-    stored = feature_cache.cached_features(tmp_path, run.model, variables, split, run.config)
+    stored = feature_cache.cached_features(tmp_path, run.model, variables, split, "tiny/1.0.0", run.config)
     assert {name: values.shape for name, values in stored.items()} == {"features": (8, 2, 12)}
-    # A file that is there is not computed again: no variables are needed.
-    again = feature_cache.cached_features(tmp_path, run.model, {}, split, run.config)
+    # The same features are not computed again.
+    with monkeypatch.context() as patch:
+        patch.setattr(feature_cache, "_extract", None)
+        again = feature_cache.cached_features(tmp_path, run.model, variables, split, "tiny/1.0.0", run.config)
     np.testing.assert_array_equal(stored["features"], again["features"])
 
     outputs = feature_cache.classify(feature_cache.compile_classifier(run.model), variables, stored, 3)
@@ -97,6 +102,85 @@ def test_cached_features_are_computed_once_and_classify_as_the_whole_model_does(
         compile_probabilities(module_from_config(run.config.model), run.config), variables, split, run.config
     )
     np.testing.assert_allclose(outputs, whole.clips.probabilities, atol=1e-5)
+
+
+@pytest.fixture
+def cached(frozen_config, data_dir, tmp_path, monkeypatch):
+    """A call of `cached_features` with some arguments changed, that tells whether the features are computed."""
+    split = open_split(tfds.builder("synthetic_fight/tiny", data_dir=data_dir), "val")
+    run = setup.set_up(frozen_config)
+    arguments = {
+        "workdir": tmp_path,
+        "model": run.model,
+        "variables": run.initial_state.variables,
+        "split": split,
+        "dataset": "tiny/1.0.0",
+        "config": run.config,
+    }
+    extract, computed = feature_cache._extract, []
+
+    def recorded(*args):
+        computed.append(1)
+        extract(*args)
+
+    monkeypatch.setattr(feature_cache, "_extract", recorded)
+
+    def call(**changed):
+        computed.clear()
+        features = feature_cache.cached_features(**(arguments | changed))["features"]
+        return np.array(features), bool(computed)
+
+    assert call()[1]
+    return arguments, call
+
+
+def test_other_clips_under_the_name_of_a_split_get_new_features(cached, data_dir, tmp_path):
+    arguments, call = cached
+    features, _ = call()
+    builder = tfds.builder("synthetic_fight/tiny", data_dir=data_dir)
+    others = dataclasses.replace(open_split(builder, "test"), name="val")
+    new, computed = call(split=others)
+    assert computed
+    expected, _ = call(split=others, workdir=tmp_path / "fresh")
+    np.testing.assert_array_equal(new, expected)
+    assert not np.array_equal(new, features)
+    assert not call(split=others)[1]
+    # The first clips again.
+    again, computed = call(split=arguments["split"])
+    assert computed
+    np.testing.assert_array_equal(again, features)
+
+
+def test_the_same_clips_in_another_directory_get_the_cached_features(cached, data_dir, tmp_path):
+    _, call = cached
+    shutil.copytree(data_dir, tmp_path / "copy")
+    copied = open_split(tfds.builder("synthetic_fight/tiny", data_dir=tmp_path / "copy"), "val")
+    assert not call(split=copied)[1]
+
+
+def test_another_version_or_preprocessing_or_frozen_weight_gets_new_features(cached):
+    arguments, call = cached
+    assert call(dataset="tiny/2.0.0")[1]
+    config = arguments["config"].copy_and_resolve_references()
+    config.clip.normalization = "unit"
+    assert call(config=config)[1]
+    assert not call(config=config)[1]
+    params = arguments["variables"]["params"]
+    cnn = jax.tree.map(lambda leaf: leaf + 1, params["cnn"])
+    assert call(config=config, variables=arguments["variables"] | {"params": params | {"cnn": cnn}})[1]
+
+
+def test_a_trained_head_gets_the_cached_features(cached):
+    arguments, call = cached
+    params = arguments["variables"]["params"]
+    head = jax.tree.map(lambda leaf: leaf + 1, params["head"])
+    assert not call(variables=arguments["variables"] | {"params": params | {"head": head}})[1]
+
+
+def test_features_cached_by_earlier_versions_are_computed_again(cached, tmp_path):
+    _, call = cached
+    (tmp_path / "features" / "val" / "key.json").unlink()
+    assert call()[1]
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,8 @@ from jaxvid.evaluate.evaluate import evaluate
 from jaxvid.export.export import export
 from jaxvid.inference import of_videos
 from jaxvid.metrics.predictions import read_csv
+from jaxvid.train.checks import check_config
 from jaxvid.train.loop import train
-from jaxvid.train.setup import check_config
 from jaxvid.train.signals import Interrupted
 from jaxvid.train.two_stage import check_sequences, frames_config
 from tests.tiny import interrupt_after
@@ -95,7 +95,7 @@ def test_the_second_stage_trains_on_the_features_of_the_first(run, make_config):
     earlier = variables_of(workdir / "frames", "2")
     assert any(jax.tree.leaves(jax.tree.map(lambda a, b: (a != b).any(), first["params"], earlier["params"])))
     stored = {path.name for path in (workdir / "features" / "train").iterdir()}
-    assert stored == {"frames.npy", "num_frames.npy", "sound.npy", "num_sounds.npy"}
+    assert stored == {"frames.npy", "num_frames.npy", "sound.npy", "num_sounds.npy", "key.json"}
     # Of each class three films of three sequences, the last of one frame, and a film of a single one of two frames.
     lengths = np.load(workdir / "features" / "train" / "num_frames.npy")
     assert sorted(lengths) == [1] * 6 + [2] * 2 + [4] * 12
@@ -224,6 +224,51 @@ def test_the_first_stage_sees_single_frames(make_config):
     assert frames_config(config) == stage
 
 
+@pytest.mark.slow
+def test_an_adaptive_sequence_model_with_fixed_activations_is_the_plain_one(run, make_config, tmp_path):
+    workdir, _ = run
+    config = make_config()
+    config.model.adaptive = True
+    train(config, tmp_path)
+    adaptive, plain = variables_of(tmp_path), variables_of(workdir)
+    assert "activations" not in variables_of(tmp_path / "frames")
+    # ReLU at every site, by the coefficients of the family.
+    sites = jax.tree.leaves(adaptive["activations"])
+    assert len(sites) == 4
+    assert all(leaf.tolist() == [0.0, 0.0, 1.0, np.inf] for leaf in sites)
+    for name in ("params", "batch_stats"):
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-4), adaptive[name], plain[name])
+    assert evaluate(tmp_path)["num_clips"] == 4
+
+
+@pytest.mark.slow
+def test_a_policy_changes_activations_in_the_second_stage_alone(make_config, tmp_path):
+    config = make_config()
+    config.model.adaptive = True
+    config.activations.update(policy="sequence", pool=("relu", "elu"), trigger="epochs", at_epochs=(1,))
+    config.train.num_epochs = 2
+    train(config, tmp_path)
+    assert not (tmp_path / "frames" / "activation_changes.jsonl").exists()
+    (change,) = map(json.loads, (tmp_path / "activation_changes.jsonl").read_text().splitlines())
+    assert (change["from"], change["to"], change["epoch"]) == ("relu", "elu", 1.0)
+    # The CNN of the first stage is there, with other activations.
+    first, second = variables_of(tmp_path / "frames"), variables_of(tmp_path)
+    jax.tree.map(np.testing.assert_array_equal, first["params"]["cnn"], second["params"]["cnn"])
+    assert all(leaf.tolist() == [0.0, 1.0, 1.0, np.inf] for leaf in jax.tree.leaves(second["activations"]))
+    # Features that change are not cached.
+    assert not (tmp_path / "features").exists()
+
+
+def test_the_first_stage_of_an_adaptive_model_has_fixed_activations(make_config):
+    config = make_config()
+    config.model.adaptive = True
+    config.activations.policy = "random"
+    check_config(config)
+    stage = frames_config(config)
+    check_config(stage)
+    assert (stage.model.adaptive, stage.activations.policy) == (False, "fixed")
+
+
 def test_videos_are_those_of_the_split_in_its_order(make_config):
     from jaxvid.data.dataset import prepare
 
@@ -301,7 +346,7 @@ def test_models_that_do_not_hear_are_not_given_sound(config):
 @pytest.mark.parametrize(
     ("name", "num_frames", "message"),
     [
-        ("video_folder/64x64_4fps_4frames", 4, "stores no sound: name it ..._4000hz"),
+        ("video_folder/64x64_4fps_4frames", 4, "stores no audio: name it ..._4000hz"),
         (f"video_folder/64x64_4fps_{RATE}hz", 4, "has 9: take a dataset that is stored in sequences, such as"),
     ],
 )

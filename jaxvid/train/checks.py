@@ -1,0 +1,40 @@
+"""Checks of a config before data is read."""
+
+from jaxvid import parallel
+from jaxvid.config import at_least, one_of
+from jaxvid.data.augment import check_augmentation
+from jaxvid.data.preprocess import check_preprocessing
+from jaxvid.data.sampling import create_sampling
+from jaxvid.inference import check_views
+from jaxvid.metrics.table import monitor_metric
+from jaxvid.models.freezing import check_trainable
+from jaxvid.train.adaptation import check_adaptation
+from jaxvid.train.optimizer import check_optimizer
+from jaxvid.train.splits import CLASS_WEIGHTS
+from jaxvid.train.two_stage import check_sequences
+from jaxvid.types import ConfigDict
+
+
+def check_config(config: ConfigDict) -> None:
+    """Checks everything that can be checked without data.
+
+    Raises:
+      ValueError: naming the key, its value and what is allowed.
+    """
+    create_sampling(config.clip).check()
+    check_preprocessing(config.clip)
+    check_augmentation(config.augment)
+    check_optimizer(config.optimizer)
+    check_adaptation(config)
+    check_trainable(config.model)
+    check_sequences(config)
+    check_views(config)
+    monitor_metric(config.eval.monitor)
+    one_of(config.train, "train.class_weights", CLASS_WEIGHTS)
+    if not 0 <= config.train.label_smoothing < 1:
+        raise ValueError(f"config.train.label_smoothing is {config.train.label_smoothing}; allowed: 0 to below 1")
+    at_least(config.train, 1, "train.num_epochs", "train.log_every_steps")
+    at_least(config.train, 0, "train.num_steps", "train.early_stopping_patience")
+    at_least(config.eval, 1, "eval.every_epochs")
+    at_least(config.eval, 0, "eval.every_steps")
+    parallel.require_shareable("train.batch_size", config.train.batch_size)
