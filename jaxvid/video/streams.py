@@ -333,6 +333,17 @@ def decode_stream(
         yield TimedFrame(seconds, scaled(frame, size))
 
 
+def readable_part(path: Path) -> Iterator[tuple[int, float]]:
+    """Yields once how many frames of a video can be read, with the concealed ones, and the time of the last in seconds.
+
+    Raises:
+      InvalidVideoError: if none can be read.
+    """
+    with open_video(path) as container:
+        times = [seconds for seconds, _ in raw_frames(container, path, Damage())]
+    yield len(times), times[-1]
+
+
 def ahead(items: Iterable[T], capacity: int = _AHEAD) -> Generator[T, None, None]:
     """Yields the items, which a thread produces while the consumer is busy, at most `capacity` ahead of it.
 
