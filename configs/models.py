@@ -11,7 +11,7 @@ def model_section(name: str, **values: Value) -> ConfigDict:
     """Returns the section `model` of a config: the keys of every model, then `values`, which win.
 
     Args:
-      name: a key of `jaxvid.models.MODELS`.
+      name: a key of `jaxvid.models.create.MODELS`.
       values: `activation`, the model's own keys, and values that differ from the defaults here.
     """
     common: dict[str, Value] = {

@@ -1,4 +1,4 @@
-"""What the commands share: how they start and how they say that something is wrong."""
+"""Start of the commands, and messages of user errors."""
 
 import os
 import sys
@@ -6,14 +6,13 @@ from collections.abc import Callable, Sequence
 from logging import WARNING, LogRecord
 from pathlib import Path
 
-import jax
 from absl import app, logging
 
 _ROOT = Path(__file__).parent
 
 
 def run(main: Callable[[Sequence[str]], int | None]) -> None:
-    """Runs `main` under absl's flags; an error of the user's comes out as one line, with `-v 1` as a traceback too."""
+    """Runs `main` under absl's flags; user errors are printed as one line, with `-v 1` as a traceback too."""
 
     def guarded(argv: Sequence[str]) -> int | None:
         logging.get_absl_handler().addFilter(_is_worth_showing)
@@ -29,14 +28,27 @@ def run(main: Callable[[Sequence[str]], int | None]) -> None:
 
 
 def _is_worth_showing(record: LogRecord) -> bool:
-    """Libraries tell of every thread they start; only their warnings are for the reader."""
+    """Returns whether a log record is ours or a warning; libraries report every thread they start."""
     return record.levelno >= WARNING or _ROOT in Path(record.pathname).parents
 
 
-def keep_compiled_programs() -> None:
-    """Lets JAX keep what it compiles, so that the same program starts quickly the next time.
+def refuse_arguments(argv: Sequence[str]) -> None:
+    """Checks that a command has options only.
 
-    Under JAX_COMPILATION_CACHE_DIR, where set, or ~/.cache/jaxvid/compiled.
+    Raises:
+      ValueError: if it has other arguments.
     """
+    if len(argv) > 1:
+        raise ValueError(f"unexpected argument {argv[1]!r}; options begin with --")
+
+
+def keep_compiled_programs() -> None:
+    """Makes JAX keep compiled programs on disk, so that the same program starts quickly the next time.
+
+    The directory is JAX_COMPILATION_CACHE_DIR, or else ~/.cache/jaxvid/compiled.
+    """
+    # Not at the top: it takes half a second, which --help need not wait for.
+    import jax
+
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
         jax.config.update("jax_compilation_cache_dir", str(Path.home() / ".cache" / "jaxvid" / "compiled"))

@@ -1,12 +1,12 @@
-"""Trains what a config describes and evaluates the best checkpoint; the same command goes on where a run stopped.
+"""Trains what a config describes and evaluates the best checkpoint; run the same command again to resume.
 
     python -m jaxvid.main --config=configs/NAME.py[:key=value,...] --workdir=DIR [--config.SECTION.KEY=VALUE ...]
 
---sweep=KEY=v1,v2,... runs it for each of several values of one of the config's arguments, of one of its keys (seed,
-model.arch), or of fold (0/5,1/5,... over source videos), each in a directory of the workdir, and compares them.
+--sweep=KEY=v1,v2,... runs it for each value of one of the config's arguments, of one of its keys (seed, model.arch), or
+of fold (0/5,1/5,... over source videos), each in a directory of the workdir, and compares the runs.
 
-Several processes, one a host: --coordinator=HOST:PORT --num_processes=N --process_id=I, or --distributed on a TPU pod
-or a cluster that JAX can ask.
+Several processes, one per host: --coordinator=HOST:PORT --num_processes=N --process_id=I, or --distributed on a TPU pod
+or a cluster that JAX recognizes.
 """
 
 import sys
@@ -16,32 +16,31 @@ from pathlib import Path
 from absl import flags, logging
 from ml_collections import config_flags
 
-from jaxvid import commands, parallel
+from jaxvid import commands
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "config file, with its string argument after a colon")
-_WORKDIR = flags.DEFINE_string(
-    "workdir", None, "directory of the run; one that holds a run is gone on with", required=True
-)
+_WORKDIR = flags.DEFINE_string("workdir", None, "run directory; a run already in it is resumed", required=True)
 _SWEEP = flags.DEFINE_string("sweep", None, "KEY=v1,v2,...: one run for each value, and a comparison")
 _COORDINATOR = flags.DEFINE_string("coordinator", None, "address of the first process, HOST:PORT")
 _NUM_PROCESSES = flags.DEFINE_integer("num_processes", None, "number of processes")
 _PROCESS_ID = flags.DEFINE_integer("process_id", None, "number of this process, from 0")
 _DISTRIBUTED = flags.DEFINE_bool("distributed", False, "join the other processes of a TPU pod or cluster")
 
-# What a shell shows for a program that SIGTERM ended.
+# The status that a shell shows for a program that SIGTERM ended.
 _EXIT_INTERRUPTED = 143
 
 
 def main(argv: Sequence[str]) -> int:
-    """The command."""
-    if len(argv) > 1:
-        raise ValueError(f"unexpected argument {argv[1]!r}; options begin with --")
+    """Runs the command; returns its exit status."""
+    commands.refuse_arguments(argv)
     if _SWEEP.value is not None:
         return _sweep(_SWEEP.value, Path(_WORKDIR.value))
     commands.keep_compiled_programs()
+    # Not at the top: importing them takes seconds, which --help and a misspelled flag need not wait for.
+    from jaxvid import parallel
+
     if _DISTRIBUTED.value or _COORDINATOR.value:
         parallel.start_processes(_COORDINATOR.value, _NUM_PROCESSES.value, _PROCESS_ID.value)
-    # Not at the top: importing them takes seconds, which --help and a misspelt flag need not wait for.
     from jaxvid.evaluate.evaluate import evaluate
     from jaxvid.train.loop import train
     from jaxvid.train.signals import Interrupted

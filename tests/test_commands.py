@@ -1,25 +1,55 @@
+import json
 import os
 import subprocess
 import sys
 
+import pytest
+
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
+COMMANDS = ("main", "evaluate", "predict", "compare", "export", "benchmark", "models", "data.check")
 
-def run(*command):
+# Runs a command as `python -m` does, and prints which slow libraries it has imported.
+_WATCHED = """
+import atexit, runpy, sys
+slow = {"decord", "grain", "jax", "matplotlib", "orbax", "sklearn", "tensorflow", "tensorflow_datasets"}
+atexit.register(lambda: print("imported:", sorted(slow & set(sys.modules))))
+module = sys.argv.pop(1)
+runpy.run_module(module, run_name="__main__", alter_sys=True)
+"""
+
+
+def run(*command, python=("-m",)):
     environment = os.environ | {"JAX_PLATFORMS": "cpu"}
     return subprocess.run(
-        [sys.executable, "-m", *command], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+        [sys.executable, *python, *command], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
     )
 
 
-def test_an_error_of_the_users_is_one_line_and_an_exit_code(tmp_path):
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_waits_for_no_slow_library(command):
+    done = run(f"jaxvid.{command}", "--help", python=("-c", _WATCHED))
+    *shown, imported = done.stdout.splitlines()
+    assert f"python -m jaxvid.{command}" in "\n".join(shown)
+    assert imported == "imported: []"
+
+
+def test_a_user_error_is_one_line_and_an_exit_code(tmp_path):
     done = run("jaxvid.evaluate", f"--workdir={tmp_path}")
     assert done.returncode == 1
     assert done.stdout == ""
     assert done.stderr.strip() == f"error: {tmp_path} is no workdir of a training run: it has no config.json"
 
 
-def test_the_main_command_says_what_it_does_not_take(tmp_path):
+@pytest.mark.parametrize("command", ["main", "benchmark"])
+def test_unexpected_arguments_are_refused(command, tmp_path):
+    options = [f"--workdir={tmp_path}"] if command == "main" else []
+    done = run(f"jaxvid.{command}", "--config=configs/quickstart.py", *options, "steps=3")
+    assert done.returncode == 1
+    assert done.stderr.strip() == "error: unexpected argument 'steps=3'; options begin with --"
+
+
+def test_the_main_command_refuses_bad_values_and_unknown_arguments(tmp_path):
     config = "--config=configs/quickstart.py"
     done = run("jaxvid.main", config, f"--workdir={tmp_path}", "--config.optimizer.name=adma")
     assert done.returncode == 1
@@ -28,3 +58,37 @@ def test_the_main_command_says_what_it_does_not_take(tmp_path):
     done = run("jaxvid.main", config + ":size=3", f"--workdir={tmp_path}")
     assert done.returncode != 0
     assert "unknown config argument 'size'" in done.stderr
+
+
+def small(data_dir):
+    """The quickstart config on a few clips of few pixels."""
+    return [
+        "--config=configs/quickstart.py:",
+        "--config.dataset.name=synthetic_fight/tiny",
+        f"--config.dataset.data_dir={data_dir}",
+        "--config.clip.num_frames=4",
+        "--config.clip.height=32",
+        "--config.clip.width=32",
+        "--config.model.arch=C4R1D2",
+        "--config.train.batch_size=8",
+        "--config.train.num_epochs=1",
+        "--config.eval.num_resamples=50",
+    ]
+
+
+@pytest.mark.slow
+def test_the_main_command_trains_and_evaluates(data_dir, tmp_path):
+    done = run("jaxvid.main", *small(data_dir), f"--workdir={tmp_path}")
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "accuracy" in done.stdout
+    assert json.loads((tmp_path / "metrics.json").read_text())["num_clips"] == 8
+    assert (tmp_path / "report" / "index.html").exists()
+
+
+@pytest.mark.slow
+def test_the_benchmark_prints_a_row_for_each_part(data_dir):
+    done = run("jaxvid.benchmark", *small(data_dir), "--steps=1")
+    assert done.returncode == 0, done.stderr[-3000:]
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [row["what"] for row in rows] == ["setting", "pipeline", "step", "both", "inference"]
+    assert rows[0]["batch_size"] == 8

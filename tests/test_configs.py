@@ -19,8 +19,7 @@ from jaxvid import parallel
 from jaxvid.config import parse_arg
 from jaxvid.data.audio import num_samples
 from jaxvid.evaluate.evaluate import evaluate
-from jaxvid.models import MODELS
-from jaxvid.models.create import module_from_config
+from jaxvid.models.create import MODELS, module_from_config
 from jaxvid.models.freezing import parameter_labels
 from jaxvid.steps import create_state, initial_variables, train_step
 from jaxvid.train.checks import check_config

@@ -10,7 +10,6 @@ from pathlib import Path
 from absl import flags
 
 from jaxvid import commands
-from jaxvid.evaluate.evaluate import evaluate
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "directory of the training run", required=True)
 _SPLIT = flags.DEFINE_string("split", None, "split to evaluate; by default the config's test split")
@@ -26,10 +25,13 @@ _OUTPUT = flags.DEFINE_string("output", None, "directory to write to; by default
 
 def main(argv: Sequence[str]) -> None:
     """The command."""
-    del argv
+    commands.refuse_arguments(argv)
     if _DATASET.value and _VIDEOS.value:
         raise ValueError("--dataset and --videos exclude each other")
     commands.keep_compiled_programs()
+    # Not at the top: importing it takes seconds, which --help need not wait for.
+    from jaxvid.evaluate.evaluate import evaluate
+
     evaluate(
         Path(_WORKDIR.value),
         split=_SPLIT.value,

@@ -22,8 +22,7 @@ _CHECKPOINT = flags.DEFINE_string("checkpoint", "best", "best, last, or the numb
 
 def main(argv: Sequence[str]) -> None:
     """Runs the command."""
-    if len(argv) > 1:
-        raise ValueError(f"unexpected argument {argv[1]!r}; options begin with --")
+    commands.refuse_arguments(argv)
     # Not at the top: JAX takes seconds to import, which --help need not wait for.
     from jaxvid.export.export import export
 

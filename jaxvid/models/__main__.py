@@ -13,47 +13,25 @@ from absl import flags
 from tqdm import tqdm
 
 from jaxvid import commands
-from jaxvid.models import zoo
-from jaxvid.models.activations import activation_sites
 from jaxvid.tables import aligned, in_markdown
 
 _MARKDOWN = flags.DEFINE_bool("markdown", False, "print a Markdown table")
-
-_SITES = flags.DEFINE_string("sites", "", "a model of the table, whose activation sites to list")
+_SITES = flags.DEFINE_string("sites", "", "list the activation sites of this model of the table instead")
 
 _HEADER = ("model", "input", "parameters (trainable)", "GFLOPs", "checked against")
 _RIGHT_ALIGNED = (False, False, True, True, False)
 
-Row = tuple[str, str, str, str, str]
-
-
-def row(entry: zoo.Entry) -> Row:
-    """Returns the row of the table for one network."""
-    variables = zoo.variable_shapes(entry)
-    time, height, width, _ = entry.clip
-    return (
-        entry.label,
-        f"{time} x {height}x{width}",
-        f"{zoo.num_parameters(variables):,}",
-        f"{zoo.inference_flops(entry, variables) / 1e9:.2f}",
-        entry.reference,
-    )
-
-
-def _sites(label: str) -> dict[str, str]:
-    entries = {entry.label: entry for entry in zoo.entries()}
-    if label not in entries:
-        raise ValueError(f"--sites is {label!r}; allowed: {', '.join(entries)}")
-    return activation_sites(entries[label].model, entries[label].clip)
-
 
 def main(argv: Sequence[str]) -> None:
     """Runs the command."""
-    del argv
+    commands.refuse_arguments(argv)
+    # Not at the top: JAX takes seconds to import, which --help need not wait for.
+    from jaxvid.models import zoo
+
     if _SITES.value:
-        print("\n".join(f"{site}  {function}" for site, function in _sites(_SITES.value).items()))
+        print("\n".join(f"{site}  {function}" for site, function in zoo.sites_of(_SITES.value).items()))
         return
-    rows = [row(entry) for entry in tqdm(list(zoo.entries()), "Tracing", unit="model", leave=False)]
+    rows = [zoo.table_row(entry) for entry in tqdm(list(zoo.entries()), "Tracing", unit="model", leave=False)]
     lines = in_markdown if _MARKDOWN.value else aligned
     print("\n".join(lines([_HEADER, *rows], _RIGHT_ALIGNED)))
 

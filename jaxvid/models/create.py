@@ -1,4 +1,4 @@
-"""From a model's name, or the section `model` of a config, to its module and fresh variables."""
+"""Models by name. From a name, or the section `model` of a config, to its module and fresh variables."""
 
 import dataclasses
 from types import MappingProxyType
@@ -8,11 +8,29 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import PyTree
 
-from jaxvid.models import MODELS
+from jaxvid.models.backbone_lstm import BackboneLSTM
 from jaxvid.models.clip_model import ClipModel, check_choice
+from jaxvid.models.cnn_lstm import CNNLSTM
+from jaxvid.models.convlstm import ConvLSTM
+from jaxvid.models.frame_classifier import FrameClassifier
+from jaxvid.models.genre_crnn import GenreCRNN
+from jaxvid.models.lrcn import LRCN
+from jaxvid.models.video_resnet import VideoResNet
 from jaxvid.types import ConfigDict
 
 Variables = dict[str, PyTree]
+
+MODELS: MappingProxyType[str, type[ClipModel]] = MappingProxyType(
+    {
+        "cnn_lstm": CNNLSTM,
+        "backbone_lstm": BackboneLSTM,
+        "video_resnet": VideoResNet,
+        "convlstm": ConvLSTM,
+        "lrcn": LRCN,
+        "frame_classifier": FrameClassifier,
+        "genre_crnn": GenreCRNN,
+    }
+)
 
 # Keys of `config.model` that are not fields of the module.
 _NOT_FIELDS = ("name", "pretrained", "trainable")

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from jaxvid.models.activations import activation_sites
 from jaxvid.models.backbones import BACKBONES
 from jaxvid.models.clip_model import ClipModel
 from jaxvid.models.cnn_lstm import ARCHITECTURES
@@ -18,7 +19,7 @@ class Entry(NamedTuple):
     """A network at the size of its config.
 
     Attributes:
-      label: the key in MODELS, and the variant.
+      label: the key in `jaxvid.models.create.MODELS`, and the variant.
       model: the module.
       clip: time, height, width and channels of its input.
       reference: what the tests compare it with.
@@ -74,3 +75,28 @@ def inference_flops(entry: Entry, variables: Variables) -> int:
     """Operations for the logits of one clip, as `flops` counts them."""
     clips = jax.ShapeDtypeStruct((1, *entry.clip), jnp.float32)
     return flops(lambda variables, clips: entry.model.apply(variables, clips, train=False), variables, clips)
+
+
+def table_row(entry: Entry) -> tuple[str, str, str, str, str]:
+    """Returns the cells of a network: label, input, trainable parameters, GFLOPs, reference."""
+    variables = variable_shapes(entry)
+    time, height, width, _ = entry.clip
+    return (
+        entry.label,
+        f"{time} x {height}x{width}",
+        f"{num_parameters(variables):,}",
+        f"{inference_flops(entry, variables) / 1e9:.2f}",
+        entry.reference,
+    )
+
+
+def sites_of(label: str) -> dict[str, str]:
+    """Returns the activation sites of the network with this label, with the function that each begins with.
+
+    Raises:
+      ValueError: if there is no such network.
+    """
+    by_label = {entry.label: entry for entry in entries()}
+    if label not in by_label:
+        raise ValueError(f"--sites is {label!r}; allowed: {', '.join(by_label)}")
+    return activation_sites(by_label[label].model, by_label[label].clip)

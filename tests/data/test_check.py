@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pytest
 
-from jaxvid.data.check import main
+from jaxvid.data.check.__main__ import main
 from jaxvid.video.files import write_video
 
 

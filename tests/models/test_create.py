@@ -3,8 +3,7 @@ import jax.numpy as jnp
 import ml_collections
 import pytest
 
-from jaxvid.models import MODELS
-from jaxvid.models.create import create_module, initial_variables, list_models, module_from_config
+from jaxvid.models.create import MODELS, create_module, initial_variables, list_models, module_from_config
 
 
 def test_the_names_are_those_of_the_models():

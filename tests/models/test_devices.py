@@ -16,8 +16,8 @@ import pytest
 from jaxvid import parallel
 from jaxvid.config import base_config
 from jaxvid.data.audio import num_samples
-from jaxvid.models import MODELS, backbones
-from jaxvid.models.create import create_module
+from jaxvid.models import backbones
+from jaxvid.models.create import MODELS, create_module
 from jaxvid.models.freezing import HEAD
 from jaxvid.steps import create_state, initial_variables, train_step
 from tests.tiny import TINY_BACKBONE

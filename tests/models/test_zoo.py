@@ -3,7 +3,8 @@ from pathlib import Path
 import pytest
 from absl.testing import flagsaver
 
-from jaxvid.models import MODELS, __main__, zoo
+from jaxvid.models import __main__, zoo
+from jaxvid.models.create import MODELS
 
 
 def head(features):
