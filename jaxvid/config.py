@@ -31,6 +31,8 @@ RESUMABLE = (
     "train.num_steps",
     "train.early_stopping_patience",
 )
+# Changes from the default that `load_config` gives an older config, for a key that it could not have.
+_ONCE_UNKNOWN = ("dataset.version: '' ->",)
 
 
 def parse_arg(arg: str | None, **defaults: Any) -> ConfigDict:
@@ -79,6 +81,7 @@ _DATASET = {
     "train_split": "train",
     "val_split": "val",  # chooses the best checkpoint and stops early
     "test_split": "test",  # evaluated once, at the end
+    "version": "",  # filled in from the prepared dataset: versions may have other splits
     "positive_class": "",  # of two classes; "": the one that the other's name negates (fight of fight and no_fight)
     "class_names": (),  # filled in from the dataset
     "frame_size": (),  # filled in: height and width of the stored frames
@@ -267,7 +270,8 @@ def save_config(config: ConfigDict, workdir: Path) -> None:
     """
     path = workdir / FILE_NAME
     if path.exists():
-        changed = [line for line in differences(load_config(workdir), config) if not line.startswith(RESUMABLE)]
+        allowed = (*RESUMABLE, *_ONCE_UNKNOWN)
+        changed = [line for line in differences(load_config(workdir), config) if not line.startswith(allowed)]
         if changed:
             raise ValueError(
                 f"{path} belongs to another run; choose another --workdir, or undo these changes:\n  "

@@ -82,6 +82,19 @@ def test_another_run_in_the_workdir_is_refused_and_the_difference_named(tmp_path
     assert config_lib.load_config(tmp_path).optimizer.learning_rate == 1e-4
 
 
+def test_the_version_of_the_dataset_may_become_known_but_not_change(tmp_path):
+    config = config_lib.base_config()
+    config_lib.save_config(config, tmp_path)
+    saved = json.loads((tmp_path / "config.json").read_text())
+    del saved["config"]["dataset"]["version"]
+    (tmp_path / "config.json").write_text(json.dumps(saved))
+    config.dataset.version = "1.0.0"
+    config_lib.save_config(config, tmp_path)
+    config.dataset.version = "2.0.0"
+    with pytest.raises(ValueError, match=r"dataset.version: '1.0.0' -> '2.0.0'"):
+        config_lib.save_config(config, tmp_path)
+
+
 def test_a_config_of_another_version_or_none_is_refused(tmp_path):
     with pytest.raises(ValueError, match="no workdir of a training run"):
         config_lib.load_config(tmp_path)

@@ -8,7 +8,9 @@ import tensorflow_datasets as tfds
 from absl import logging
 from jaxtyping import Array, Float
 
+from jaxvid.classes import describe_positive_class
 from jaxvid.data.dataset import ClipSplit, class_names, frame_size, open_split, prepare, shared_sources
+from jaxvid.data.differences import dataset_differences, describe_differences
 from jaxvid.data.pipeline import require_fitting_clips
 from jaxvid.types import ConfigDict
 
@@ -49,6 +51,10 @@ def open_splits(config: ConfigDict) -> Splits:
             train.name,
             val.name,
         )
+    if differences := describe_differences(dataset_differences(str(builder.data_path))):
+        logging.warning("%s", differences)
+    if len(train.class_names) == 2:
+        logging.info("Positive class: %s", describe_positive_class(train.class_names, config.dataset.positive_class))
     return Splits(builder, train, val)
 
 
@@ -86,6 +92,7 @@ def with_dataset_facts(config: ConfigDict, splits: Splits) -> ConfigDict:
     config.dataset.update(
         class_names=tuple(names),
         frame_size=frame_size(splits.builder),
+        version=str(splits.builder.version),
         clip_seconds=float(np.median(metadata.num_frames / metadata.fps)),
         fps=float(np.median(metadata.fps)),
     )
