@@ -2,6 +2,26 @@
 
 python -m jaxvid.predict --workdir=DIR VIDEO_OR_FOLDER... [--output=DIR] [--annotate] [--explain]
 python -m jaxvid.predict --workdir=DIR --camera=0|ADDRESS
+
+Every video gets a directory under --output:
+
+timeline.csv     start and end of every window in seconds, probability of every class
+events.json      events of the classes in --event_classes: onset, offset and peak in seconds, highest probability
+problems.json    parts of the video that were not read as they were recorded: begin and end in seconds, reason
+segments.csv     with more than two classes: stretches in which one class is the most probable
+timeline.png     a plot of all this
+annotated.mp4    with --annotate: the video, upright, with the probabilities drawn in and its sound
+explanation.png  with --explain: where the network looks in the window with the highest probability
+
+Of two classes, events are those of the positive one: --positive_class, else `dataset.positive_class` of the config,
+else the one that the name of the other negates (fight beside no_fight). The choice is printed; if neither name negates
+the other, events of both classes are reported.
+
+The frames of a damaged video that decode are predicted. What was concealed or dropped, and where a video breaks off, is
+in problems.json, in the plot and in the summary that is printed at the end.
+
+The exit status is 0 if every video was read, be it in part; 1 if one could not be read at all or the command was
+refused. A camera prints events as lines of JSON, and ends with 0.
 """
 
 from collections.abc import Sequence

@@ -1,6 +1,9 @@
-"""Annotated videos: a video with the probabilities drawn into its frames, sound kept."""
+"""Annotated videos: a video with the probabilities drawn into its frames, upright, sound kept."""
 
-from collections.abc import Iterator
+import contextlib
+import heapq
+import itertools
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -8,12 +11,14 @@ import av
 import av.error
 import cv2
 import numpy as np
+from av.audio.stream import AudioStream
 from av.container import InputContainer, OutputContainer
+from av.packet import Packet
 from jaxtyping import UInt8
 
 from jaxvid.files import replacing
 from jaxvid.predict.events import Timeline
-from jaxvid.video.streams import frame_time
+from jaxvid.video.streams import Damage, open_video, quarter_turns, raw_frames, upright, video_start
 from jaxvid.video.workers import InvalidVideoError
 
 # Codecs of sound that MP4 takes as it is; other sound is encoded again.
@@ -21,54 +26,111 @@ _KEPT_SOUND = ("aac", "mp3", "ac3")
 _TEXT, _LIKELY, _UNLIKELY = (255, 255, 255), (235, 90, 40), (90, 160, 220)
 
 
-def annotate(container: InputContainer, path: Path, timeline: Timeline, output: Path) -> None:
-    """Writes an open video as MP4 with the probabilities drawn in, in its own size and times, sound kept.
+def annotate(path: Path, timeline: Timeline, output: Path) -> None:
+    """Writes a video as MP4 with the probabilities drawn in, upright, in its own size and times, sound kept.
 
-    The file appears under its name once it is complete.
+    What does not decode is left out. The file appears under its name once it is complete.
 
     Raises:
-      InvalidVideoError: if the video cannot be decoded.
+      InvalidVideoError: if no frame can be decoded, or the copy cannot be written.
     """
     try:
-        with replacing(output) as unfinished, av.open(str(unfinished), "w") as written:
-            _write(container, timeline, written)
-    except av.error.FFmpegError as error:
-        raise InvalidVideoError(path, f"it cannot be annotated: {error.strerror}") from error
-
-
-def _write(container: InputContainer, timeline: Timeline, written: OutputContainer) -> None:
-    source = container.streams.video[0]
-    sound = container.streams.audio[0] if container.streams.audio else None
-    # H.264 needs even sides.
-    width, height = source.codec_context.width // 2 * 2, source.codec_context.height // 2 * 2
-    video = written.add_stream("libx264", rate=Fraction(source.average_rate or 25), options={"crf": "21"})
-    video.width, video.height, video.pix_fmt = width, height, "yuv420p"
-    if source.time_base is not None:
-        video.codec_context.time_base = source.time_base
-    kept = sound is not None and sound.codec_context.name in _KEPT_SOUND
-    audio = None
-    if sound is not None:
-        audio = written.add_stream_from_template(sound) if kept else written.add_stream("aac", rate=sound.rate)
-    first, number = 0.0, 0
-    for packet in container.demux([stream for stream in (source, sound) if stream is not None]):
-        if packet.stream is sound and kept:
-            if packet.dts is not None and audio is not None:
-                packet.stream = audio
+        with (
+            replacing(output) as unfinished,
+            av.open(str(unfinished), "w") as written,
+            open_video(path) as images,
+            open_video(path) as sound,
+        ):
+            # Each adds its stream before its first packet, and the first of both are taken before one is written.
+            streams = [_drawn(images, path, timeline, written), _sound(sound, written)]
+            for _, packet in heapq.merge(*streams, key=lambda timed: timed[0]):
                 written.mux(packet)
+    # What an encoder or the container refuses may be any of these.
+    except (av.error.FFmpegError, ValueError) as error:
+        if isinstance(error, InvalidVideoError):
+            raise
+        raise InvalidVideoError(path, f"it cannot be annotated: {error}") from error
+
+
+def _drawn(
+    container: InputContainer, path: Path, timeline: Timeline, written: OutputContainer
+) -> Iterator[tuple[float, Packet]]:
+    """Yields the packets of the frames, drawn over, with their times; adds a stream for them first."""
+    source = container.streams.video[0]
+    source.thread_type = "AUTO"
+    # What is damaged was noted when the timeline was predicted.
+    frames = raw_frames(container, path, Damage())
+    first = next(frames)
+    size = first[1].width, first[1].height
+    turns = quarter_turns(first[1])
+    video = written.add_stream("libx264", rate=Fraction(source.average_rate or 25), options={"crf": "21"})
+    # H.264 needs even sides.
+    video.width, video.height = (side // 2 * 2 for side in (size if turns % 2 == 0 else size[::-1]))
+    video.pix_fmt = "yuv420p"
+    aspect = source.sample_aspect_ratio
+    if aspect:
+        video.codec_context.sample_aspect_ratio = 1 / aspect if turns % 2 else aspect
+    time_base = video.codec_context.time_base = source.time_base or Fraction(1, 90000)
+    last = None
+    for seconds, frame in itertools.chain([first], frames):
+        position = round((video_start(container) + seconds) / time_base)
+        # Two frames at one time: an encoder takes only one.
+        if last is not None and position <= last:
             continue
-        for frame in packet.decode():
-            if isinstance(frame, av.AudioFrame) and audio is not None:
-                written.mux(audio.encode(frame))
-            elif isinstance(frame, av.VideoFrame):
-                seconds = frame_time(frame, number, source)
-                first, number = first if number else seconds, number + 1
-                drawn = draw(frame.to_ndarray(format="rgb24")[:height, :width], timeline, seconds - first)
-                new = av.VideoFrame.from_ndarray(drawn, "rgb24")
-                new.pts, new.time_base = frame.pts, frame.time_base
-                written.mux(video.encode(new))
-    written.mux(video.encode(None))
-    if audio is not None and not kept:
-        written.mux(audio.encode(None))
+        last = position
+        image = upright(frame.reformat(*size, format="rgb24").to_ndarray(), turns)
+        drawn = draw(image[: video.height, : video.width], timeline, seconds)
+        new = av.VideoFrame.from_ndarray(drawn, "rgb24")
+        new.pts, new.time_base = position, time_base
+        yield from _timed(video.encode(new))
+    yield from _timed(video.encode(None))
+
+
+def _sound(container: InputContainer, written: OutputContainer) -> Iterator[tuple[float, Packet]]:
+    """Yields the packets of the sound with their times; adds a stream for them first, if there is sound."""
+    if not container.streams.audio:
+        return
+    source = container.streams.audio[0]
+    if source.codec_context.name in _KEPT_SOUND:
+        stream = written.add_stream_from_template(source)
+        packets = _kept(container.demux(source), stream)
+    else:
+        packets = _encoded(container, written.add_stream("aac", rate=source.rate))
+    last = None
+    for seconds, packet in _timed(_readable(packets)):
+        # Damaged times may go back, which no container takes.
+        if last is None or seconds > last:
+            last = seconds
+            yield seconds, packet
+
+
+def _kept(packets: Iterable[Packet], stream: AudioStream) -> Iterator[Packet]:
+    for packet in packets:
+        # The last packet of a file is empty.
+        if packet.dts is not None:
+            packet.stream = stream
+            yield packet
+
+
+def _encoded(container: InputContainer, stream: AudioStream) -> Iterator[Packet]:
+    for packet in container.demux(audio=0):
+        with contextlib.suppress(av.error.FFmpegError):
+            for frame in packet.decode():
+                assert isinstance(frame, av.AudioFrame)
+                yield from stream.encode(frame)
+    yield from stream.encode(None)
+
+
+def _readable(packets: Iterable[Packet]) -> Iterator[Packet]:
+    """Yields packets up to the place at which the file breaks off."""
+    with contextlib.suppress(av.error.FFmpegError):
+        yield from packets
+
+
+def _timed(packets: Iterable[Packet]) -> Iterator[tuple[float, Packet]]:
+    for packet in packets:
+        if packet.dts is not None and packet.time_base is not None:
+            yield float(packet.dts * packet.time_base), packet
 
 
 def draw(

@@ -1,6 +1,7 @@
 """Prediction of video files: videos in; timelines, events, plots and annotated videos out."""
 
 import dataclasses
+import json
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,7 +26,7 @@ from jaxvid.predict.predictor import Predictor, Watcher
 from jaxvid.predict.windows import Window
 from jaxvid.tables import aligned
 from jaxvid.video.files import find_videos
-from jaxvid.video.streams import open_video
+from jaxvid.video.streams import Damage
 from jaxvid.video.workers import InvalidVideoError
 
 
@@ -61,6 +62,7 @@ class VideoResult:
       events: events in the video.
       reason: why it could not be read; "" if it could.
       speed: seconds of video per second of work.
+      problems: parts of the video that were not read as they were recorded, and files that could not be written.
     """
 
     path: Path
@@ -69,6 +71,7 @@ class VideoResult:
     events: list[Event]
     reason: str = ""
     speed: float = 0.0
+    problems: Damage = dataclasses.field(default_factory=Damage)
 
 
 def named_videos(arguments: Sequence[Path]) -> dict[Path, Path]:
@@ -112,6 +115,8 @@ def predict_videos(
 ) -> list[VideoResult]:
     """Predicts every video and writes its files; a video that cannot be read does not stop the others.
 
+    Of a video that is damaged or breaks off, what can be read is predicted, and `problems.json` lists what cannot.
+
     Raises:
       ValueError: if an option does not fit the model.
     """
@@ -123,7 +128,7 @@ def predict_videos(
 def _predict_one(
     predictor: Predictor, video: Path, output: Path, classes: Sequence[str], options: PredictOptions
 ) -> VideoResult:
-    began = time.perf_counter()
+    began, problems = time.perf_counter(), Damage()
     peak = PeakWindow([predictor.class_names.index(name) for name in classes])
     try:
         with tqdm(total=1.0, desc=_shortened(video.name), unit="s", bar_format=_BAR) as bar:
@@ -131,17 +136,23 @@ def _predict_one(
                 video,
                 window_seconds=options.window_seconds,
                 stride_seconds=options.stride_seconds,
+                damage=problems,
                 watch=_watcher(bar, began, peak if options.explain else None),
             )
-        speed = float(timeline.ends[-1]) / (time.perf_counter() - began)
-        events = find_events(timeline, classes, options.thresholds)
-        _write(video, output, timeline, events, options)
-        if options.explain:
-            _write_explanation(predictor, peak, output)
     except InvalidVideoError as error:
         return VideoResult(video, output, None, [], error.reason)
-    return VideoResult(video, output, timeline, events, speed=speed)
+    speed = float(timeline.ends[-1]) / (time.perf_counter() - began)
+    result = VideoResult(
+        video, output, timeline, find_events(timeline, classes, options.thresholds), "", speed, problems
+    )
+    _write(result, timeline, options)
+    if options.explain:
+        _write_explanation(predictor, peak, output)
+    return result
 
+
+# Problems of a video in the summary.
+_MAX_LISTED = 5
 
 # The speed, as a multiple of real time, is in the postfix.
 _BAR = "{desc}: {percentage:3.0f}%|{bar}| {n:.0f}/{total:.0f} s {postfix}"
@@ -200,31 +211,46 @@ def _write_explanation(predictor: Predictor, peak: PeakWindow, output: Path) -> 
         unfinished.write_bytes(encoded.tobytes())
 
 
-def _write(video: Path, output: Path, timeline: Timeline, events: list[Event], options: PredictOptions) -> None:
+def _write(result: VideoResult, timeline: Timeline, options: PredictOptions) -> None:
     # Not at the top: matplotlib takes a second to import, and is needed only if a video can be read.
     from jaxvid.predict.timeline_plot import plot_timeline
 
+    output = result.output
     output.mkdir(parents=True, exist_ok=True)
     write_timeline(timeline, output / "timeline.csv")
-    write_events(events, output / "events.json")
+    write_events(result.events, output / "events.json")
     if len(timeline.class_names) > 2:
         write_segments(find_segments(timeline), output / "segments.csv")
-    plot = plot_timeline(timeline, events, options.thresholds, video.name)
-    with replacing(output / "timeline.png") as unfinished:
-        unfinished.write_bytes(plot)
     if options.annotate:
         from jaxvid.predict.annotate import annotate
 
-        with open_video(video) as container:
-            annotate(container, video, timeline, output / "annotated.mp4")
+        try:
+            annotate(result.path, timeline, output / "annotated.mp4")
+        except InvalidVideoError as error:
+            # The timeline is worth keeping without it.
+            result.problems.add(0.0, float(timeline.ends[-1]), error.reason)
+    write_problems(result.problems, output / "problems.json")
+    plot = plot_timeline(timeline, result.events, options.thresholds, result.path.name, result.problems.flaws)
+    with replacing(output / "timeline.png") as unfinished:
+        unfinished.write_bytes(plot)
+
+
+def write_problems(problems: Damage, path: Path) -> None:
+    """Writes the parts of a video that were not read as recorded, in order of time, as a list of JSON objects."""
+    flaws = [flaw._asdict() for flaw in sorted(problems.flaws)]
+    with replacing(path) as unfinished:
+        unfinished.write_text(json.dumps(flaws, indent=2) + "\n")
 
 
 def summary(results: Sequence[VideoResult]) -> str:
-    """Returns a table for the terminal: each video's length, most probable class, events and speed."""
-    rows = [("video", "seconds", "mean", "events", "highest", "speed", "written to")]
+    """Returns a table for the terminal: each video's length, most probable class, events, problems and speed.
+
+    Below it, the problems of every video that was read in part.
+    """
+    rows = [("video", "seconds", "mean", "events", "highest", "problems", "speed", "written to")]
     for result in results:
         if result.timeline is None:
-            rows.append((str(result.path), "-", "-", "-", "-", "-", f"NOT READ: {result.reason}"))
+            rows.append((str(result.path), "-", "-", "-", "-", "-", "-", f"NOT READ: {result.reason}"))
             continue
         timeline = result.timeline
         best = int(timeline.mean().argmax())
@@ -236,12 +262,22 @@ def summary(results: Sequence[VideoResult]) -> str:
                 f"{timeline.class_names[best]} {100 * timeline.mean()[best]:.0f} %",
                 str(len(result.events)),
                 "-" if highest is None else f"{100 * highest.probability:.0f} % at {highest.peak:.1f} s",
+                str(len(result.problems.flaws)) if result.problems else "-",
                 f"{result.speed:.1f} x",
                 str(result.output),
             )
         )
+    problems = [f"{result.path}: {_listed(result.problems)}" for result in results if result.problems]
+    lines = [*aligned(rows), *(["Problems (all in problems.json):"] if problems else []), *problems]
     # A name whose bytes are not UTF-8 would stop the print.
-    return "\n".join(aligned(rows)).encode(errors="replace").decode()
+    return "\n".join(lines).encode(errors="replace").decode()
+
+
+def _listed(problems: Damage) -> str:
+    """Returns the first problems of a video as text."""
+    flaws = sorted(problems.flaws)
+    more = len(flaws) - _MAX_LISTED
+    return str(Damage(flaws[:_MAX_LISTED])) + (f"; {more} more" if more > 0 else "")
 
 
 def _shortened(name: str) -> str:

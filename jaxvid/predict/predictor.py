@@ -18,7 +18,7 @@ from jaxvid.predict.windows import Window, WindowPlan, plan_windows, windows
 from jaxvid.trained import Probabilities
 from jaxvid.types import ConfigDict, Inputs
 from jaxvid.video.sound import Sound, open_sound
-from jaxvid.video.streams import TimedFrame, ahead, decode_stream, open_video, video_seconds, video_start
+from jaxvid.video.streams import Damage, TimedFrame, ahead, decode_stream, open_video, video_seconds, video_start
 
 # Windows per batch.
 _BATCH_SIZE = 4
@@ -188,6 +188,7 @@ class Predictor:
         *,
         window_seconds: float | None = None,
         stride_seconds: float | None = None,
+        damage: Damage | None = None,
         watch: Watcher = lambda window, probabilities, total: None,
     ) -> Timeline:
         """Predicts the timeline of a video file of any length; decodes ahead while the model runs.
@@ -196,17 +197,18 @@ class Predictor:
           path: the file.
           window_seconds: length of a window, where the model leaves a choice (`plan_windows`).
           stride_seconds: seconds between window starts.
+          damage: takes note of what cannot be read, and the timeline is that of the rest; by default it is an error.
           watch: called with every window, for progress bars and the like.
 
         Raises:
-          InvalidVideoError: if the file is no video, has no frames, or breaks off.
+          InvalidVideoError: if the file is no video or has no frames, or (without `damage`) does not decode to its end.
           ValueError: if a number is not positive.
         """
         plan = self.plan(window_seconds=window_seconds, stride_seconds=stride_seconds)
         with (
             open_video(path) as container,
-            open_sound(path, self.config.audio.sample_rate, video_start(container)) as sound,
-            contextlib.closing(ahead(decode_stream(container, Path(path), self.frame_size))) as frames,
+            open_sound(path, self.config.audio.sample_rate, video_start(container), damage) as sound,
+            contextlib.closing(ahead(decode_stream(container, Path(path), self.frame_size, damage))) as frames,
         ):
             return self._timeline(_watched(self.follow(frames, plan, sound=sound), video_seconds(container), watch))
 

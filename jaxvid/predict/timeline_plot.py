@@ -4,16 +4,23 @@ from collections.abc import Sequence
 
 from jaxvid.predict.events import Event, Thresholds, Timeline, find_segments
 from jaxvid.report.plots import LIGHT, add_legend, drawable, new_axes, new_plot, png
+from jaxvid.video.streams import Flaw
 
 _MAX_TITLE = 80
 _MAX_LABEL = 24
 _MAX_EVENTS_NAMED = 12
 # Height of the strip below the curves, on the scale of the probabilities.
 _STRIP = 0.12
+# The least length of the mark of a problem, as a share of the video.
+_LEAST_BAR = 0.005
 
 
-def plot_timeline(timeline: Timeline, events: Sequence[Event], thresholds: Thresholds, title: str) -> bytes:
+def plot_timeline(
+    timeline: Timeline, events: Sequence[Event], thresholds: Thresholds, title: str, problems: Sequence[Flaw] = ()
+) -> bytes:
     """Plots probabilities over time, with events shaded and thresholds as lines; returns a PNG file.
+
+    Parts of the video that were not read as recorded are marked by gray bars at the top.
 
     With several curves, a strip below shows the most probable class.
     """
@@ -39,14 +46,32 @@ def plot_timeline(timeline: Timeline, events: Sequence[Event], thresholds: Thres
             xytext=(1, 2),
             textcoords="offset points",
         )
-    for value, style in ((thresholds.on, "--"), (thresholds.off, ":")):
+    for value, style, meaning, side in (
+        (thresholds.on, "--", "begins", "bottom"),
+        (thresholds.off, ":", "ends", "top"),
+    ):
         axes.axhline(value, color=LIGHT.muted, linestyle=style, linewidth=1)
+        axes.annotate(
+            f" event {meaning}",
+            (1, value),
+            xycoords=axes.get_yaxis_transform(),
+            fontsize=7.5,
+            color=LIGHT.muted,
+            verticalalignment=side,
+        )
+    least = _LEAST_BAR * float(timeline.ends[-1] - timeline.starts[0])
+    for number, flaw in enumerate(problems):
+        begin = min(flaw.begin, timeline.ends[-1] - least)
+        length, label = max(flaw.end - flaw.begin, least), None if number else "not read as recorded"
+        axes.barh(1.06, length, 0.03, left=begin, color=LIGHT.muted, zorder=3, label=label)
     strip = _STRIP if len(names) > 1 else 0.0
     for segment in find_segments(timeline) if strip else ():
         length, color = segment.end - segment.start, colors[segment.class_name]
         axes.barh(-strip / 2, length, 0.7 * strip, left=segment.start, color=color, zorder=3)
     axes.set(xlim=(timeline.starts[0], timeline.ends[-1]), ylim=(-strip, 1.08), xlabel="seconds", ylabel="probability")
     axes.grid(color=LIGHT.grid, linewidth=0.8)
+    # The curves of `stairs` count as areas, over which lines would be drawn.
+    axes.set_axisbelow(True)
     add_legend(axes, LIGHT, loc="lower right", bbox_to_anchor=(1, 1), ncols=4, frameon=False)
     return png(figure)
 

@@ -19,8 +19,8 @@ import numpy as np
 
 from jaxvid.video.clips import EncodedClip, announced_frames, encode_frame
 from jaxvid.video.sound import open_sound
-from jaxvid.video.streams import ONE_FRAME, missing_end, open_video, raw_frames, scaled, video_start
-from jaxvid.video.workers import InvalidVideo, InvalidVideoError, decode_in_workers
+from jaxvid.video.streams import ONE_FRAME, open_video, raw_frames, scaled, video_start
+from jaxvid.video.workers import InvalidVideo, decode_in_workers
 
 # Bytes of waiting sequences that stay in memory; more of them go to the disk.
 _MEMORY_FOR_WAITING = 64 << 20
@@ -114,21 +114,11 @@ def read_sequences(path: Path, form: SequenceForm, quality: int = 95) -> Generat
     announced_frames(path)
     with open_video(path) as container:
         stream = container.streams.video[0]
-        slots = _slots(_whole(raw_frames(container, path), container, path), form.fps)
+        slots = _slots(raw_frames(container, path), form.fps)
         with open_sound(path, form.sample_rate, video_start(container)) as sound:
             for begin, end, encoded in _groups(slots, form, quality):
                 audio = sound.stretch(begin, end) if sound else np.zeros(0, np.int16) if form.sample_rate else None
                 yield EncodedClip(path, encoded, form.fps or float(stream.average_rate or 25), begin, audio)
-
-
-def _whole(frames: Iterable[tuple[float, Any]], container: Any, path: Path) -> Iterator[tuple[float, Any]]:
-    """The frames; an error after the last one if the container announces more."""
-    number, last = 0, 0.0
-    for last, frame in frames:
-        number += 1
-        yield last, frame
-    if reason := missing_end(container, number, last):
-        raise InvalidVideoError(path, reason)
 
 
 def _slots(frames: Iterable[tuple[float, Any]], fps: float) -> Iterator[_Slot]:

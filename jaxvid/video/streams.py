@@ -146,7 +146,8 @@ def missing_end(container: InputContainer, num_frames: int, seconds: float) -> s
     if container.format.name != "avi" and num_frames < _LEAST_SHARE * stream.frames:
         return f"only {num_frames} of {stream.frames} frames decode: it is cut short"
     announced = _tagged_seconds(stream.metadata.get("DURATION", ""))
-    if num_frames > 1 and seconds < _LEAST_SHARE * announced:
+    # The last frame shows for about as long as the others.
+    if num_frames > 1 and seconds * num_frames / (num_frames - 1) < _LEAST_SHARE * announced:
         return f"its picture ends at {seconds:.1f} of {announced:.1f} s: it is cut short"
     return None
 
@@ -184,7 +185,8 @@ def raw_frames(
       damage: takes note of what cannot be read, and decoding continues behind it; by default it is an error.
 
     Raises:
-      InvalidVideoError: when iterating, if there is no frame, or (without `damage`) one cannot be decoded.
+      InvalidVideoError: when iterating, if there is no frame, or (without `damage`) one cannot be decoded, or the end
+        is missing.
     """
     stream = container.streams.video[0]
     watched = None if damage is None else _Watch(damage)
@@ -204,7 +206,9 @@ def raw_frames(
         return
     if not number:
         raise InvalidVideoError(path, "it holds no frames")
-    if damage is not None and (reason := missing_end(container, number, seconds) or missing_bytes(path)):
+    if reason := missing_end(container, number, seconds) or missing_bytes(path):
+        if damage is None:
+            raise InvalidVideoError(path, reason)
         damage.add(seconds, seconds, reason)
 
 
@@ -326,7 +330,8 @@ def decode_stream(
       damage: as in `raw_frames`.
 
     Raises:
-      InvalidVideoError: when iterating, if there is no frame, or (without `damage`) one cannot be decoded.
+      InvalidVideoError: when iterating, if there is no frame, or (without `damage`) one cannot be decoded, or the end
+        is missing.
     """
     container.streams.video[0].thread_type = "AUTO"
     for seconds, frame in raw_frames(container, path, damage):

@@ -1,7 +1,10 @@
+import dataclasses
 import os
 import subprocess
 import sys
+from fractions import Fraction
 
+import av
 import jax.numpy as jnp
 import numpy as np
 import optax
@@ -12,8 +15,20 @@ from jaxvid import checkpoint
 from jaxvid.config import save_config
 from jaxvid.models.create import module_from_config
 from jaxvid.steps import create_state, initial_variables
+from jaxvid.video.files import write_video
+from jaxvid.video.streams import Damage
 from jaxvid.video.workers import InvalidVideoError
-from tests.predict.made_videos import FIGHT, FPS, red_predictor, write_greys, write_red
+from tests.predict.made_videos import (
+    FIGHT,
+    FPS,
+    cut,
+    red_predictor,
+    redness,
+    turn,
+    write_greys,
+    write_recording,
+    write_red,
+)
 from tests.tiny import tiny_config
 
 
@@ -71,6 +86,59 @@ def test_a_checkpoint_gives_a_timeline_of_frames_and_of_files_alike(workdir, tmp
     )
     expected = np.exp(logits) / np.exp(logits).sum()
     np.testing.assert_allclose(of_frames.probabilities[-1], expected[0], rtol=1e-4)
+
+
+@pytest.mark.parametrize("extension", ["mp4", "avi"])
+def test_a_file_that_is_cut_short_is_an_error_unless_its_damage_is_asked_for(tmp_path, extension):
+    path = cut(write_recording(tmp_path / f"cut.{extension}", [0.1] * 4 + [0.9] * 8))
+    with pytest.raises(InvalidVideoError, match="it is cut short"):
+        red_predictor().predict_video(path)
+    damage = Damage()
+    timeline = red_predictor().predict_video(path, damage=damage)
+    assert 2.2 < timeline.ends[-1] < 3.8
+    assert "it is cut short" in str(damage)
+
+
+@pytest.mark.parametrize("degrees", [90, 270])
+def test_a_recording_that_states_a_rotation_is_predicted_upright(tmp_path, degrees):
+    # Stored with red in the left half; turned clockwise by 90 degrees, it is the upper half, by 270 the lower one.
+    seen = []
+
+    def note(_, inputs):
+        seen.append(inputs["frames"][0, 0, ..., 0] > 128)
+        return redness(_, inputs)
+
+    predictor = dataclasses.replace(red_predictor(), probabilities=note)
+    frames = np.zeros((10, 64, 96, 3), np.uint8)
+    frames[:, :, :48, 0] = 255
+    write_video(tmp_path / "phone.mp4", frames, FPS)
+    predictor.predict_video(turn(tmp_path / "phone.mp4", degrees))
+    upper, lower = seen[0][:7].mean(), seen[0][9:].mean()
+    assert (upper, lower) == ((1, 0) if degrees == 90 else (0, 1))
+
+
+def test_variable_frame_rates_keep_their_times_in_the_timeline(tmp_path):
+    path = tmp_path / "uneven.mkv"
+    # Dark at 25 frames a second for 2 s, light at 5 a second for 4 s: the light begins at 2 s, not at the 50th of 70.
+    times = [*range(0, 2000, 40), *range(2000, 6000, 200)]
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.height, stream.width, stream.pix_fmt = 32, 32, "yuv420p"
+        stream.codec_context.time_base = Fraction(1, 1000)
+        for milliseconds in times:
+            level = 25 if milliseconds < 2000 else 230
+            frame = av.VideoFrame.from_ndarray(np.full((32, 32, 3), level, np.uint8), "rgb24")
+            frame.pts, frame.time_base = milliseconds, Fraction(1, 1000)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    damage = Damage()
+    timeline = red_predictor().predict_video(path, damage=damage)
+    assert timeline.ends[-1] == pytest.approx(6.0, abs=0.01)
+    # Windows of 1 s that begin at 0, 0.25, ...: those that end by 2 s are dark, those that begin at 2 s or later light.
+    fight = timeline.of_class("fight")
+    assert fight[timeline.ends <= 2.0] == pytest.approx(0.1, abs=0.02)
+    assert fight[timeline.starts >= 2.0] == pytest.approx(0.9, abs=0.02)
+    assert not damage
 
 
 def test_clips_are_classified_alone_as_among_others(workdir):

@@ -42,6 +42,9 @@ def test_a_whole_file_has_no_damage(tmp_path):
     damage = Damage()
     assert len(decoded(tmp_path / "whole.mp4", damage)) == 30
     assert damage.flaws == []
+    # The last of two frames shows for half of the length that Matroska states.
+    write_uneven(tmp_path / "short.mkv", [0, 40])
+    assert len(decoded(tmp_path / "short.mkv")) == 2
 
 
 def test_what_comes_before_the_cut_of_a_file_is_read_and_the_cut_is_noted(tmp_path):
