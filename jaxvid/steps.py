@@ -1,6 +1,6 @@
 """One step of training and of evaluation: pure functions of a state and one device's part of a batch."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import flax.struct
@@ -84,7 +84,7 @@ def train_step(
     config: ConfigDict,
     axis_name: str,
 ) -> tuple[TrainState, dict[str, Float[Array, ""]]]:
-    """One update of the state.
+    """Updates the state by one batch.
 
     Args:
       state: the same on all devices.
@@ -92,40 +92,28 @@ def train_step(
         float32 (batch, time, feature) or several such arrays, and `label`, int32 (batch,).
       model: created with the same `axis_name`.
       optimizer: whose state is in `state`.
-      labels: which parameters are trained (jaxvid.finetune).
+      labels: which parameters are trained (`jaxvid.models.freezing`).
       class_weights: of the loss.
-      config: the whole config; read are `seed`, `clip`, `augment` and `train`.
+      config: the whole config; read are `seed`, `clip`, `audio`, `augment` and `train`.
       axis_name: the mapped axis over all devices.
 
     Returns:
-      The new state and the figures of the batch, both the same on all devices: `loss` (cross-entropy), `accuracy`
+      The new state and the metrics of the batch, both the same on all devices: `loss` (cross-entropy), `accuracy`
       (against the heavier label where clips are mixed) and `grad_norm`.
     """
     key = jax.random.fold_in(jax.random.key(config.seed), state.step)
-    augment_key, mixup_key, dropout_key = jax.random.split(key, 3)
-    num_rows = batch["label"].shape[0]
-    if "features" in batch:
-        clips, method = batch["features"], "classify"
-    else:
-        keys = row_keys(augment_key, num_rows, axis_name)
-        frames = augmented(batch["frames"], keys, config.clip, config.augment)
-        clips, method = network_input(batch, frames, model, config.audio), "__call__"
-    targets = optax.smooth_labels(jax.nn.one_hot(batch["label"], len(class_weights)), config.train.label_smoothing)
-    if config.augment.mixup:
-        clips, targets = mixup(clips, targets, row_keys(mixup_key, num_rows, axis_name), config.augment.mixup)
+    *input_keys, dropout_key = jax.random.split(key, 3)
+    inputs, targets = _inputs_and_targets(batch, input_keys, len(class_weights), model, config, axis_name)
     weights = targets @ class_weights
     total_weight = jax.lax.psum(weights.sum(), axis_name)
 
     def loss_of(params):
         params = without_gradient(params, labels)
+        variables = {"params": params, **state.model_state}
+        method = "classify" if "features" in batch else "__call__"
         with frozen_norms_kept(labels):
             logits, updates = model.apply(
-                {"params": params, **state.model_state},
-                clips,
-                train=True,
-                method=method,
-                rngs={"dropout": dropout_key},
-                mutable=["batch_stats"],
+                variables, inputs, train=True, method=method, rngs={"dropout": dropout_key}, mutable=["batch_stats"]
             )
         loss = (weights * optax.safe_softmax_cross_entropy(logits, targets)).sum() / total_weight
         # Devices add up, so each bears its share of the penalty.
@@ -134,20 +122,40 @@ def train_step(
 
     grads, (loss, logits, updates) = jax.grad(loss_of, has_aux=True)(state.params)
     grads = jax.lax.psum(grads, axis_name)
+    new_state = _updated(state, grads, updates, optimizer)
+    metrics = {
+        "loss": jax.lax.psum(loss, axis_name),
+        "accuracy": jax.lax.pmean((logits.argmax(-1) == targets.argmax(-1)).mean(), axis_name),
+        "grad_norm": optax.tree.norm(grads),
+    }
+    return new_state, metrics
+
+
+def _inputs_and_targets(
+    batch: Batch, keys: Sequence[Array], num_classes: int, model: ClipModel, config: ConfigDict, axis_name: str
+) -> tuple[Any, Float[Array, "batch classes"]]:
+    """Returns the augmented input of the model, or the features as they are, and smoothed and mixed labels."""
+    augment_keys, mixup_keys = (row_keys(key, len(batch["label"]), axis_name) for key in keys)
+    if "features" in batch:
+        inputs = batch["features"]
+    else:
+        frames = augmented(batch["frames"], augment_keys, config.clip, config.augment)
+        inputs = network_input(batch, frames, model, config.audio)
+    targets = optax.smooth_labels(jax.nn.one_hot(batch["label"], num_classes), config.train.label_smoothing)
+    return mixup(inputs, targets, mixup_keys, config.augment.mixup) if config.augment.mixup else (inputs, targets)
+
+
+def _updated(
+    state: TrainState, grads: PyTree, updates: dict[str, PyTree], optimizer: optax.GradientTransformation
+) -> TrainState:
+    """Returns the state after one more step; `updates` are new values of the model's other collections."""
     changes, opt_state = optimizer.update(grads, state.opt_state, state.params)
-    new_state = state.replace(
+    return state.replace(
         step=state.step + 1,
         params=optax.apply_updates(state.params, changes),
         model_state={**state.model_state, **updates},
         opt_state=opt_state,
     )
-    correct = logits.argmax(-1) == targets.argmax(-1)
-    figures = {
-        "loss": jax.lax.psum(loss, axis_name),
-        "accuracy": jax.lax.pmean(correct.mean(), axis_name),
-        "grad_norm": optax.tree.norm(grads),
-    }
-    return new_state, figures
 
 
 def eval_step(

@@ -54,8 +54,8 @@ def interrupt_after(monkeypatch, step_of_signal):
     """Sends this process a SIGTERM while the step of that number is under way."""
     add = StepMetrics.add
 
-    def add_and_signal(self, step, figures):
-        add(self, step, figures)
+    def add_and_signal(self, step, metrics):
+        add(self, step, metrics)
         if step == step_of_signal:
             os.kill(os.getpid(), signal.SIGTERM)
 

@@ -1,12 +1,12 @@
-"""When the activations of a network change during training, and to what.
+"""Policies by which the activations of a network change during training.
 
 Source: A. Faridi et al., Dynamic Adaptation of Activation Function to Fine Tune Video ResNet for Fight or Non-Fight
 Classification, 2023, section 4.1: after some epochs, if the validation loss rises, the activation functions change and
-the weights carry over. The paper leaves open what counts as a rise, what is drawn and when training has converged; the
-section `activations` of a config says so here.
+the weights carry over. The paper does not define a rise, the draw or convergence; here, the section `activations` of a
+config does.
 
-The evaluations of a run determine all of it: `replay` is a pure function of them, so that a resumed run, which has them
-from its checkpoint, decides as the uninterrupted one does.
+`replay` decides everything as a pure function of the evaluations. A resumed run has them from its checkpoint, and so
+decides as an uninterrupted one.
 """
 
 import dataclasses
@@ -47,14 +47,14 @@ class Evaluation:
 
 @dataclasses.dataclass(frozen=True)
 class Change:
-    """Other activations, from the step after an evaluation on.
+    """A change of activations after an evaluation.
 
     Attributes:
-      evaluation: after which it came.
-      reason: "rise" of the validation loss, "epochs", or "rejected": the change before has not paid off.
-      before: the function of every site.
-      after: likewise.
-      returns_to_best: whether the weights of the best evaluation so far come back too.
+      evaluation: before the change.
+      reason: "rise" of the validation loss, "epochs", or "rejected": the previous change brought no improvement.
+      before: function of every site before the change.
+      after: function of every site after it.
+      returns_to_best: whether the weights of the best evaluation so far are restored.
     """
 
     evaluation: Evaluation
@@ -66,16 +66,16 @@ class Change:
 
 @dataclasses.dataclass(frozen=True)
 class Progress:
-    """What a history of evaluations has led to.
+    """The state of a policy after some evaluations.
 
     Attributes:
-      functions: of every site, now.
+      functions: current function of every site.
       changes: all so far.
-      num_proposals: changes made by the policy, those that were rejected later included.
-      stage: the evaluations since the last change.
-      best: the evaluation of the lowest loss.
-      best_functions: of every site, then.
-      converged: whether the run is to end.
+      num_proposals: number of changes made by the policy, including those that were rejected later.
+      stage: evaluations since the last change.
+      best: evaluation of the lowest loss.
+      best_functions: function of every site at that evaluation.
+      converged: whether the run should end.
     """
 
     functions: Mapping[str, str]
@@ -88,7 +88,7 @@ class Progress:
 
 
 def check_adaptation(config: ConfigDict) -> None:
-    """Checks the section `activations` of a config, and `model.activation`, before anything is read.
+    """Checks the section `activations` of a config, and `model.activation`.
 
     Raises:
       ValueError: naming the key, its value and what is allowed.
@@ -109,8 +109,8 @@ def check_adaptation(config: ConfigDict) -> None:
             raise ValueError(f"config.activations.{key} is {policy[key]}; allowed: {least} or more")
     if (policy.return_to_best or policy.reject_after) and config.eval.monitor != "val_loss":
         raise ValueError(
-            f"config.eval.monitor is {config.eval.monitor!r}; activations.return_to_best and reject_after go back to "
-            "the checkpoint of the lowest validation loss: allowed with them is val_loss"
+            f"config.eval.monitor is {config.eval.monitor!r}; allowed with activations.return_to_best or "
+            "reject_after, which restore the checkpoint of the lowest validation loss: val_loss"
         )
     if policy.trigger == "epochs":
         _check_epochs(config)
@@ -135,7 +135,7 @@ def _check_epochs(config: ConfigDict) -> None:
 
 
 def changing_sites(policy: ConfigDict, sites: Collection[str]) -> list[str]:
-    """The sites that a policy changes: those that a pattern of `policy.sites` matches, all where there is none.
+    """Returns the sites that a policy changes: those that match a pattern of `policy.sites`, or all without patterns.
 
     Raises:
       ValueError: if a pattern, such as "layer4_*", matches no site.
@@ -150,7 +150,7 @@ def changing_sites(policy: ConfigDict, sites: Collection[str]) -> list[str]:
 
 
 def initial_functions(config: ConfigDict, sites: Mapping[str, str]) -> dict[str, str]:
-    """The function that every site begins with: the first of a sequence, or its own, which `sites` gives."""
+    """Returns the first function of every site: the first of a sequence, or by other policies the one in `sites`."""
     if config.activations.policy != "sequence":
         return dict(sites)
     first: str = config.activations.pool[0]
@@ -158,20 +158,20 @@ def initial_functions(config: ConfigDict, sites: Mapping[str, str]) -> dict[str,
 
 
 def replay(evaluations: Sequence[Evaluation], config: ConfigDict, sites: Mapping[str, str]) -> Progress:
-    """What the evaluations of a run, in their order, have led to; `sites` as `activation_sites` gives them."""
+    """Returns the state of the policy after all evaluations of a run; `sites` are those of `activation_sites`."""
     step = functools.partial(_advance, config=config, sites=changing_sites(config.activations, sites))
     return functools.reduce(step, evaluations, Progress(initial_functions(config, sites)))
 
 
 def _advance(progress: Progress, evaluation: Evaluation, config: ConfigDict, sites: Sequence[str]) -> Progress:
-    """After one more evaluation."""
+    """Returns the state of the policy after one more evaluation."""
     if progress.best is None or evaluation.loss < progress.best.loss:
         progress = dataclasses.replace(progress, best=evaluation, best_functions=progress.functions)
     progress = dataclasses.replace(progress, stage=(*progress.stage, evaluation))
     policy = config.activations
     if policy.policy == "fixed" or progress.converged:
         return progress
-    if _has_not_paid_off(progress, policy):
+    if _should_reject(progress, policy):
         return _changed(progress, "rejected", progress.best_functions, returns_to_best=True)
     if not _is_due(progress, policy):
         return progress
@@ -182,8 +182,8 @@ def _advance(progress: Progress, evaluation: Evaluation, config: ConfigDict, sit
     return _changed(progress, policy.trigger, functions, returns_to_best=policy.return_to_best)
 
 
-def _has_not_paid_off(progress: Progress, policy: ConfigDict) -> bool:
-    """Whether `reject_after` evaluations since the policy's last change have brought no new lowest loss."""
+def _should_reject(progress: Progress, policy: ConfigDict) -> bool:
+    """Whether there was no new lowest loss in `reject_after` evaluations since the last change by the policy."""
     if not policy.reject_after or not progress.changes or progress.changes[-1].reason == "rejected":
         return False
     assert progress.best is not None
@@ -201,7 +201,7 @@ def _is_due(progress: Progress, policy: ConfigDict) -> bool:
 
 
 def _has_converged(progress: Progress, policy: ConfigDict) -> bool:
-    """Whether the last `converge_after` changes of the policy have all gone without a new lowest loss."""
+    """Whether there was no new lowest loss since the last `converge_after` changes by the policy."""
     assert progress.best is not None
     proposals = [change for change in progress.changes if change.reason != "rejected"]
     idle = [change for change in proposals if change.evaluation.step >= progress.best.step]
@@ -209,12 +209,12 @@ def _has_converged(progress: Progress, policy: ConfigDict) -> bool:
 
 
 def _proposed(progress: Progress, config: ConfigDict, sites: Sequence[str]) -> dict[str, str] | None:
-    """The functions that the policy changes to next; None at the end of a sequence."""
+    """Returns the next functions of the policy; None at the end of a sequence."""
     policy, number = config.activations, progress.num_proposals
     functions = dict(progress.functions)
     if policy.policy == "random":
         return functions | _drawn(functions, policy, sites, np.random.default_rng((config.seed, number)))
-    # One after another, the sites of a step of a sequence: all at once, or each at a change of its own.
+    # A step of the sequence changes all sites at once ("global"), or each in its own change.
     step, site = (number, None) if policy.scope == "global" else divmod(number, len(sites))
     if step + 1 >= len(policy.pool):
         return None
@@ -225,7 +225,7 @@ def _proposed(progress: Progress, config: ConfigDict, sites: Sequence[str]) -> d
 def _drawn(
     functions: Mapping[str, str], policy: ConfigDict, sites: Sequence[str], rng: np.random.Generator
 ) -> dict[str, str]:
-    """Functions from the pool, one for all sites or one for each, of which at least one is new."""
+    """Draws functions from the pool, one for all sites or one for each, until at least one site changes."""
     while True:
         names = rng.choice(policy.pool, size=1 if policy.scope == "global" else len(sites))
         drawn = dict(zip(sites, np.broadcast_to(names, len(sites)).tolist(), strict=True))
@@ -239,7 +239,7 @@ def _changed(progress: Progress, reason: str, functions: Mapping[str, str], *, r
 
 
 def describe(functions: Mapping[str, str]) -> str:
-    """In words: the one function of all sites, or how many sites have which."""
+    """Returns the function of all sites as text, or the number of sites with each function."""
     names = sorted(set(functions.values()))
     if len(names) == 1:
         return names[0]
@@ -248,10 +248,10 @@ def describe(functions: Mapping[str, str]) -> str:
 
 
 def change_rows(evaluations: Sequence[Evaluation], progress: Progress) -> list[dict[str, Any]]:
-    """One JSON-ready row for each change: the paper's Table 1, and what became of every site.
+    """Returns one JSON-ready row for each change: the paper's Table 1, and the change of every site.
 
-    The paper does not say how long after a change its figures were taken; here are those of the next evaluation and
-    those of the lowest loss until the change after.
+    The paper does not say how long after a change its metrics were measured; the rows have those of the next evaluation
+    and those of the lowest loss before the following change.
     """
     rows = []
     ends = [*(change.evaluation.step for change in progress.changes), float("inf")][1:]
@@ -265,9 +265,9 @@ def change_rows(evaluations: Sequence[Evaluation], progress: Progress) -> list[d
                 "reason": change.reason,
                 "from": describe(change.before),
                 "to": describe(change.after),
-                "before": _figures(change.evaluation),
-                "next": _figures(later[0] if later else None),
-                "best": _figures(best),
+                "before": _metrics(change.evaluation),
+                "next": _metrics(later[0] if later else None),
+                "best": _metrics(best),
                 "returned_to_best": change.returns_to_best,
                 "sites": {
                     site: [change.before[site], name]
@@ -280,7 +280,7 @@ def change_rows(evaluations: Sequence[Evaluation], progress: Progress) -> list[d
 
 
 def best_rows(evaluations: Sequence[Evaluation], progress: Progress) -> list[dict[str, Any]]:
-    """The paper's Table 2: what was reached with each activation, or mixture of them, in order of their first use."""
+    """Returns the paper's Table 2: the best metrics with each activation or mixture, in order of their first use."""
     used: dict[str, list[Evaluation]] = {}
     ends = [*(change.evaluation.step for change in progress.changes), float("inf")]
     functions = [change.before for change in progress.changes] + [progress.functions]
@@ -300,5 +300,5 @@ def best_rows(evaluations: Sequence[Evaluation], progress: Progress) -> list[dic
     ]
 
 
-def _figures(evaluation: Evaluation | None) -> dict[str, float] | None:
+def _metrics(evaluation: Evaluation | None) -> dict[str, float] | None:
     return None if evaluation is None else {"loss": evaluation.loss, "accuracy": evaluation.accuracy}

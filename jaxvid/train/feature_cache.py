@@ -1,8 +1,9 @@
-"""A frozen backbone's features, computed once for every clip, so that an epoch of head training takes seconds."""
+"""Features of a frozen backbone, computed once for every clip, so that an epoch of head training takes seconds."""
 
 import dataclasses
 import hashlib
 import json
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -36,13 +37,14 @@ _ONLY = "features"
 
 # Arrays by name, with a row for every clip.
 Features = dict[str, np.ndarray]
+Classifier = Callable[[PyTree, PyTree], Array]
 
 
 def are_constant(config: ConfigDict) -> bool:
-    """Whether a clip gives the backbone the same input at every step, and the backbone the same features."""
+    """Returns whether the features of a clip are the same at every step."""
     augment = config.augment
     changes = augment.flip or augment.min_scale < 1 or augment.brightness or augment.contrast or augment.erasing
-    # Of two stages, augmentation is for the first: the second trains on what the CNN says of the frames as they are.
+    # Of two stages, only the first augments its frames.
     changes = changes and not config.retrain.num_steps
     if config.activations.policy != "fixed" or config.eval.clips > 1:
         return False
@@ -133,6 +135,7 @@ def _extract(
 ) -> None:
     def step(variables: dict[str, PyTree], inputs: dict[str, Array]) -> dict[str, Array]:
         clips = network_input(inputs, preprocess(inputs["frames"], config.clip), model, config.audio)
+        # Flax declares also the updated variables, which this call does not ask for.
         features: Any = model.apply(variables, clips, method="extract")
         return features if isinstance(features, dict) else {_ONLY: features}
 
@@ -155,9 +158,9 @@ def _extract(
 def feature_batches(
     features: Features, labels: Int[np.ndarray, "clip"], *, batch_size: int, seed: int
 ) -> grain.DatasetIterator:
-    """Like `training_batches`, an endless iterator, over `{"features": for the head, "label": int32}`."""
+    """Returns endless batches `{"features": for the head, "label": int32}`, like `training_batches`."""
 
-    def load(positions: Int[np.ndarray, "batch"]) -> dict[str, Any]:
+    def load(positions: Int[np.ndarray, "batch"]) -> dict[str, PyTree[np.ndarray]]:
         rows = {name: np.asarray(values[positions]) for name, values in features.items()}
         return {"features": for_head(rows), "label": labels[positions].astype(np.int32)}
 
@@ -165,23 +168,23 @@ def feature_batches(
     return iter(dataset.to_iter_dataset(grain.ReadOptions(num_threads=1, prefetch_buffer_size=2)))
 
 
-def for_head(features: dict[str, Any]) -> Any:
-    """What a model's `classify` takes: its features by name, or the one array that it has."""
+def for_head(features: Features) -> np.ndarray | Features:
+    """Returns the argument of `ClipModel.classify`: features by name, or the array itself if there is one."""
     return features[_ONLY] if set(features) == {_ONLY} else features
 
 
-def compile_classifier(model: ClipModel) -> Any:
-    """`(variables, features)` -> class probabilities on the devices of this process."""
+def compile_classifier(model: ClipModel) -> Classifier:
+    """Returns `(variables, features)` -> class probabilities, on the devices of this process."""
 
-    def step(variables: dict[str, PyTree], features: Any) -> Array:
+    def step(variables: dict[str, PyTree], features: PyTree[Array]) -> Array:
         return jax.nn.softmax(jnp.asarray(model.apply(variables, features, train=False, method="classify")))
 
     return parallel.over_local_devices(step)
 
 
 def classify(
-    classifier: Any, variables: dict[str, PyTree], features: Features, batch_size: int
+    classifier: Classifier, variables: dict[str, PyTree], features: Features, batch_size: int
 ) -> Float[np.ndarray, "clip classes"]:
-    """Class probabilities of every clip, in batches padded to one size."""
+    """Returns the class probabilities of every clip."""
     size = parallel.local_multiple(batch_size)
     return np.concatenate(list(parallel.in_batches(partial(classifier, variables), for_head(features), size)))

@@ -1,4 +1,4 @@
-"""What a run writes down while it trains: `metrics.jsonl` and TensorBoard."""
+"""The logbook of a run: `metrics.jsonl`, TensorBoard and the changes of its activations."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -15,14 +15,14 @@ Row = dict[str, int | float]
 
 
 class Logbook:
-    """Writes rows of figures; a context manager.
+    """Writes rows of metrics; a context manager.
 
     Attributes:
-      rows: all rows of the run so far, those of the interrupted run before included.
+      rows: all rows of the run so far, including those before an interruption.
     """
 
     def __init__(self, workdir: Path, first_step: int, *, writes: bool = True):
-        """Opens the logbook of `workdir` for the steps after `first_step`; rows of later steps are dropped.
+        """Opens the logbook of `workdir` to continue after step `first_step`: rows of later steps are dropped.
 
         Of several processes, only one `writes`.
         """
@@ -44,34 +44,34 @@ class Logbook:
             self._file.close()
             self._tensorboard.close()
 
-    def write(self, step: int, figures: Row) -> None:
+    def write(self, step: int, metrics: Row) -> None:
         """Adds a row, which other programs can read at once."""
-        row: Row = {"step": step, **figures}
+        row: Row = {"step": step, **metrics}
         self.rows.append(row)
         if self._file and self._tensorboard:
             self._file.write(json.dumps(row) + "\n")
-            for name, value in figures.items():
+            for name, value in metrics.items():
                 self._tensorboard.add_scalar(name, value, step)
 
     def write_changes(self, step: int, changes: list[dict[str, Any]]) -> None:
-        """Writes all changes of activations up to `step` (`adaptation.change_rows`): evaluations add to the figures."""
+        """Replaces the file of changes: every evaluation adds metrics to earlier rows (`adaptation.change_rows`)."""
         if not self._tensorboard:
             return
         _replace(self._changes_path, changes)
         self._tensorboard.add_scalar("activation_changes", len(changes), step)
         if changes and changes[-1]["step"] == step:
-            words = f"{changes[-1]['from']} to {changes[-1]['to']} ({changes[-1]['reason']})"
-            self._tensorboard.add_text("activation_change", words, step)
+            text = f"{changes[-1]['from']} to {changes[-1]['to']} ({changes[-1]['reason']})"
+            self._tensorboard.add_text("activation_change", text, step)
 
 
 def _replace(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Writes rows as a file of JSON lines, whole or not at all."""
+    """Writes rows as JSON lines; the file appears complete or not at all."""
     with replacing(path) as unfinished:
         unfinished.write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
 def read_rows(workdir: Path) -> list[Row]:
-    """The rows in the logbook of `workdir`; a line cut short by a crash is left out, none is an empty list."""
+    """Reads the rows in the logbook of `workdir`, without lines cut off by a crash; empty if there is no logbook."""
     path = workdir / FILE_NAME
     if not path.exists():
         return []

@@ -13,7 +13,7 @@ SCHEDULES = ("constant", "cosine", "steps")
 
 
 def check_optimizer(config: ConfigDict) -> None:
-    """Checks the section `optimizer` of a config before anything is read.
+    """Checks the section `optimizer` of a config.
 
     Raises:
       ValueError: naming the key, its value and what is allowed.
@@ -29,7 +29,7 @@ def check_optimizer(config: ConfigDict) -> None:
         raise ValueError("config.optimizer.weight_decay needs name 'adamw' or 'sgd'; for adam, use config.train.l2")
     if not all(0 < point < 1 for point in config.decay_at):
         raise ValueError(
-            f"config.optimizer.decay_at is {tuple(config.decay_at)}; allowed: shares of the run, in (0, 1)"
+            f"config.optimizer.decay_at is {tuple(config.decay_at)}; allowed: fractions of the run, above 0 and below 1"
         )
 
 
@@ -59,10 +59,10 @@ def check_resumed_length(config: ConfigDict, planned: int, num_steps: int) -> No
 
 
 def create_schedule(config: ConfigDict, num_steps: int) -> optax.Schedule:
-    """The learning rate after each update of a run of `num_steps` training steps.
+    """Returns the learning rate as a function of the number of updates, in a run of `num_steps` training steps.
 
-    After a linear warm-up over `warmup_fraction` of the run: constant, a half cosine to zero, or multiplied by
-    `decay_factor` at each of `decay_at` (shares of the run).
+    After a linear warm-up over `warmup_fraction` of the run, the rate is constant, falls to zero by a half cosine, or
+    is multiplied by `decay_factor` at each of `decay_at` (fractions of the run).
     """
     num_updates = max(1, num_steps // config.accumulate_steps)
     warmup = round(config.warmup_fraction * num_updates)
@@ -80,12 +80,12 @@ def create_schedule(config: ConfigDict, num_steps: int) -> optax.Schedule:
 
 
 def create_optimizer(config: ConfigDict, schedule: optax.Schedule, labels: PyTree) -> optax.GradientTransformation:
-    """The optimizer that `config` names; clips by the global norm first, and accumulates gradients if asked.
+    """Creates the optimizer that `config` names, with clipping by the global norm and accumulation of gradients.
 
     Args:
-      config: that section.
+      config: section `optimizer`.
       schedule: the learning rate of the head.
-      labels: HEAD, BACKBONE or FROZEN for every parameter (jaxvid.finetune).
+      labels: HEAD, BACKBONE or FROZEN for every parameter (`jaxvid.models.freezing`).
     """
     rules = {
         HEAD: _rule(config, schedule),

@@ -30,7 +30,7 @@ class Position:
 
     evaluations: list[Evaluation]
     progress: Progress
-    batches: Any = None
+    batches: dict[str, Any] | None = None
 
     def record_evaluation(self, run: Run, step: int, metrics: dict[str, float]) -> None:
         """Adds an evaluation of the state after `step`."""

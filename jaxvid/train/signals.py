@@ -1,30 +1,32 @@
-"""SIGTERM and Ctrl-C as a request to save and stop."""
+"""SIGTERM and Ctrl-C as requests to save and stop."""
 
 import contextlib
 import signal
 from collections.abc import Callable, Iterator
-from typing import Any
+from types import FrameType
 
 import jax
 from absl import logging
 from jax.experimental import multihost_utils
 
+Handler = Callable[[int, FrameType | None], object] | int | None
+
 
 class Interrupted(Exception):  # noqa: N818 (nothing went wrong)
-    """The run was asked to stop, has saved a checkpoint, and goes on when it is started again."""
+    """A signal stopped the run after it saved a checkpoint; started again, it resumes."""
 
 
 @contextlib.contextmanager
 def stop_requests() -> Iterator[Callable[[int], bool]]:
-    """Turns SIGTERM and SIGINT into an answer: whether to stop after the step of that number.
+    """Yields a function from the number of a step to whether SIGTERM or SIGINT asks to stop after it.
 
-    A second signal acts as it would have without this. With several processes, all give the same answer at the same
-    step, after a SIGTERM to any of them.
+    A second signal has its usual effect. With several processes, all stop after the same step when any of them gets
+    SIGTERM.
     """
     received: list[int] = []
-    previous: dict[int, Any] = {}
+    previous: dict[int, Handler] = {}
 
-    def note(number: int, _frame: object) -> None:
+    def record(number: int, _frame: object) -> None:
         received.append(number)
         signal.signal(number, previous[number])
         logging.warning("Received signal %d: saving and stopping", number)
@@ -34,9 +36,9 @@ def stop_requests() -> Iterator[Callable[[int], bool]]:
             return multihost_utils.reached_preemption_sync_point(step)
         return bool(received)
 
-    # With several processes, JAX itself listens for SIGTERM and tells the others.
-    listened = [signal.SIGINT, signal.SIGTERM] if jax.process_count() == 1 else []
-    previous.update({number: signal.signal(number, note) for number in listened})
+    # With several processes, JAX itself handles SIGTERM and tells the others.
+    handled = [signal.SIGINT, signal.SIGTERM] if jax.process_count() == 1 else []
+    previous.update({number: signal.signal(number, record) for number in handled})
     try:
         yield requested
     finally:

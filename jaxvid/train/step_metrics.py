@@ -1,41 +1,43 @@
-"""The figures of recent training steps, fetched from the device a little later than they are computed."""
+"""Metrics of recent training steps, fetched from the device a little later than they are computed."""
 
 import collections
 import contextlib
 import math
 import time
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping
 
 import jax
 from tqdm import tqdm
 
-# Steps that may be under way on the device while the host reads the figures of earlier ones and prepares batches.
+# Metrics of a step by name, still on the device.
+DeviceMetrics = Mapping[str, jax.Array]
+
+# Number of steps that may run on the device while the host reads the metrics of earlier ones and prepares batches.
 _STEPS_IN_FLIGHT = 2
 
 
 class NonFiniteError(FloatingPointError):
-    """The loss or its gradient is no longer a number."""
+    """The loss or its gradient is NaN or infinite."""
 
 
 class StepMetrics:
-    """Collects figures without making the device wait for the host, and stops at the first that is not finite."""
+    """Collects metrics without making the device wait for the host, and raises at the first that is not finite."""
 
     def __init__(self, bar: tqdm, clips_per_step: int):
-        """Shows loss, accuracy and clips a second in `bar`, which counts the steps."""
+        """Shows loss and accuracy in `bar`, which counts the steps."""
         self._bar = bar
         self._clips_per_step = clips_per_step
-        self._pending: collections.deque[tuple[int, dict[str, Any]]] = collections.deque()
+        self._pending: collections.deque[tuple[int, DeviceMetrics]] = collections.deque()
         self._fetched: list[dict[str, float]] = []
         self._since = time.perf_counter()
 
-    def add(self, step: int, figures: dict[str, Any]) -> None:
-        """Adds the figures of `step`, arrays on the device.
+    def add(self, step: int, metrics: DeviceMetrics) -> None:
+        """Adds the metrics of `step`.
 
         Raises:
           NonFiniteError: if those of an earlier step are not finite.
         """
-        self._pending.append((step, figures))
+        self._pending.append((step, metrics))
         while len(self._pending) > _STEPS_IN_FLIGHT:
             self._fetch()
 
@@ -43,13 +45,13 @@ class StepMetrics:
         """Waits for all steps added.
 
         Raises:
-          NonFiniteError: if the figures of one are not finite.
+          NonFiniteError: if the metrics of one are not finite.
         """
         while self._pending:
             self._fetch()
 
     def means(self) -> dict[str, float]:
-        """The means over the steps fetched since the last call, as `train_...`, and the clips a second."""
+        """Returns the means over all steps added since the last call, as `train_<name>`, and `clips_per_second`."""
         self.require_finite()
         now = time.perf_counter()
         count = len(self._fetched)
@@ -60,15 +62,15 @@ class StepMetrics:
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
-        """Something other than training steps goes on inside, once all steps added are done and found finite."""
+        """Excludes the enclosed work from `clips_per_second`; first waits for all steps added."""
         self.require_finite()
         began = time.perf_counter()
         yield
         self._since += time.perf_counter() - began
 
     def _fetch(self) -> None:
-        step, figures = self._pending.popleft()
-        values = {name: float(value) for name, value in jax.device_get(figures).items()}
+        step, metrics = self._pending.popleft()
+        values = {name: float(value) for name, value in jax.device_get(dict(metrics)).items()}
         if not all(map(math.isfinite, values.values())):
             shown = ", ".join(f"{name} {value:.4g}" for name, value in values.items())
             raise NonFiniteError(

@@ -1,7 +1,7 @@
-"""A config over several values: one run after another, each a command of its own, and a comparison of them all.
+"""Sweeps: one run for each value of a config key, one after another, each in its own process.
 
 A key is one of the config's arguments (`backbone`), a dotted key of the config (`model.arch`, `seed`), or `fold`, whose
-values are i/k: fold i of k folds over all source videos is tested on, the next one validates, the others train.
+values are i/k: of k folds of all source videos, fold i is the test split, the next one validates, the others train.
 """
 
 import contextlib
@@ -22,17 +22,17 @@ _REPLACED = ("config", "workdir", "sweep")
 
 
 class SweepRun(NamedTuple):
-    """One run of a sweep: where it goes, and the arguments of its command."""
+    """One run of a sweep: its workdir and the arguments of its command."""
 
     workdir: Path
     arguments: list[str]
 
 
 def parse_sweep(sweep: str) -> tuple[str, list[str]]:
-    """The key and the values of "KEY=v1,v2,...".
+    """Splits "KEY=v1,v2,..." into the key and its values.
 
     Raises:
-      ValueError: if it is not of that form, or names a value twice.
+      ValueError: if it is not of that form, or has a value twice.
     """
     key, equals, listed = sweep.partition("=")
     values = listed.split(",")
@@ -42,15 +42,15 @@ def parse_sweep(sweep: str) -> tuple[str, list[str]]:
 
 
 def plan_sweep(config: ConfigDict, arguments: Sequence[str], sweep: str) -> list[SweepRun]:
-    """The runs of a sweep, checked as far as their configs can be.
+    """Returns the runs of a sweep, after reading the config with each value.
 
     Args:
-      config: as the command's arguments have it.
-      arguments: of the command, without the program's name: --config, --workdir, --sweep and others.
+      config: as the arguments of the command set it.
+      arguments: of the command, without the name of the program.
       sweep: KEY=v1,v2,...
 
     Raises:
-      ValueError: if the key is none of the config's, or a value is not allowed.
+      ValueError: if the config has no such key, or a value is not allowed.
     """
     key, values = parse_sweep(sweep)
     given, others = _split_arguments(arguments)
@@ -65,7 +65,7 @@ def plan_sweep(config: ConfigDict, arguments: Sequence[str], sweep: str) -> list
             overrides = [f"--config.{key}={value}"]
         else:
             argument = ",".join(filter(None, [config_argument, f"{key}={value}"]))
-            # Reads it once, so that a bad value stops the sweep before its first run and not before its last.
+            # A bad value stops the sweep before its first run.
             runpy.run_path(path)["get_config"](argument)
         joined = f"{path}:{argument}" if argument else path
         runs.append(SweepRun(workdir, [f"--config={joined}", f"--workdir={workdir}", *others, *overrides]))
@@ -73,7 +73,7 @@ def plan_sweep(config: ConfigDict, arguments: Sequence[str], sweep: str) -> list
 
 
 def _split_arguments(arguments: Sequence[str]) -> tuple[dict[str, str], list[str]]:
-    """The values of the flags that differ from run to run, and all other arguments."""
+    """Separates the values of the flags that differ from run to run from all other arguments."""
     given: dict[str, str] = {}
     others: list[str] = []
     rest = iter(arguments)
@@ -98,7 +98,7 @@ def _is_key(config: ConfigDict, key: str) -> bool:
 
 
 def _fold_splits(config: ConfigDict, value: str) -> dict[str, str]:
-    """The splits of fold i of k, over all splits that the config names.
+    """Returns the splits of fold i of k, over all splits that the config names.
 
     Raises:
       ValueError: if `value` is not i/k with i below k, and k at least 3.
@@ -118,23 +118,26 @@ def _fold_splits(config: ConfigDict, value: str) -> dict[str, str]:
 
 
 def run_sweep(runs: Sequence[SweepRun]) -> int:
-    """Runs one command after another; each goes on where it was. Returns the exit status of the first that fails, or 0.
+    """Runs or resumes one command after another; returns the exit status of the first that fails, or 0.
 
-    A process each, so that no run sees what another has left in memory.
+    Each has its own process, so that nothing stays in memory for the next.
     """
     for number, run in enumerate(runs, start=1):
         logging.info("Run %d of %d: %s", number, len(runs), run.workdir)
-        with subprocess.Popen([sys.executable, "-m", "jaxvid.main", *run.arguments]) as process, _passing_on(process):
+        with (
+            subprocess.Popen([sys.executable, "-m", "jaxvid.main", *run.arguments]) as process,
+            _forwarding(process),
+        ):
             status = process.wait()
         if status:
-            logging.error("%s ended with status %d; the same command goes on with it", run.workdir, status)
+            logging.error("%s ended with status %d; run the same command again to resume", run.workdir, status)
             return status
     return 0
 
 
 @contextlib.contextmanager
-def _passing_on(process: subprocess.Popen) -> Iterator[None]:
-    """SIGTERM to this process goes to that one, which saves and ends; Ctrl-C reaches both by itself."""
+def _forwarding(process: subprocess.Popen) -> Iterator[None]:
+    """Forwards SIGTERM to `process`, which saves and ends. Ctrl-C reaches both without help, so it is ignored here."""
     previous = {
         signal.SIGTERM: signal.signal(signal.SIGTERM, lambda number, _: process.send_signal(number)),
         signal.SIGINT: signal.signal(signal.SIGINT, lambda *_: None),

@@ -1,7 +1,7 @@
-"""Models of sequences: what their configs must agree on, and the stage before, in which the CNN sees single frames.
+"""Training of sequence models in two stages: first their CNN on single frames, then the rest on sequences.
 
 Source: paper 1.3 (genre classification). The CNN is retrained on frames, 4000 steps with a checkpoint every 400, and
-the sequence model then trains on what it says of them.
+the sequence model then trains on its features.
 """
 
 from pathlib import Path
@@ -11,7 +11,7 @@ import ml_collections
 from jaxtyping import PyTree
 
 from jaxvid import checkpoint
-from jaxvid.config import base_config
+from jaxvid.config import at_least, base_config, one_of
 from jaxvid.data.sampling import SEQUENCE_SAMPLINGS
 from jaxvid.data.spectrograms import check_audio, num_bands
 from jaxvid.models.clip_model import ClipModel
@@ -19,12 +19,12 @@ from jaxvid.models.create import module_from_config
 from jaxvid.models.freezing import TRAINABLE
 from jaxvid.types import ConfigDict
 
-# Of the workdir, for the run of the first stage.
+# Folder of the first stage in the workdir.
 DIRECTORY = "frames"
 
 
 def check_sequences(config: ConfigDict) -> None:
-    """Checks what a config says of sequences, sound and retraining, before anything is read.
+    """Checks the settings of sequences, audio and retraining.
 
     Raises:
       ValueError: naming the key, its value and what is allowed.
@@ -54,33 +54,27 @@ def check_sequences(config: ConfigDict) -> None:
 
 def _check_sound(config: ConfigDict) -> None:
     if not config.audio.sample_rate:
-        raise ValueError("config.audio.sample_rate is 0; the stream 'sound' needs that of the dataset, above 0")
+        raise ValueError("config.audio.sample_rate is 0; the stream 'sound' needs the dataset's, above 0")
     if config.model.num_bands != num_bands(config.audio):
         raise ValueError(
-            f"config.model.num_bands is {config.model.num_bands}; allowed: {num_bands(config.audio)}, as the section "
-            "audio has it"
+            f"config.model.num_bands is {config.model.num_bands}; allowed with this section audio: "
+            f"{num_bands(config.audio)}"
         )
 
 
 def _check_retraining(config: ConfigDict, model: ClipModel) -> None:
     retrain = config.retrain
-    if retrain.num_steps < 0 or retrain.every_steps < 1:
-        raise ValueError(
-            f"config.retrain has num_steps {retrain.num_steps} and every_steps {retrain.every_steps}; allowed: 0 or "
-            "more, and 1 or more"
-        )
+    at_least(retrain, 0, "retrain.num_steps")
+    at_least(retrain, 1, "retrain.every_steps", "retrain.batch_size")
     if retrain.num_steps and "frames" not in model.input_streams():
         raise ValueError(f"config.retrain.num_steps is {retrain.num_steps}; allowed without a stream 'frames': 0")
     if model.needs_first_stage() and not retrain.num_steps:
-        raise ValueError(
-            f"config.retrain.num_steps is 0; features {config.model.features!r} are of a retrained CNN: above 0"
-        )
-    if retrain.trainable not in TRAINABLE:
-        raise ValueError(f"config.retrain.trainable is {retrain.trainable!r}; allowed: {', '.join(TRAINABLE)}")
+        raise ValueError(f"config.retrain.num_steps is 0; allowed with features {config.model.features!r}: above 0")
+    one_of(retrain, "retrain.trainable", TRAINABLE)
 
 
 def frames_config(config: ConfigDict) -> ConfigDict:
-    """The config of the first stage: the CNN and a dense layer on one frame of a sequence, drawn anew each time."""
+    """Returns the config of the first stage: a CNN and a dense layer on one random frame of a sequence."""
     retrain = config.retrain
     stage = config.copy_and_resolve_references()
     stage.model = ml_collections.ConfigDict(
@@ -103,7 +97,7 @@ def frames_config(config: ConfigDict) -> ConfigDict:
     stage.train.update(batch_size=retrain.batch_size, num_steps=retrain.num_steps, early_stopping_patience=0)
     stage.eval.update(batch_size=retrain.batch_size, every_steps=retrain.every_steps)
     stage.checkpoint.update(every_steps=retrain.every_steps, keep_all=True)
-    # Which of its checkpoints the second stage takes does not make it another run.
+    # The second stage may start from another checkpoint without making the first another run.
     stage.retrain = base_config().retrain
     return stage
 

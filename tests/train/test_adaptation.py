@@ -43,7 +43,7 @@ def test_fixed_activations_never_change_and_never_end_the_run(config):
     assert (progress.functions, progress.changes, progress.converged) == (SITES, (), False)
 
 
-def test_a_sequence_moves_on_when_the_loss_rises_and_ends_the_run_after_its_last(config):
+def test_a_sequence_advances_when_the_loss_rises_and_ends_the_run_after_its_last(config):
     assert set(initial_functions(config, SITES).values()) == {"celu"}
     losses = [1.0, 0.9, 0.95, 0.97, 0.98, 0.5, 0.4, 0.4]
     # 0.95 is a rise; 0.97, the first with Leaky ReLU, has nothing to rise from; a loss that stays is no new lowest one.
@@ -60,7 +60,7 @@ def test_patience_counts_evaluations_without_a_new_lowest_loss(config):
     assert changes(config, 1.0, 1.1, 1.2, 0.9, 1.3, 1.2) == []
 
 
-def test_nothing_changes_while_it_cools_down(config):
+def test_nothing_changes_during_the_cool_down(config):
     config.activations.cool_down = 3
     assert changes(config, 1.0, 1.1) == [(2, "rise", "leaky_relu")]
     assert changes(config, 1.0, 1.1, 1.2, 1.3, 1.4) == [(2, "rise", "leaky_relu")]
@@ -85,7 +85,7 @@ def test_a_sequence_per_site_changes_one_site_after_another(config):
 
 
 @pytest.mark.parametrize("scope", ["global", "per_site"])
-def test_draws_are_from_the_pool_always_new_and_the_same_at_every_call(config, scope):
+def test_draws_come_from_the_pool_always_differ_and_are_reproducible(config, scope):
     config.activations.update(policy="random", scope=scope, pool=("relu", "elu"))
     assert initial_functions(config, SITES) == SITES
     losses = [1.0, 1.1] * 8
@@ -119,7 +119,7 @@ def test_a_change_can_begin_from_the_best_weights(config):
     assert replay(history(1.0, 1.1), config, SITES).changes[0].returns_to_best
 
 
-def test_a_change_that_does_not_pay_off_is_undone_and_the_sequence_goes_on(config):
+def test_a_change_without_improvement_is_undone_and_the_sequence_continues(config):
     config.activations.update(reject_after=2, patience=1)
     losses = [1.0, 0.8, 0.9, 0.95, 0.85]
     assert changes(config, *losses) == [(3, "rise", "leaky_relu"), (5, "rejected", "celu")]

@@ -55,7 +55,7 @@ def test_training_on_cached_features_is_training_on_frames(frozen_config, tmp_pa
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
-def test_foreign_weights_are_where_training_begins_and_a_resumed_run_does_without_them(
+def test_training_starts_from_pretrained_weights_which_a_resumed_run_does_not_need(
     frozen_config, tmp_path, monkeypatch
 ):
     published = keras.applications.MobileNet(weights=None, include_top=False, input_shape=(32, 32, 3))
@@ -202,7 +202,7 @@ def test_features_that_change_from_step_to_step_are_not_cached(frozen_config, se
     assert not feature_cache.are_constant(frozen_config)
 
 
-def test_feature_batches_go_on_where_they_were():
+def test_feature_batches_resume_at_their_position():
     stored = np.arange(20, dtype=np.float32).reshape(10, 1, 2)
     labels = np.arange(10)
     iterator = feature_cache.feature_batches({"features": stored}, labels, batch_size=4, seed=0)

@@ -30,10 +30,10 @@ def test_an_interrupted_run_ends_bit_for_bit_as_an_uninterrupted_one(config, tmp
     assert step == step_resumed == 4
     jax.tree.map(np.testing.assert_array_equal, whole, resumed)
 
-    def figures(workdir):
+    def metrics(workdir):
         return [{k: v for k, v in row.items() if k != "clips_per_second"} for row in read_rows(workdir)]
 
-    assert figures(tmp_path / "whole") == figures(tmp_path / "resumed")
+    assert metrics(tmp_path / "whole") == metrics(tmp_path / "resumed")
 
 
 def test_a_finished_run_started_again_changes_nothing(config, tmp_path):
@@ -44,7 +44,7 @@ def test_a_finished_run_started_again_changes_nothing(config, tmp_path):
     assert (tmp_path / "metrics.jsonl").read_text() == before
 
 
-def test_what_a_run_leaves(config, tmp_path):
+def test_files_of_a_finished_run(config, tmp_path):
     train(config, tmp_path)
     rows = read_rows(tmp_path)
     assert [row["step"] for row in rows if "train_loss" in row] == [1, 2, 3, 4]
@@ -137,8 +137,8 @@ def test_memory_of_the_host_does_not_grow_over_500_steps(config, tmp_path, monke
     resident = {}
     add = StepMetrics.add
 
-    def add_and_measure(self, step, figures):
-        add(self, step, figures)
+    def add_and_measure(self, step, metrics):
+        add(self, step, metrics)
         resident[step] = psutil.Process().memory_info().rss / 2**20
 
     monkeypatch.setattr(StepMetrics, "add", add_and_measure)

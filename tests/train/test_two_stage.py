@@ -1,4 +1,4 @@
-"""Sequences with sound from a folder of videos to figures: two stages, resumed, evaluated and predicted."""
+"""Sequences with audio from a folder of videos to metrics: two stages, resumed, evaluated and predicted."""
 
 import json
 import shutil
@@ -75,7 +75,7 @@ def make_config(films, tmp_path_factory, tiny_backbone):
 
 @pytest.fixture(scope="module")
 def run(make_config, tmp_path_factory):
-    """The workdir of a run of both stages, with its figures."""
+    """The workdir of a run of both stages, with its metrics."""
     workdir = tmp_path_factory.mktemp("run") / "both"
     train(make_config(), workdir)
     return workdir, evaluate(workdir)
@@ -102,17 +102,17 @@ def test_the_second_stage_trains_on_the_features_of_the_first(run, make_config):
     assert (np.load(workdir / "features" / "train" / "num_sounds.npy") == 0).sum() == 3
 
 
-def test_figures_are_of_videos_and_of_sequences(run):
-    workdir, figures = run
-    assert figures["num_clips"] == 4
-    assert figures["views"]["num_clips"] == 2 * (3 + 1)
+def test_metrics_are_of_videos_and_of_sequences(run):
+    workdir, metrics = run
+    assert metrics["num_clips"] == 4
+    assert metrics["views"]["num_clips"] == 2 * (3 + 1)
     videos, sequences = (read_csv(workdir / name) for name in ("predictions.csv", "view_predictions.csv"))
     assert set(videos.clips) == {f"test/{label}/{k}.avi" for label in ("sideways", "upright") for k in (0, 1)}
     for clip, probabilities in zip(videos.clips, videos.probabilities, strict=True):
         own = [name.startswith(f"{clip}#") for name in sequences.clips]
         np.testing.assert_allclose(sequences.probabilities[own].mean(axis=0), probabilities, rtol=1e-6)
     saved = json.loads((workdir / "metrics.json").read_text())
-    assert saved["vote"]["accuracy"] == figures["vote"]["accuracy"]
+    assert saved["vote"]["accuracy"] == metrics["vote"]["accuracy"]
     assert saved["vote"]["num_clips"] == 4
     assert saved["evaluated"]["Input"] == "4 frames of 32x32, sequence; 1 s of sound as log_mel"
 
@@ -164,7 +164,7 @@ def test_an_exported_file_takes_frames_and_sound(run, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("stage", "step"), [("frames", 3), ("second", 2)])
-def test_either_stage_goes_on_where_it_stopped(run, make_config, tmp_path, monkeypatch, stage, step):
+def test_either_stage_resumes_where_it_stopped(run, make_config, tmp_path, monkeypatch, stage, step):
     workdir, _ = run
     if stage == "second":
         # The first stage is done already; its steps are not taken again.
@@ -211,7 +211,7 @@ def test_one_stream_alone_trains_and_is_evaluated(make_config, tmp_path, arg):
         np.testing.assert_allclose(probabilities.sum(axis=-1), 1, rtol=1e-5)
 
 
-def test_the_first_stage_sees_single_frames(make_config):
+def test_the_first_stage_trains_on_single_frames(make_config):
     stage = frames_config(make_config())
     check_config(stage)
     assert stage.clip.num_frames == 1
@@ -288,7 +288,7 @@ def test_videos_are_those_of_the_split_in_its_order(make_config):
 
 
 @pytest.mark.slow
-def test_only_sight_and_sound_together_tell_two_motions_times_two_sounds(tmp_path):
+def test_only_frames_and_audio_together_distinguish_two_motions_times_two_sounds(tmp_path):
     def accuracy(name, arg, sample_rate, steps):
         config = genre.get_config(f"dataset=synthetic_genre,backbone=mobilenet{arg}")
         config.dataset.update(name="synthetic_genre/64x64_8fps_16frames_8000hz", data_dir=str(tmp_path / "data"))
@@ -316,14 +316,14 @@ def test_only_sight_and_sound_together_tell_two_motions_times_two_sounds(tmp_pat
         ("clip", "sampling", "uniform", "config.clip.sampling is 'uniform'; allowed for genre_crnn: sequence"),
         ("augment", "mixup", 0.2, "config.augment.mixup is 0.2; allowed for genre_crnn: 0"),
         ("audio", "sample_rate", 0, "config.audio.sample_rate is 0; the stream 'sound' needs"),
-        ("audio", "kind", "mfcc", "config.model.num_bands is 16; allowed: 8, as the section audio has it"),
+        ("audio", "kind", "mfcc", "config.model.num_bands is 16; allowed with this section audio: 8"),
         ("model", "streams", ("frames",), "allowed without a stream 'sound': 0"),
         ("model", "streams", ("sound",), "config.retrain.num_steps is 4; allowed without a stream 'frames': 0"),
-        ("retrain", "every_steps", 0, "every_steps 0; allowed: 0 or more, and 1 or more"),
+        ("retrain", "every_steps", 0, "config.retrain.every_steps is 0; allowed: 1 or more"),
         ("retrain", "trainable", "top", "config.retrain.trainable is 'top'; allowed: all, head"),
     ],
 )
-def test_what_does_not_go_together_is_named(make_config, section, key, value, message):
+def test_settings_that_do_not_fit_the_model_are_refused(make_config, section, key, value, message):
     config = make_config()
     config[section][key] = value
     with pytest.raises(ValueError, match=message):
@@ -333,11 +333,11 @@ def test_what_does_not_go_together_is_named(make_config, section, key, value, me
 def test_softmax_features_need_a_retrained_cnn(make_config):
     config = make_config("features=softmax")
     config.retrain.num_steps = 0
-    with pytest.raises(ValueError, match="features 'softmax' are of a retrained CNN: above 0"):
+    with pytest.raises(ValueError, match="num_steps is 0; allowed with features 'softmax': above 0"):
         check_sequences(config)
 
 
-def test_models_that_do_not_hear_are_not_given_sound(config):
+def test_models_without_audio_are_not_given_audio(config):
     config.audio.sample_rate = 8000
     with pytest.raises(ValueError, match="config.audio.sample_rate is 8000; allowed for cnn_lstm: 0"):
         check_config(config)
@@ -350,7 +350,7 @@ def test_models_that_do_not_hear_are_not_given_sound(config):
         (f"video_folder/64x64_4fps_{RATE}hz", 4, "has 9: take a dataset that is stored in sequences, such as"),
     ],
 )
-def test_a_data_set_that_does_not_fit_is_named(make_config, tmp_path, name, num_frames, message):
+def test_a_dataset_that_does_not_fit_is_named(make_config, tmp_path, name, num_frames, message):
     config = make_config("frames=false")
     config.dataset.name = name
     config.clip.num_frames = num_frames
