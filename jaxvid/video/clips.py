@@ -17,15 +17,19 @@ import av
 import cv2
 import decord
 import numpy as np
-from jaxtyping import Int16, UInt8
+from jaxtyping import Float, Int16, UInt8
 
-from jaxvid.video.streams import missing_bytes
+from jaxvid.video.streams import frame_rate, missing_end, open_video
+from jaxvid.video.truncation import check_whole
 from jaxvid.video.workers import InvalidVideo, InvalidVideoError, decode_in_workers
 
 # decord pads rows to a multiple of 96 bytes and takes padding as long as the width for a further channel: 16x16 comes
 # out as (16, 16, 6), 80x72 as (80, 72, 4). Of all widths from 64 on this happens to 72 alone.
 _MIN_DECODER_WIDTH = 64
 _REPLACED_WIDTHS = {72: 96}
+
+# No video is as long as this.
+_MAX_SECONDS = 1e9
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,8 +59,9 @@ def decode_clips(
     timeout_seconds: float = 60.0,
     quality: int = 95,
 ) -> Generator[EncodedClip | InvalidVideo, None, None]:
-    """Decodes videos in worker processes; one result a path, in the order of `paths`.
+    """Decodes videos in worker processes; yields one result per path, in the order of `paths`.
 
+    A file that is cut short gives an InvalidVideo; `jaxvid.video.truncation` lists which cuts are noticed.
     Only a few results are held at any time, however many the paths. The workers end when the iterator is exhausted or
     closed, and when this process dies.
 
@@ -101,11 +106,12 @@ def encode_clip(path: Path, size: tuple[int, int], quality: int = 95) -> Encoded
     """Decodes one video in this process. Only for files known to be sound: a broken one can hang or abort the process.
 
     Raises:
-      InvalidVideoError: if the file cannot be decoded, or yields fewer frames than it announces.
+      InvalidVideoError: if the file cannot be decoded, or is cut short (`jaxvid.video.truncation` lists which cuts are
+        noticed).
     """
-    announced = announced_frames(path)
+    check_whole(path)
     try:
-        frames, fps = _read_frames(path, size, quality)
+        frames, fps, begins = _read_frames(path, size, quality)
     except InvalidVideoError:
         raise
     # decord raises its own errors, which derive from several built-in ones; a name that is not UTF-8 fails to encode.
@@ -113,19 +119,15 @@ def encode_clip(path: Path, size: tuple[int, int], quality: int = 95) -> Encoded
         raise InvalidVideoError(path, f"the decoder failed: {_first_line(error)}") from error
     if not frames:
         raise InvalidVideoError(path, "it holds no frames")
-    if len(frames) < announced:
-        skipped = _skipped_avi_frames(path)
-        if len(frames) < announced - skipped:
-            raise InvalidVideoError(
-                path, f"only {len(frames)} frames decode, fewer than the file announces: it is cut short"
-            )
-        # The container's frame rate counts the skipped ones.
-        fps *= len(frames) / (len(frames) + skipped)
-    return EncodedClip(path, frames, fps)
+    if reason := _missing_frames(path, begins):
+        raise InvalidVideoError(path, reason)
+    return EncodedClip(path, frames, frame_rate(len(frames), _shown_seconds(begins), fps))
 
 
-def _read_frames(path: Path, size: tuple[int, int], quality: int) -> tuple[list[bytes], float]:
-    """The frames of a file as JPEG, and its frame rate."""
+def _read_frames(
+    path: Path, size: tuple[int, int], quality: int
+) -> tuple[list[bytes], float, Float[np.ndarray, "frame"]]:
+    """Returns the frames of a file as JPEG, its announced frame rate, and the seconds at which the frames begin."""
     height, width = size
     # An absolute path is never mistaken for an option or for a protocol such as "concat:".
     try:
@@ -142,7 +144,18 @@ def _read_frames(path: Path, size: tuple[int, int], quality: int) -> tuple[list[
         raise InvalidVideoError(path, f"it gives no frame rate ({fps})")
     # One frame at a time: 15 % faster than get_batch, and the raw frames of a long file never pile up.
     frames = [encode_frame(_narrowed(reader.next().asnumpy(), size), quality) for _ in range(len(reader))]
-    return frames, fps
+    begins = np.sort(reader.get_frame_timestamp(np.arange(len(reader)))[:, 0].astype(float))
+    return frames, fps, begins
+
+
+def _shown_seconds(begins: Float[np.ndarray, "frame"]) -> float:
+    """Returns how long frames are shown that begin at these times, the last one as long as the one before it.
+
+    0 if times are missing, as they often are in MPEG program streams; decord makes them the least number there is.
+    """
+    if len(begins) < 2 or begins[0] < -_MAX_SECONDS:
+        return 0.0
+    return float(begins[-1] - begins[0] + begins[-1] - begins[-2])
 
 
 def _narrowed(
@@ -160,32 +173,21 @@ def encode_frame(frame: UInt8[np.ndarray, "height width 3"], quality: int) -> by
     return encoded.tobytes()
 
 
-def announced_frames(path: Path) -> int:
-    """The least number of frames that a whole file must yield by its container; 0 if the container does not say.
-
-    Raises:
-      InvalidVideoError: if the file cannot be read, is empty, or is an AVI that ends before its announced end.
-    """
-    try:
-        with path.open("rb") as file:
-            head = file.read(12)
-    except OSError as error:
-        raise InvalidVideoError(path, f"it cannot be read: {error.strerror}") from error
-    if not head:
-        raise InvalidVideoError(path, "the file is empty")
-    if head[:4] == b"RIFF" and head[8:] == b"AVI ":
-        # decord reads an AVI that is cut short without an error.
-        if reason := missing_bytes(path):
-            raise InvalidVideoError(path, reason)
+def _missing_frames(path: Path, begins: Float[np.ndarray, "frame"]) -> str | None:
+    """Returns what shows that frames are missing behind those that begin at these times; None if nothing does."""
+    with path.open("rb") as file:
+        head = file.read(12)
+    is_avi = head[:4] == b"RIFF" and head[8:] == b"AVI "
+    if is_avi or head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free"):
         # Codecs with packed frames count one frame more than there is.
-        return _container_frame_count(path) - 1
-    if head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free"):
-        return _container_frame_count(path) - 1
-    if head[:4] == b"\x1aE\xdf\xa3":
-        # Matroska and WebM give a duration, from which the count is an estimate.
-        return math.floor(0.9 * _container_frame_count(path))
+        missing = _header_frame_count(path) - 1 - len(begins)
+        if missing > 0 and missing > _skipped_avi_frames(path):
+            return f"only {len(begins)} frames decode, fewer than the file announces: it is cut short"
+    if head[:4] == b"\x1aE\xdf\xa3" or head[:3] == b"FLV":
+        with open_video(path) as container:
+            return missing_end(container, len(begins), float(begins[-1]))
     # MPEG program and transport streams announce nothing.
-    return 0
+    return None
 
 
 def _skipped_avi_frames(path: Path) -> int:
@@ -197,8 +199,8 @@ def _skipped_avi_frames(path: Path) -> int:
     return max(places, default=-1) + 1 - len(places)
 
 
-def _container_frame_count(path: Path) -> int:
-    """What the container's header says, negative or 0 if nothing."""
+def _header_frame_count(path: Path) -> int:
+    """Returns the number of frames by a file's header, negative or 0 if it states none."""
     capture = cv2.VideoCapture(str(path.absolute()), cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
     count = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
     capture.release()

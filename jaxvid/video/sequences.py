@@ -17,9 +17,10 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 
-from jaxvid.video.clips import EncodedClip, announced_frames, encode_frame
+from jaxvid.video.clips import EncodedClip, encode_frame
 from jaxvid.video.sound import open_sound
-from jaxvid.video.streams import ONE_FRAME, open_video, raw_frames, scaled, video_start
+from jaxvid.video.streams import ONE_FRAME, frame_rate, open_video, raw_frames, scaled, video_start
+from jaxvid.video.truncation import check_whole
 from jaxvid.video.workers import InvalidVideo, decode_in_workers
 
 # Bytes of waiting sequences that stay in memory; more of them go to the disk.
@@ -71,8 +72,9 @@ def decode_sequences(
 ) -> Generator[tuple[int, EncodedClip | InvalidVideo], None, None]:
     """The sequences of videos, decoded in worker processes, in order, each with the position of its path.
 
-    A video that breaks off midway gives the sequences before that place, and then an InvalidVideo. `timeout_seconds` is
-    for a sequence; all else as in `jaxvid.video.workers.decode_in_workers`.
+    A video that breaks off midway gives the sequences before that place, and then an InvalidVideo; which cuts are
+    noticed is listed in `jaxvid.video.truncation`. `timeout_seconds` applies to one sequence; the other arguments and
+    the errors are those of `jaxvid.video.workers.decode_in_workers`.
     """
     decoder = partial(read_sequences, form=form, quality=quality)
     return decode_in_workers(decoder, paths, num_workers=num_workers, timeout_seconds=timeout_seconds)
@@ -111,14 +113,15 @@ def read_sequences(path: Path, form: SequenceForm, quality: int = 95) -> Generat
     # One process a core: threads within would only compete.
     cv2.setNumThreads(1)
     # Files that are no videos, or that their own length tells to be cut short, need not be opened.
-    announced_frames(path)
+    check_whole(path)
     with open_video(path) as container:
         stream = container.streams.video[0]
         slots = _slots(raw_frames(container, path), form.fps)
         with open_sound(path, form.sample_rate, video_start(container)) as sound:
             for begin, end, encoded in _groups(slots, form, quality):
                 audio = sound.stretch(begin, end) if sound else np.zeros(0, np.int16) if form.sample_rate else None
-                yield EncodedClip(path, encoded, form.fps or float(stream.average_rate or 25), begin, audio)
+                fps = form.fps or frame_rate(len(encoded), end - begin, float(stream.average_rate or 25))
+                yield EncodedClip(path, encoded, fps, begin, audio)
 
 
 def _slots(frames: Iterable[tuple[float, Any]], fps: float) -> Iterator[_Slot]:

@@ -5,10 +5,8 @@ Nothing is kept, so that memory stays flat however long a video is.
 
 import contextlib
 import dataclasses
-import os
 import queue
 import re
-import struct
 import threading
 from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
@@ -21,6 +19,7 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 from jaxtyping import UInt8
 
+from jaxvid.video.truncation import missing_bytes
 from jaxvid.video.workers import InvalidVideoError
 
 # Frames that may be decoded ahead of the network.
@@ -34,6 +33,9 @@ TIME_EPSILON = 1e-6
 
 # The share of the frames or seconds announced by a container that must decode.
 _LEAST_SHARE = 0.9
+
+# By how much the times of a file may deviate from its announced frame rate: Matroska rounds them to milliseconds.
+_RATE_TOLERANCE = 0.05
 
 # Frames are missing where the next one comes later than this, and later by that factor than any before.
 _GAP_SECONDS, _GAP_FACTOR = 1.0, 10.0
@@ -133,6 +135,16 @@ def frame_time(frame: av.VideoFrame, number: int, stream: VideoStream) -> float:
     return frame.time if frame.time is not None else number / float(stream.average_rate or 25)
 
 
+def frame_rate(num_frames: int, seconds: float, announced: float) -> float:
+    """Returns the frames per second of frames that are shown for so many seconds in all.
+
+    That is the announced rate, unless it is wrong by more than the rounding of times, as in videos of variable rates.
+    """
+    if num_frames < 2 or seconds <= 0 or abs(num_frames / seconds - announced) <= _RATE_TOLERANCE * announced:
+        return announced
+    return num_frames / seconds
+
+
 def missing_end(container: InputContainer, num_frames: int, seconds: float) -> str | None:
     """Returns what shows that an open video ends before its announced end; None if nothing does.
 
@@ -146,26 +158,12 @@ def missing_end(container: InputContainer, num_frames: int, seconds: float) -> s
     if container.format.name != "avi" and num_frames < _LEAST_SHARE * stream.frames:
         return f"only {num_frames} of {stream.frames} frames decode: it is cut short"
     announced = _tagged_seconds(stream.metadata.get("DURATION", ""))
-    # The last frame shows for about as long as the others.
+    if not announced and container.format.name in ("flv", "matroska,webm"):
+        announced = video_seconds(container) or 0.0
+    # The last frame is shown for as long as the others on average.
     if num_frames > 1 and seconds * num_frames / (num_frames - 1) < _LEAST_SHARE * announced:
         return f"its picture ends at {seconds:.1f} of {announced:.1f} s: it is cut short"
     return None
-
-
-def missing_bytes(path: Path) -> str | None:
-    """Returns what shows that an AVI is shorter than its first chunk announces; None if it is not, or no AVI.
-
-    Raises:
-      OSError: if the file cannot be read.
-    """
-    with path.open("rb") as file:
-        head = file.read(12)
-        num_bytes = file.seek(0, os.SEEK_END)
-    if head[:4] != b"RIFF" or head[8:] != b"AVI ":
-        return None
-    # 0 stands for unknown.
-    announced = 8 + struct.unpack("<I", head[4:8])[0]
-    return f"it is cut short: {num_bytes} of {announced} bytes" if announced > num_bytes else None
 
 
 def _tagged_seconds(duration: str) -> float:

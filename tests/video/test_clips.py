@@ -186,6 +186,8 @@ def test_a_decoder_that_crashes_or_hangs_is_replaced(tmp_path, monkeypatch):
                     return 2
                 def get_avg_fps(self):
                     return 25
+                def get_frame_timestamp(self, indices):
+                    return numpy.stack([indices, indices + 1], axis=1) / 25
                 def next(self):
                     return types.SimpleNamespace(asnumpy=lambda: numpy.zeros(self.shape, numpy.uint8))
         """)
@@ -339,7 +341,8 @@ def test_an_avi_that_skips_frames_is_whole(tmp_path):
     write_avi_that_skips_frames(tmp_path / "skips.avi")
     clip = encode_clip(tmp_path / "skips.avi", SIZE)
     assert len(clip.frames) == 10
-    assert clip.fps == pytest.approx(50 * 10 / 19)
+    # One frame every 40 ms, though the file announces 50 per second.
+    assert clip.fps == pytest.approx(25)
 
 
 def test_an_avi_that_is_cut_within_its_skipped_frames_is_not_whole(tmp_path):
@@ -350,3 +353,34 @@ def test_an_avi_that_is_cut_within_its_skipped_frames_is_not_whole(tmp_path):
     (tmp_path / "cut.avi").write_bytes(content[:4] + bytes(4) + content[8:last_chunks])
     with pytest.raises(InvalidVideoError, match="only . frames decode, fewer than the file announces"):
         encode_clip(tmp_path / "cut.avi", SIZE)
+
+
+def write_variable_rate(path):
+    """Writes eight frames at irregular times; the last one is shown for 240 ms, as long as the one before it."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mjpeg", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 64, "yuvj420p"
+        stream.codec_context.time_base = Fraction(1, 1000)
+        for milliseconds in (0, 40, 80, 500, 510, 520, 1500, 1740):
+            frame = av.VideoFrame.from_ndarray(np.zeros((64, 64, 3), np.uint8), format="rgb24")
+            frame.pts, frame.time_base = milliseconds, Fraction(1, 1000)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+
+
+def test_the_frame_rate_of_a_video_of_variable_rate_is_its_frames_divided_by_its_duration(tmp_path):
+    write_variable_rate(tmp_path / "variable.mkv")
+    with av.open(str(tmp_path / "variable.mkv")) as container:
+        assert container.streams.video[0].average_rate == 25
+    assert encode_clip(tmp_path / "variable.mkv", SIZE).fps == pytest.approx(8 / 1.98)
+
+
+@pytest.mark.parametrize("name", ["clip.mkv", "clip.mp4", "clip.mpg"])
+def test_the_frame_rate_of_a_video_of_constant_rate_is_the_announced_one(tmp_path, name):
+    with av.open(str(tmp_path / name), "w", format="mpeg" if name == "clip.mpg" else None) as container:
+        stream = container.add_stream("mpeg1video" if name == "clip.mpg" else "mpeg4", rate=Fraction(30000, 1001))
+        stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv420p"
+        for _ in range(10):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.zeros((64, 64, 3), np.uint8), format="rgb24")))
+        container.mux(stream.encode(None))
+    assert encode_clip(tmp_path / name, SIZE).fps == pytest.approx(30000 / 1001)

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
+from jaxvid.video.clips import encode_clip
 from jaxvid.video.files import write_video
 from jaxvid.video.sequences import SequenceForm, decode_sequences, read_sequences
 from jaxvid.video.sound import open_sound, write_video_with_sound
@@ -62,6 +63,11 @@ def test_frames_are_chosen_by_their_times_whatever_the_frame_rate(tmp_path):
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     (clip,) = read_sequences(tmp_path / "variable.mkv", SequenceForm((48, 64), fps=4.0))
+    # Two halves of all frames, which announce 25 per second: 4 in 510 ms, 4 in 1470 ms.
+    halves = list(read_sequences(tmp_path / "variable.mkv", SequenceForm((48, 64), num_frames=4)))
+    assert [clip.fps for clip in halves] == [pytest.approx(4 / 0.51), pytest.approx(4 / 1.47)]
+    (whole,) = read_sequences(tmp_path / "variable.mkv", SequenceForm((48, 64)))
+    assert whole.fps == pytest.approx(8 / 1.98)
     # At 125, 375, 625, 875, 1125, 1375, 1625, 1875 ms; the last frame shows for 240 ms, as long as the one before.
     assert numbers(clip) == [2, 2, 5, 5, 5, 5, 6, 7]
 
@@ -169,6 +175,15 @@ def test_a_matroska_file_that_is_cut_short_is_told_by_its_length(tmp_path):
     (tmp_path / "cut.mkv").write_bytes(content[: len(content) // 2])
     with pytest.raises(InvalidVideoError, match=r"its picture ends at \d\.\d of 10\.5 s: it is cut short"):
         list(read_sequences(tmp_path / "cut.mkv", FORM))
+
+
+@pytest.mark.parametrize("num_frames", [1, 2, 3, 9])
+def test_a_matroska_file_of_few_frames_is_whole(tmp_path, num_frames):
+    # The last one of three frames begins at two thirds of the file's length.
+    write_video_with_sound(tmp_path / "a.mkv", FRAMES[:num_frames], 10.0, ramp(num_frames / 10), RATE)
+    (clip,) = read_sequences(tmp_path / "a.mkv", SequenceForm((48, 64)))
+    assert len(clip.frames) == num_frames
+    assert len(encode_clip(tmp_path / "a.mkv", (48, 64)).frames) == num_frames
 
 
 def test_a_file_that_announces_more_than_it_holds_is_cut_short(tmp_path):
