@@ -1,22 +1,21 @@
-"""A checkpoint and data in; metrics.json, predictions.csv and a report with pictures out."""
+"""Evaluates a checkpoint: metrics.json, predictions.csv and a report with plots."""
 
 import datetime
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import jax
-from flax import linen as nn
 
 from jaxvid import parallel, trained
-from jaxvid.classes import find_positive_class
+from jaxvid.classes import describe_positive_class, find_positive_class
 from jaxvid.config import load_config
 from jaxvid.evaluate.evaluated import Evaluated
 from jaxvid.evaluate.folder import evaluate_videos
 from jaxvid.evaluate.split import evaluate_split
 from jaxvid.files import replacing
-from jaxvid.inference import check_views
-from jaxvid.metrics.classification import classification_metrics
+from jaxvid.inference import Predicted, check_views
+from jaxvid.metrics.classification import SplitMetrics, classification_metrics
 from jaxvid.metrics.predictions import write_csv
 from jaxvid.metrics.table import VOTE_METRICS
 from jaxvid.metrics.text import format_metrics, format_percent
@@ -37,69 +36,121 @@ def evaluate(
     data_dir: str | None = None,
     manual_dir: str | None = None,
     videos: Path | None = None,
+    sources: Path | None = None,
+    class_map: Mapping[str, str] | None = None,
+    positive_class: str = "",
     clips: int | None = None,
     crops: int | None = None,
     which: str = "best",
     output: Path | None = None,
-) -> dict[str, Any]:
-    """Evaluates a checkpoint of `workdir`, writes metrics.json, predictions.csv and report/, and returns the metrics.
+) -> SplitMetrics:
+    """Evaluates a checkpoint of `workdir`, and writes metrics.json, predictions.csv and report/.
 
-    Where clips have several windows, or videos several sequences, the metrics hold the figures of single ones under
-    "views", those of the class that most of them say under "vote", and view_predictions.csv the predictions of single
-    ones. The arguments are those of the command.
+    Where clips have several windows, or videos several sequences, the metrics of single ones stand under "views", those
+    of the class predicted for most of them under "vote", and the predictions of single ones in view_predictions.csv.
+    The arguments are those of the command.
+
+    Returns:
+      The metrics, as `metrics.classification.classification_metrics` returns them.
 
     Raises:
-      ValueError: if the workdir, the checkpoint, the split or the dataset is not there or does not fit.
+      ValueError: if the workdir, the checkpoint, the split or the dataset does not exist or does not fit.
     """
-    config = load_config(workdir)
-    config.dataset.update(
-        {key: value for key, value in {"data_dir": data_dir, "manual_dir": manual_dir}.items() if value is not None}
-    )
-    config.eval.update({key: value for key, value in {"clips": clips, "crops": crops}.items() if value is not None})
+    trained_on = load_config(workdir).dataset
+    changes = {
+        "dataset": {"data_dir": data_dir, "manual_dir": manual_dir, "positive_class": positive_class or None},
+        "eval": {"clips": clips, "crops": crops},
+    }
+    config = _changed(load_config(workdir), changes)
     check_views(config)
+    positive = _positive_class(config)
     run = trained.load(workdir, which, config=config)
     if videos is not None:
-        evaluated = evaluate_videos(run.probabilities, run.variables, videos, config)
+        evaluated = evaluate_videos(run, videos, trained_on, class_map=class_map, sources=sources)
     else:
-        evaluated = evaluate_split(run.probabilities, run.variables, dataset, split, config)
-    predicted = evaluated.predicted
-    positive_class = find_positive_class(predicted.clips.class_names, config.dataset.positive_class)
-    settings = {"positive_class": positive_class, "num_resamples": config.eval.num_resamples}
-    figures = classification_metrics(predicted.clips, **settings)
-    if predicted.views is not None:
-        figures["views"] = classification_metrics(predicted.views, **settings)
-        assert predicted.votes is not None
+        evaluated = evaluate_split(run, trained_on, dataset=dataset, split=split, class_map=class_map)
+    metrics = _metrics(evaluated.predicted, positive, config.eval.num_resamples)
+    if config.dataset.positive_class:
+        key = "--positive_class" if positive_class else "dataset.positive_class"
+        metrics["positive_class_reason"] = f"given by {key}"
+    if parallel.on_first_process():
+        details = {
+            "Checkpoint": f"step {run.step} ({which}) of {workdir}",
+            **evaluated.details,
+            **_details(run, metrics),
+        }
+        history = read_rows(workdir)
+        adaptation = _adaptation(config, run.model, history)
+        _write(output or workdir, evaluated, {**metrics, "evaluated": details}, history, adaptation)
+    return metrics
+
+
+def _changed(config: ConfigDict, changes: Mapping[str, Mapping[str, str | int | None]]) -> ConfigDict:
+    """Returns the config with the values by section and key that are not None."""
+    for section, values in changes.items():
+        config[section].update({key: value for key, value in values.items() if value is not None})
+    return config
+
+
+def _positive_class(config: ConfigDict) -> str | None:
+    """Returns the positive class of two; None if it is not known, or there are more classes.
+
+    Raises:
+      ValueError: if one is chosen that the model does not have, or of more than two classes.
+    """
+    class_names, chosen = config.dataset.class_names, config.dataset.positive_class
+    positive = find_positive_class(class_names, chosen)
+    if positive is not None and len(class_names) != 2:
+        raise ValueError(
+            f"the positive class is {chosen!r}; allowed: none, as the model has {len(class_names)} classes"
+        )
+    return positive
+
+
+def _metrics(predicted: Predicted, positive_class: str | None, num_resamples: int) -> SplitMetrics:
+    settings = {"positive_class": positive_class, "num_resamples": num_resamples}
+    metrics = classification_metrics(predicted.clips, **settings)
+    if predicted.views is not None and predicted.votes is not None:
+        metrics["views"] = classification_metrics(predicted.views, **settings)
         of_votes = classification_metrics(predicted.votes, **settings)
-        figures["vote"] = {name: of_votes[name] for name in ("num_clips", *VOTE_METRICS)}
+        metrics["vote"] = {name: of_votes[name] for name in ("num_clips", *VOTE_METRICS)}
+    return metrics
+
+
+def _details(run: trained.Trained, metrics: SplitMetrics) -> dict[str, str]:
+    """Returns what the report says of the run, besides the data."""
+    config = run.config
     num_parameters = sum(leaf.size for leaf in jax.tree.leaves(run.variables["params"]))
-    facts = {
-        "Checkpoint": f"step {run.step} ({which}) of {workdir}",
-        **evaluated.facts,
+    return {
+        **_positive_class_detail(metrics),
         "Model": f"{config.model.name}, {num_parameters:,} parameters",
-        "Input": _input_of(config, run.model),
+        "Input": _describe_input(config, run.model),
         "Views of a clip": f"{config.eval.clips or 'as sampled'} over time, {config.eval.crops} over space",
         "Device": f"{jax.device_count()} x {jax.devices()[0].device_kind}",
         "Date": datetime.date.today().isoformat(),
     }
-    if parallel.on_first_process():
-        history = read_rows(workdir)
-        metrics = {**figures, "evaluated": facts}
-        _write(output or workdir, evaluated, metrics, history, _adaptation(config, run.model, history))
-    return figures
 
 
-def _input_of(config: ConfigDict, model: ClipModel) -> str:
-    """What the network sees and hears of a clip, in words."""
+def _positive_class_detail(metrics: SplitMetrics) -> dict[str, str]:
+    if len(metrics["class_names"]) != 2:
+        return {}
+    if metrics["positive_class"] is None:
+        return {"Positive class": describe_positive_class(metrics["class_names"])}
+    return {"Positive class": f"{metrics['positive_class']} ({metrics['positive_class_reason']})"}
+
+
+def _describe_input(config: ConfigDict, model: ClipModel) -> str:
+    """Returns the frames and the audio that the model takes of a clip, in words."""
     clip, audio = config.clip, config.audio
     parts = [f"{clip.num_frames} frames of {clip.height}x{clip.width}, {clip.sampling}"]
     if audio.sample_rate:
         parts = parts if "frames" in model.input_streams() else []
-        parts.append(f"{audio.seconds:g} s of sound as {audio.kind}")
+        parts.append(f"{audio.seconds:g} s of audio as {audio.kind}")
     return "; ".join(parts)
 
 
-def _adaptation(config: ConfigDict, model: nn.Module, history: list[Row]) -> Adaptation | None:
-    """How the activations changed in the run, by its evaluations; None where they were not to change."""
+def _adaptation(config: ConfigDict, model: ClipModel, history: list[Row]) -> Adaptation | None:
+    """Returns the changes of activations in the run, replayed from its evaluations; None if its policy is fixed."""
     if config.activations.policy == "fixed":
         return None
     sites = activation_sites(model, (config.clip.num_frames, config.clip.height, config.clip.width, 3))
@@ -115,7 +166,7 @@ def _adaptation(config: ConfigDict, model: nn.Module, history: list[Row]) -> Ada
 def _write(
     output: Path,
     evaluated: Evaluated,
-    metrics: dict[str, Any],
+    metrics: SplitMetrics,
     history: list[Row],
     adaptation: Adaptation | None,
 ) -> None:
@@ -138,8 +189,8 @@ def _write(
     )
     print(format_metrics(metrics))
     if views is not None:
-        print(f"By the class that most windows say: accuracy {format_percent(metrics['vote']['accuracy'])}")
-        print(f"Of single windows, {len(views.clips)} of them:\n{format_metrics(metrics['views'])}")
+        print(f"Majority vote of the windows: accuracy {format_percent(metrics['vote']['accuracy'])}")
+        print(f"Single windows ({len(views.clips)}):\n{format_metrics(metrics['views'])}")
     if adaptation is not None:
         print(format_adaptation(adaptation))
     print(f"Report: {report}")

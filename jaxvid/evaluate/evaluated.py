@@ -1,4 +1,4 @@
-"""What one evaluation found."""
+"""The result of running a checkpoint over a split or a folder, before metrics are computed."""
 
 import dataclasses
 from collections.abc import Callable
@@ -11,14 +11,14 @@ from jaxvid.inference import Predicted
 
 @dataclasses.dataclass(frozen=True)
 class Evaluated:
-    """What one evaluation found.
+    """The result of running a checkpoint over a split or a folder.
 
     Attributes:
-      predicted: of every clip, and of its views.
-      frames_of: the pictures of a clip, by its place among them.
-      facts: what was evaluated, for the reader.
+      predicted: predictions of every clip, and of its views; the classes are the model's.
+      frames_of: returns the frames of the clip at an index of `predicted.clips`.
+      details: name to value of what was evaluated, for the report.
     """
 
     predicted: Predicted
     frames_of: Callable[[int], UInt8[np.ndarray, "time height width 3"]]
-    facts: dict[str, str]
+    details: dict[str, str]

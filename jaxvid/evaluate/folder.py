@@ -1,111 +1,155 @@
-"""Evaluation of a `<class>/<video>` folder."""
+"""Evaluation of the videos of a folder, `<class>/<video>` or `<class>/<source>/<video>`."""
 
-from collections.abc import Iterator, Sequence
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from absl import logging
+from jaxtyping import UInt8
 from tqdm import tqdm
 
 from jaxvid import parallel
+from jaxvid.classes import match_classes
 from jaxvid.data.dataset import Clip
 from jaxvid.data.pipeline import clip_inputs, clip_views, evaluation_batches
 from jaxvid.data.sampling import create_sampling
 from jaxvid.evaluate.evaluated import Evaluated
+from jaxvid.evaluate.overlap import overlap_of_videos
+from jaxvid.evaluate.sources import name_sources
 from jaxvid.inference import predict_views, with_views
 from jaxvid.metrics.predictions import Predictions, average_views
-from jaxvid.trained import Probabilities
-from jaxvid.types import ConfigDict
+from jaxvid.trained import Trained
+from jaxvid.types import ConfigDict, Inputs
 from jaxvid.video.clips import EncodedClip, decode_clips
-from jaxvid.video.files import find_videos
-from jaxvid.video.sequences import SequenceForm, decode_sequences, whole_videos
+from jaxvid.video.sequences import SequenceForm, decode_sequences
 from jaxvid.video.workers import InvalidVideo
+from tfds_builders.video_files import VideoFile, folder_source, join_identical, videos_below
 
 
-def evaluate_videos(probabilities: Probabilities, variables: Any, directory: Path, config: ConfigDict) -> Evaluated:
-    """Evaluates the videos of a `<class>/<video>` tree; those that do not decode are left out, and named.
+def evaluate_videos(
+    run: Trained,
+    directory: Path,
+    trained_on: ConfigDict,
+    *,
+    class_map: Mapping[str, str] | None = None,
+    sources: Path | None = None,
+) -> Evaluated:
+    """Runs a checkpoint over the videos of a folder; those that do not decode are left out and named.
+
+    Args:
+      run: the checkpoint.
+      directory: the folder; see `label_videos`.
+      trained_on: section `dataset` of the config as saved in the workdir.
+      class_map: names of the folder's classes to names of the model's, where they differ.
+      sources: CSV file that names the source of every video, instead of the folders; see `name_sources`.
 
     Raises:
-      ValueError: if a folder is no class of the model, or no video decodes.
+      ValueError: if the folder holds no videos, a class of it is none of the model's, a source is missing, or no video
+        decodes.
     """
+    config = run.config
     class_names = list(config.dataset.class_names)
-    labels = label_videos(directory, class_names)
-    clips: list[Path] = []
+    videos = label_videos(directory, class_names, class_map)
+    videos = join_identical(videos) if sources is None else name_sources(videos, sources)
+    decoded: list[VideoFile] = []
     invalid: list[InvalidVideo] = []
-
-    def views():
-        for decoded in _decoded(list(labels), config):
-            if isinstance(decoded, InvalidVideo):
-                invalid.append(decoded)
-                continue
-            # A video that is decoded in sequences comes several times.
-            if decoded.path not in clips[-1:]:
-                clips.append(decoded.path)
-            stored = _as_clip(decoded, labels[decoded.path])
-            yield len(clips) - 1, clip_inputs(stored, config.clip, config.eval.clips, config.audio)
-
-    batches = evaluation_batches(views(), parallel.local_multiple(config.eval.batch_size))
-    clip_index, outputs = predict_views(probabilities, variables, batches, len(class_names))
+    views = _views(videos, config, decoded, invalid)
+    batches = evaluation_batches(views, parallel.local_multiple(config.eval.batch_size))
+    clip_index, outputs = predict_views(run.probabilities, run.variables, batches, len(class_names))
     for video in invalid:
         logging.warning("left out: %s: %s", video.path, video.reason)
-    if not clips:
-        raise ValueError(f"none of the {len(labels)} videos under {directory} decodes; the first: {invalid[0].reason}")
-    names = [str(path.relative_to(directory)) for path in clips]
+    if not decoded:
+        first = invalid[0]
+        raise ValueError(f"none of the {len(videos)} videos in {directory} decodes; {first.path}: {first.reason}")
     predictions = Predictions(
-        names,
-        names,
-        np.asarray([labels[path] for path in clips]),
-        average_views(clip_index, outputs, len(clips)),
+        [video.filename for video in decoded],
+        [video.source for video in decoded],
+        np.asarray([class_names.index(video.label) for video in decoded]),
+        average_views(clip_index, outputs, len(decoded)),
         class_names,
     )
-    facts = {"Data": f"videos of {directory}"}
-    if invalid:
-        facts["Left out"] = "; ".join(f"{video.path.relative_to(directory)}: {video.reason}" for video in invalid)
 
-    def frames_of(index: int) -> np.ndarray:
-        decoded = next(_decoded([clips[index]], config))
-        assert isinstance(decoded, EncodedClip)
-        return clip_views(_as_clip(decoded, labels[clips[index]]), config.clip)[0]
+    def frames_of(index: int) -> UInt8[np.ndarray, "time height width 3"]:
+        encoded = next(_decoded([decoded[index].path], config))
+        assert isinstance(encoded, EncodedClip)
+        return clip_views(_as_clip(encoded, decoded[index]), config.clip)[0]
 
-    return Evaluated(with_views(predictions, clip_index, outputs), frames_of, facts)
+    details = {
+        "Data": f"videos of {directory}",
+        **_left_out(invalid, directory),
+        **overlap_of_videos(decoded, trained_on, config.dataset.data_dir),
+    }
+    return Evaluated(with_views(predictions, clip_index, outputs), frames_of, details)
+
+
+def label_videos(
+    directory: Path, class_names: Sequence[str], class_map: Mapping[str, str] | None = None
+) -> list[VideoFile]:
+    """Returns the videos of a folder, labeled with classes of a model; they need not be of all classes.
+
+    A folder within that of a class, `<class>/<source>/<video>`, names the source of its videos; a video directly in the
+    folder of a class is its own source.
+
+    Args:
+      directory: holds a folder for each class, named as by the model without regard to case, `_`, `-` and spaces.
+      class_names: classes of the model.
+      class_map: names of folders to names of the model's classes, where they differ.
+
+    Raises:
+      ValueError: if there is no video, one lies in no folder of a class, or a folder is no class of the model.
+    """
+    videos = videos_below(directory, lambda path: path.parts[0], folder_source)
+    if not videos:
+        expected = ", ".join(class_names)
+        raise ValueError(f"{directory} holds no videos; expected are folders {expected} with videos in them")
+    for video in videos:
+        if video.filename == video.label:
+            raise ValueError(f"{video.path} lies in no folder of a class; allowed: <class>/{video.filename}")
+    folders = sorted({video.label for video in videos})
+    class_of = {
+        folder: class_names[label]
+        for folder, label in zip(folders, match_classes(folders, class_names, class_map), strict=True)
+    }
+    return [dataclasses.replace(video, label=class_of[video.label]) for video in videos]
+
+
+def _views(
+    videos: Sequence[VideoFile], config: ConfigDict, decoded: list[VideoFile], invalid: list[InvalidVideo]
+) -> Iterator[tuple[int, Inputs]]:
+    """Yields the views of every video that decodes, with its position in `decoded`, and fills both lists."""
+    by_path = {video.path: video for video in videos}
+    for result in _decoded(list(by_path), config):
+        if isinstance(result, InvalidVideo):
+            invalid.append(result)
+            continue
+        video = by_path[result.path]
+        # A video that is decoded in sequences comes several times.
+        if video not in decoded[-1:]:
+            decoded.append(video)
+        yield len(decoded) - 1, clip_inputs(_as_clip(result, video), config.clip, config.eval.clips, config.audio)
 
 
 def _decoded(paths: list[Path], config: ConfigDict) -> Iterator[EncodedClip | InvalidVideo]:
-    """The videos as the network of `config` takes them: whole, or in sequences."""
+    """Yields the videos as the model takes them: whole, or in sequences."""
     size = tuple(config.dataset.frame_size)
     if create_sampling(config.clip).takes_sequences:
         form = SequenceForm(size, config.dataset.fps, config.clip.num_frames, config.audio.sample_rate)
-        decoding = whole_videos(decode_sequences(paths, form))
+        decoding = decode_sequences(paths, form)
     else:
         decoding = enumerate(decode_clips(paths, size))
     with tqdm(total=len(paths), desc="Decoding videos", unit="video", leave=False) as progress:
-        for position, decoded in decoding:
+        for position, result in decoding:
             progress.update(position + 1 - progress.n)
-            yield decoded
+            yield result
 
 
-def label_videos(directory: Path, class_names: Sequence[str]) -> dict[Path, int]:
-    """The class of every video of a `<class>/<video>` tree, the folder names being `class_names` in any case.
-
-    Raises:
-      ValueError: if a folder with videos is no class, or there is no video.
-    """
-    classes = {name.casefold(): label for label, name in enumerate(class_names)}
-    labels = {}
-    for path in find_videos(directory):
-        folder = path.relative_to(directory).parts[0]
-        if folder.casefold() not in classes:
-            raise ValueError(f"{path}: {folder!r} is no class of the model; allowed folders: {', '.join(class_names)}")
-        labels[path] = classes[folder.casefold()]
-    if not labels:
-        raise ValueError(
-            f"{directory} holds no videos; expected are folders {', '.join(class_names)} with videos in them"
-        )
-    return labels
+def _as_clip(encoded: EncodedClip, video: VideoFile) -> Clip:
+    audio = np.zeros(0, np.int16) if encoded.audio is None else encoded.audio
+    # The label is not needed to predict.
+    return Clip(encoded.frames, 0, encoded.fps, video.source, video.filename, video.filename, audio)
 
 
-def _as_clip(decoded: EncodedClip, label: int) -> Clip:
-    audio = np.zeros(0, np.int16) if decoded.audio is None else decoded.audio
-    name = str(decoded.path)
-    return Clip(decoded.frames, label, decoded.fps, name, name, name, audio)
+def _left_out(invalid: Sequence[InvalidVideo], directory: Path) -> dict[str, str]:
+    lines = [f"{video.path.relative_to(directory)}: {video.reason}" for video in invalid]
+    return {"Left out": "\n".join(lines)} if lines else {}

@@ -1,50 +1,74 @@
 """Evaluation of a split of a dataset."""
 
-from typing import Any
+import dataclasses
+from collections.abc import Mapping, Sequence
 
 import ml_collections
 import numpy as np
-from absl import logging
+from jaxtyping import UInt8
 
-from jaxvid.data.dataset import open_split, prepare, shared_sources
+from jaxvid.classes import match_classes
+from jaxvid.data.dataset import ClipSplit, open_split, prepare
 from jaxvid.data.pipeline import clip_views, require_fitting_clips
 from jaxvid.evaluate.evaluated import Evaluated
+from jaxvid.evaluate.overlap import overlap_of_split
 from jaxvid.inference import predict_split
-from jaxvid.trained import Probabilities
+from jaxvid.trained import Trained
 from jaxvid.types import ConfigDict
 
 
 def evaluate_split(
-    probabilities: Probabilities,
-    variables: Any,
-    dataset: str | None,
-    split: str | None,
-    config: ConfigDict,
+    run: Trained,
+    trained_on: ConfigDict,
+    *,
+    dataset: str | None = None,
+    split: str | None = None,
+    class_map: Mapping[str, str] | None = None,
 ) -> Evaluated:
-    """Evaluates a split of a TFDS dataset: of training's own, or of another with the same classes."""
-    own = prepare(config.dataset) if dataset in (None, config.dataset.name) else None
-    if own is not None:
-        evaluated = open_split(own, split or config.dataset.test_split)
-        overlap = shared_sources(evaluated, open_split(own, config.dataset.train_split))
-    else:
-        other = ml_collections.ConfigDict({**config.dataset.to_dict(), "name": dataset})
-        evaluated = open_split(prepare(other), split or config.dataset.test_split)
-        overlap = []
-    if len(evaluated.class_names) != len(config.dataset.class_names):
-        raise ValueError(
-            f"{dataset} has the classes {', '.join(evaluated.class_names)}; the model has learned "
-            f"{', '.join(config.dataset.class_names)}"
-        )
-    facts = {"Data": f"{dataset or config.dataset.name}, split {evaluated.name}"}
-    if overlap:
-        logging.warning("%d source videos, such as %s, are in the training split too", len(overlap), overlap[0])
-        facts["Caution"] = f"{len(overlap)} source videos have clips in the training split too: the figures flatter"
+    """Runs a checkpoint over a split of a TFDS dataset.
+
+    Args:
+      run: the checkpoint.
+      trained_on: section `dataset` of the config as saved in the workdir.
+      dataset: name; by default the dataset of the config.
+      split: name; by default the config's test split.
+      class_map: names of the dataset's classes to names of the model's; see `with_classes`.
+
+    Raises:
+      ValueError: if the dataset or the split does not exist, a class of it is none of the model's, or its clips are too
+        short or too long for the sampling scheme.
+    """
+    config = run.config
+    section = ml_collections.ConfigDict({**config.dataset.to_dict(), "name": dataset or config.dataset.name})
+    opened = open_split(prepare(section), split or config.dataset.test_split)
+    evaluated = with_classes(opened, config.dataset.class_names, class_map)
     require_fitting_clips(evaluated, config.clip)
-    predicted = predict_split(probabilities, variables, evaluated, config)
-    # Of a video in sequences the first.
+    details = {
+        "Data": f"{section.name}, split {evaluated.name}",
+        **overlap_of_split(evaluated, section, trained_on),
+    }
+    predicted = predict_split(run.probabilities, run.variables, evaluated, config)
     positions = evaluated.metadata.first_clips()
 
-    def frames_of(index: int) -> np.ndarray:
+    def frames_of(index: int) -> UInt8[np.ndarray, "time height width 3"]:
         return clip_views(evaluated[positions[predicted.clips.clips[index]]], config.clip)[0]
 
-    return Evaluated(predicted, frames_of, facts)
+    return Evaluated(predicted, frames_of, details)
+
+
+def with_classes(split: ClipSplit, class_names: Sequence[str], class_map: Mapping[str, str] | None = None) -> ClipSplit:
+    """Returns a split with the classes of a model, whose names may be in another order and of another form.
+
+    The split need not have all classes of the model.
+
+    Args:
+      split: any split.
+      class_names: classes of the model.
+      class_map: names of the split's classes to names of the model's, where they differ.
+
+    Raises:
+      ValueError: if a class of the split is none of the model's.
+    """
+    label_of = np.asarray(match_classes(split.class_names, class_names, class_map))
+    metadata = dataclasses.replace(split.metadata, labels=label_of[split.metadata.labels])
+    return dataclasses.replace(split, metadata=metadata, class_names=list(class_names))

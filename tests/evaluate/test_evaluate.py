@@ -1,32 +1,22 @@
 import json
 
-import numpy as np
 import pytest
-import tensorflow_datasets as tfds
 from sklearn import metrics as sklearn_metrics
 
-from jaxvid.data.dataset import decode_frames, open_split
 from jaxvid.evaluate.evaluate import evaluate
-from jaxvid.evaluate.folder import label_videos
 from jaxvid.metrics.predictions import read_csv
-from jaxvid.train.loop import train
-from jaxvid.video.files import write_video
-from tests.tiny import tiny_config
+from tests.commands import run_command
 
 
-@pytest.fixture(scope="module")
-def run(data_dir, tmp_path_factory):
-    """The workdir of a short run, trained once for this module."""
-    workdir = tmp_path_factory.mktemp("run")
-    train(tiny_config(data_dir), workdir)
-    return workdir
-
-
-def test_an_evaluation_writes_figures_predictions_and_a_report(run, tmp_path):
-    figures = evaluate(run, output=tmp_path)
+def test_the_command_writes_metrics_predictions_and_a_report(run, tmp_path, capsys):
+    run_command("jaxvid.evaluate", f"--workdir={run}", f"--output={tmp_path}")
     written = json.loads((tmp_path / "metrics.json").read_text())
-    assert written["accuracy"] == figures["accuracy"]
     assert written["evaluated"]["Data"] == "synthetic_fight/tiny, split test"
+    assert (written["positive_class"], written["positive_class_reason"]) == ("fight", "the other name negates it")
+    assert "Caution" not in written["evaluated"]
+    output = capsys.readouterr().out
+    assert "Positive class: fight (the other name negates it)" in output
+    assert f"Report: {tmp_path / 'report' / 'index.html'}" in output
 
     predictions = read_csv(tmp_path / "predictions.csv")
     assert len(predictions.clips) == 8
@@ -37,89 +27,81 @@ def test_an_evaluation_writes_figures_predictions_and_a_report(run, tmp_path):
     assert {"confusion_matrix.png", "training_curves.png"} <= {path.name for path in (tmp_path / "report").iterdir()}
 
 
-def test_another_split_and_checkpoint(run, tmp_path):
-    assert evaluate(run, split="train", which="last", output=tmp_path)["num_clips"] == 16
-    facts = json.loads((tmp_path / "metrics.json").read_text())["evaluated"]
-    assert facts["Checkpoint"].startswith("step 4 (last)")
-    assert facts["Caution"].startswith("8 source videos have clips in the training split too")
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--videos=v", "--dataset=d"], "--dataset and --videos exclude each other"),
+        (["--videos=v", "--split=test"], "--split and --videos exclude each other"),
+        (["--sources=s.csv"], "--sources needs --videos"),
+        (["test"], "unexpected argument 'test'; options begin with --"),
+        (["--class_map=a"], "--class_map has the part 'a'; allowed: theirs:ours,theirs:ours"),
+        (["--positive_class=dog"], "the positive class is 'dog'; allowed: no_fight, fight"),
+        (["--crops=3"], "eval.crops is 3; allowed with clip.crop 'resize': 1 to 1"),
+        (["--clips=-1"], "eval.clips is -1; allowed: 0"),
+        (["--checkpoint=3"], "no checkpoint '3'; allowed: best, last"),
+        (["--split=validation"], "has no split 'validation'"),
+    ],
+)
+def test_the_command_refuses_flags_that_do_not_fit(run, flags, message, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        run_command("jaxvid.evaluate", f"--workdir={run}", f"--output={tmp_path / 'output'}", *flags)
+    assert not (tmp_path / "output").exists()
 
 
-def test_windows_of_a_clip_are_averaged(run, tmp_path):
-    config = json.loads((run / "config.json").read_text())
-    config["config"]["clip"].update(sampling="consecutive", window_stride=3)
-    windows = tmp_path / "windows"
-    windows.mkdir()
-    (windows / "checkpoints").symlink_to(run / "checkpoints")
-    (windows / "config.json").write_text(json.dumps(config))
-    figures = evaluate(windows)
-    assert figures["num_clips"] == 8
-    clips, views = (read_csv(windows / name) for name in ("predictions.csv", "view_predictions.csv"))
-    # Windows of 4 frames, 3 apart, of clips of 8 to 12 frames.
-    assert figures["views"]["num_clips"] == len(views.clips) >= 3 * 8
-    accuracy = sklearn_metrics.accuracy_score(views.labels, views.predicted)
-    assert figures["views"]["accuracy"]["value"] == pytest.approx(accuracy)
-    of_clip = [name.startswith(f"{clips.clips[0]}#") for name in views.clips]
-    np.testing.assert_allclose(views.probabilities[of_clip].mean(axis=0), clips.probabilities[0], rtol=1e-6)
-    assert "Single windows" in (windows / "report" / "index.html").read_text()
-
-
-@pytest.mark.slow
-def test_views_over_time_and_space_are_averaged(run, tmp_path):
-    figures = evaluate(run, clips=3, output=tmp_path)
-    assert figures["views"]["num_clips"] == 3 * 8
-    facts = json.loads((tmp_path / "metrics.json").read_text())["evaluated"]
-    assert facts["Views of a clip"] == "3 over time, 1 over space"
-    with pytest.raises(ValueError, match="eval.crops is 3; allowed with clip.crop 'resize': 1 to 1"):
-        evaluate(run, crops=3, output=tmp_path)
-    with pytest.raises(ValueError, match="eval.clips is -1; allowed: 0"):
-        evaluate(run, clips=-1, output=tmp_path)
-
-
-def write_tree(root, data_dir, folders):
-    """The test clips of the tiny set as video files, one folder a class."""
-    split = open_split(tfds.builder("synthetic_fight/tiny", data_dir=data_dir), "test")
-    for position in range(len(split)):
-        clip = split[position]
-        path = root / folders[clip.label] / f"{position}.avi"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_video(path, decode_frames(clip.frames, np.arange(len(clip.frames))), clip.fps)
-    return split
-
-
-@pytest.mark.slow
-def test_a_folder_of_videos_needs_no_data_set_and_gives_the_same_figures(run, data_dir, tmp_path):
-    split = write_tree(tmp_path / "videos", data_dir, ["No_Fight", "FIGHT"])
-    (tmp_path / "videos" / "FIGHT" / "broken.mp4").write_text("no video")
-    evaluate(run, output=tmp_path / "of_data_set")
-    evaluate(run, videos=tmp_path / "videos", output=tmp_path / "of_videos")
-    of_data_set = read_csv(tmp_path / "of_data_set" / "predictions.csv")
-    of_videos = read_csv(tmp_path / "of_videos" / "predictions.csv")
-    positions = [int(name.split("/")[1].removesuffix(".avi")) for name in of_videos.clips]
-    np.testing.assert_array_equal(of_videos.labels, of_data_set.labels[positions])
-    # The clips went through JPEG and Motion JPEG once more.
-    np.testing.assert_allclose(of_videos.probabilities, of_data_set.probabilities[positions], atol=0.02)
-    facts = json.loads((tmp_path / "of_videos" / "metrics.json").read_text())["evaluated"]
-    assert "broken.mp4" in facts["Left out"]
-    assert len(of_videos.clips) == len(split) == 8
-
-
-def test_folders_that_are_no_classes_are_named(tmp_path):
-    (tmp_path / "brawl").mkdir()
-    (tmp_path / "brawl" / "a.mp4").touch()
-    with pytest.raises(ValueError, match="'brawl' is no class of the model; allowed folders: no_fight, fight"):
-        label_videos(tmp_path, ["no_fight", "fight"])
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(ValueError, match="holds no videos; expected are folders no_fight, fight"):
-        label_videos(tmp_path / "empty", ["no_fight", "fight"])
-
-
-def test_what_is_missing_is_named(run, tmp_path):
+def test_a_missing_run_or_checkpoint_is_named(run, tmp_path):
     with pytest.raises(ValueError, match="is no workdir of a training run"):
         evaluate(tmp_path)
     (tmp_path / "config.json").write_text((run / "config.json").read_text())
     with pytest.raises(ValueError, match="holds no checkpoint yet"):
         evaluate(tmp_path)
-    with pytest.raises(ValueError, match="no checkpoint '3'; allowed: best, last"):
-        evaluate(run, which="3")
-    with pytest.raises(ValueError, match="has no split 'validation'"):
-        evaluate(run, split="validation")
+
+
+def test_another_split_and_checkpoint(run, tmp_path):
+    assert evaluate(run, split="train", which="last", output=tmp_path)["num_clips"] == 16
+    details = json.loads((tmp_path / "metrics.json").read_text())["evaluated"]
+    assert details["Checkpoint"].startswith("step 4 (last)")
+    assert details["Caution"].startswith("8 source videos have clips in the training split too")
+
+
+def positive_class_of(workdir, output, **arguments):
+    """The positive class with its reason in the metrics, the details and the page of an evaluation."""
+    metrics = evaluate(workdir, output=output, **arguments)
+    written = json.loads((output / "metrics.json").read_text())
+    assert written["positive_class"] == metrics["positive_class"]
+    page = (output / "report" / "index.html").read_text()
+    return metrics, written["evaluated"]["Positive class"], page
+
+
+def test_the_flag_wins_over_the_config_and_the_config_over_the_names(run, changed_run, tmp_path):
+    by_name, detail, _ = positive_class_of(run, tmp_path / "by_name")
+    assert (by_name["positive_class"], detail) == ("fight", "fight (the other name negates it)")
+
+    workdir = changed_run(dataset={"positive_class": "NoFight"})
+    by_config, detail, page = positive_class_of(workdir, tmp_path / "by_config")
+    assert (by_config["positive_class"], detail) == ("no_fight", "no_fight (given by dataset.positive_class)")
+    assert detail in page
+    # With the other class as the positive one, precision and recall are that class's.
+    for name in ("precision", "recall"):
+        assert by_config[name]["value"] == by_name["per_class"]["no_fight"][name]["value"]
+
+    by_flag, detail, page = positive_class_of(workdir, tmp_path / "by_flag", positive_class="fight")
+    assert (by_flag["positive_class"], detail) == ("fight", "fight (given by --positive_class)")
+    assert by_flag["precision"] == by_name["precision"]
+    assert detail in page
+
+
+def test_names_that_do_not_tell_the_positive_class_ask_for_the_flag_or_the_key(changed_run, tmp_path, capsys):
+    workdir = changed_run(dataset={"class_names": ["cats", "dogs"]})
+    class_map = {"no_fight": "cats", "fight": "dogs"}
+    metrics, detail, _ = positive_class_of(workdir, tmp_path / "output", class_map=class_map)
+    assert metrics["positive_class"] is None
+    assert detail.startswith("not known")
+    for text in (detail, capsys.readouterr().out):
+        assert "--positive_class" in text
+        assert "dataset.positive_class" in text
+
+
+def test_more_than_two_classes_have_no_positive_one(changed_run):
+    workdir = changed_run(dataset={"class_names": ["fight", "kiss", "walk"]})
+    with pytest.raises(ValueError, match="the positive class is 'kiss'; allowed: none, as the model has 3 classes"):
+        evaluate(workdir, positive_class="kiss")
