@@ -1,8 +1,13 @@
-"""Many devices and many processes: steps and rows over devices, start and agreement of processes."""
+"""Many devices and many processes: steps and rows over devices, start and agreement of processes.
+
+The training loop calls the jitted, mapped per-device step that `jax.pmap` stands for, written as `jit(shard_map)`,
+which is what `jax.pmap` itself has been since JAX 0.8. It is written out because pmap takes no compiler options and
+gives host-local arrays, which Orbax refuses.
+"""
 
 import functools
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import numpy as np
@@ -12,36 +17,57 @@ from jaxtyping import PyTree, Shaped
 
 AXIS_NAME = "data"
 
-
 _WHOLE = PartitionSpec()
-
-
 _ROWS = PartitionSpec(AXIS_NAME)
 
 
 def start_processes(coordinator: str | None, num_processes: int | None, process_id: int | None) -> None:
-    """Joins this process to the others of a run; to be called before anything touches a device.
+    """Joins this process to the others of a run; must be called before anything touches a device.
 
-    Without arguments the cluster (a TPU pod, Slurm, ...) tells them.
+    Arguments that are None come from the cluster: a TPU pod, Slurm and others that JAX recognizes.
     """
     jax.distributed.initialize(coordinator, num_processes, process_id)
 
 
-def over_devices(step: Callable[..., Any]) -> Any:
-    """`step(state, batch)` as one jitted call for all devices of all processes.
+def count_sharing(batch_size: int) -> int:
+    """Returns the number of devices that share a batch of `batch_size` rows of all processes together.
 
-    Every device has the whole state (`replicate`), which is given up to the call, and its share of the batch's rows
-    (`shard_rows`). What comes out must be the same on all devices.
+    They are all devices, or in a single process as many of them as divide the batch: a batch of 4 runs on 4 of 8.
+
+    Raises:
+      ValueError: if several processes have devices that cannot share the batch evenly, or it has no rows.
     """
-    mapped = jax.shard_map(step, mesh=_mesh(jax.devices()), in_specs=(_WHOLE, _ROWS), out_specs=_WHOLE, check_vma=False)
+    num_devices = jax.device_count()
+    if jax.process_count() > 1 and batch_size % num_devices:
+        raise ValueError(
+            f"{num_devices} devices of {jax.process_count()} processes cannot share a batch of {batch_size} rows; "
+            "allowed: multiples of the number of devices"
+        )
+    if batch_size < 1:
+        raise ValueError(f"a batch has {batch_size} rows; allowed: 1 or more")
+    return next(count for count in range(min(num_devices, batch_size), 0, -1) if batch_size % count == 0)
+
+
+def over_devices(step: Callable[..., PyTree], num_devices: int | None = None) -> Any:
+    """Returns `step(state, batch)` as one jitted call on the devices of all processes.
+
+    Every device has the whole state (`replicate`), whose memory the call reuses, and its share of the batch's rows
+    (`shard_rows`). The results must be the same on all devices.
+
+    Args:
+      step: of one device, mapped over the axis AXIS_NAME.
+      num_devices: number of devices, from `count_sharing`; all by default.
+    """
+    mesh = _mesh(jax.devices()[:num_devices])
+    mapped = jax.shard_map(step, mesh=mesh, in_specs=(_WHOLE, _ROWS), out_specs=_WHOLE, check_vma=False)
     return jax.jit(mapped, donate_argnums=0, compiler_options=compiler_options())
 
 
-def over_local_devices(step: Callable[..., Any]) -> Callable[..., Any]:
-    """`step(variables, batch)` as one call for the devices of this process alone.
+def over_local_devices(step: Callable[..., PyTree]) -> Callable[[PyTree, PyTree], PyTree]:
+    """Returns `step(variables, batch)` as one jitted call on the devices of this process alone.
 
-    Every device has all variables and its share of the batch's rows, as many as a multiple of the devices
-    (`local_multiple`). What comes out has a row for each of the batch's.
+    Every device has all variables and its share of the batch's rows, whose number must be a multiple of the devices
+    (`local_multiple`). The result has a row for each row of the batch.
     """
     mesh = _mesh(jax.local_devices())
     mapped = jax.shard_map(step, mesh=mesh, in_specs=(_WHOLE, _ROWS), out_specs=_ROWS, check_vma=False)
@@ -54,41 +80,48 @@ def _mesh(devices: Sequence[Any]) -> Mesh:
     return Mesh(np.asarray(devices), (AXIS_NAME,), axis_types=(AxisType.Auto,))
 
 
-def _on_this_process(x: Any) -> Any:
-    """An array that the devices of all processes have as a whole, as one of this process's devices alone."""
-    if not isinstance(x, jax.Array) or x.is_fully_addressable:
+_Leaf = TypeVar("_Leaf")
+
+
+def _on_this_process(x: _Leaf) -> _Leaf | jax.Array:
+    """Returns a replicated array as one that every device of this process has, and no other device."""
+    if not isinstance(x, jax.Array):
         return x
+    if x.is_fully_addressable:
+        # Training may use fewer devices than this process has.
+        return x if len(x.devices()) == jax.local_device_count() else jax.device_put(x, local_sharding())
     parts = [shard.data for shard in x.addressable_shards]
     return jax.make_array_from_single_device_arrays(x.shape, local_sharding(), parts)
 
 
 def local_sharding() -> NamedSharding:
-    """Of what each device of this process has as a whole."""
+    """Returns the sharding of an array that every device of this process has."""
     return NamedSharding(_mesh(jax.local_devices()), _WHOLE)
 
 
 def shard_rows(batch: PyTree[Shaped[np.ndarray, "row ..."]]) -> PyTree[Shaped[jax.Array, "all ..."]]:
-    """The rows of all processes, of which each gives its own, shared out over their devices."""
-    sharding = NamedSharding(_mesh(jax.devices()), _ROWS)
+    """Returns a global batch, assembled from each process's rows and sharded over the devices that share it."""
+    num_devices = count_sharing(len(jax.tree.leaves(batch)[0]) * jax.process_count())
+    sharding = NamedSharding(_mesh(jax.devices()[:num_devices]), _ROWS)
     return jax.tree.map(lambda rows: jax.make_array_from_process_local_data(sharding, rows), batch)
 
 
-def replicate(state: PyTree) -> PyTree:
-    """A state, the same on all processes, as a whole on each of their devices."""
-    sharding = NamedSharding(_mesh(jax.devices()), _WHOLE)
+def replicate(state: PyTree, num_devices: int | None = None) -> PyTree:
+    """Replicates a state, the same on all processes, on the devices that share a batch; all by default."""
+    sharding = NamedSharding(_mesh(jax.devices()[:num_devices]), _WHOLE)
     if jax.process_count() == 1:
         return jax.device_put(state, sharding)
     return jax.tree.map(lambda x: jax.make_array_from_process_local_data(sharding, np.asarray(x)), state)
 
 
 def in_batches(
-    on_devices: Callable[..., Any], rows: PyTree[Shaped[np.ndarray, "row ..."]], batch_size: int
+    on_devices: Callable[[PyTree], PyTree], rows: PyTree[Shaped[np.ndarray, "row ..."]], batch_size: int
 ) -> Iterator[Shaped[np.ndarray, "result ..."]]:
-    """What a function over local devices makes of rows, `batch_size` at a time; the last batch is padded to that size.
+    """Applies a function over local devices to rows in batches, the last one padded; yields results without padding.
 
     Args:
-      on_devices: of a batch; gives a row for each of its rows.
-      rows: any number.
+      on_devices: function of a batch; its result has a row for each row of the batch.
+      rows: any number of them.
       batch_size: a multiple of the devices of this process (`local_multiple`).
     """
     num_rows = len(jax.tree.leaves(rows)[0])
@@ -104,18 +137,8 @@ def in_batches(
         yield np.asarray(on_devices(jax.tree.map(padded, rows)))[:count]
 
 
-def require_shareable(key: str, batch_size: int) -> None:
-    """Checks that all devices can share a batch evenly.
-
-    Raises:
-      ValueError: if not, naming the config key `key`.
-    """
-    if batch_size < 1 or batch_size % jax.device_count():
-        raise ValueError(f"config.{key} is {batch_size}; {jax.device_count()} devices share it: allowed are multiples")
-
-
 def gather_rows(rows: Shaped[np.ndarray, "row ..."]) -> Shaped[np.ndarray, "all ..."]:
-    """The rows of all processes, of which each may have another number."""
+    """Returns the rows of all processes, each of which may have another number of rows."""
     if jax.process_count() == 1:
         return rows
     counts = multihost_utils.process_allgather(np.asarray(len(rows)))
@@ -126,17 +149,17 @@ def gather_rows(rows: Shaped[np.ndarray, "row ..."]) -> Shaped[np.ndarray, "all 
 
 
 def on_first_process() -> bool:
-    """Whether this process writes what all share."""
+    """Returns whether this process is the one that writes files."""
     return jax.process_index() == 0
 
 
 def process_shard() -> tuple[int, int]:
-    """The index of this process and the number of processes."""
+    """Returns the index of this process and the number of processes."""
     return jax.process_index(), jax.process_count()
 
 
 def local_multiple(batch_size: int) -> int:
-    """The smallest batch, not below `batch_size`, that the devices of this process share evenly."""
+    """Returns `batch_size`, rounded up to a multiple of the number of devices of this process."""
     num_devices = jax.local_device_count()
     return -(-batch_size // num_devices) * num_devices
 
@@ -147,17 +170,17 @@ _FUSIONS = ("INDIVIDUAL_DOT", "DOT", "REDUCE")
 
 @functools.cache
 def compiler_options() -> dict[str, str]:
-    """For `jax.jit`; it looks for the devices.
+    """Returns XLA's options for `jax.jit`: CPU convolutions use Eigen instead of YNN, which is single-threaded.
 
-    jaxlib 0.10 gives convolutions on the CPU to its library YNN, which computes large ones on one core: 3x3 from 64 to
-    144 planes over 16 frames of 56x56 took 56 ms, and 37 by Eigen on two cores; inference of SHDN 119 and 39.
+    Initializes JAX's devices. Measured with jaxlib 0.10 on two cores: a 3x3 convolution from 64 to 144 channels
+    over 16 frames of 56x56 took 56 ms with YNN and 37 with Eigen; inference of SHDN took 119 and 39.
     """
     options = {"xla_cpu_experimental_ynn_fusion_type": ",".join(f"LIBRARY_FUSION_TYPE_{name}" for name in _FUSIONS)}
     return options if jax.default_backend() == "cpu" and _are_known(options) else {}
 
 
 def _are_known(options: dict[str, str]) -> bool:
-    """Whether this XLA has such options; those that begin with `xla_cpu_experimental` come and go."""
+    """Returns whether this XLA knows the options; names that begin with `xla_cpu_experimental` come and go."""
     try:
         jax.jit(lambda: 0, compiler_options=options).lower().compile()
     except jax.errors.JaxRuntimeError:

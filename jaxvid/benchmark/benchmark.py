@@ -25,8 +25,9 @@ def benchmark(config: ConfigDict, num_steps: int) -> Iterator[Row]:
     A batch of inference is one of training, of one process: clips in memory to class probabilities.
     """
     run = set_up(config)
-    device = f"{jax.device_count()} x {jax.devices()[0].device_kind}"
-    yield {"what": "setting", "device": device, "batch_size": run.config.train.batch_size}
+    batch_size = run.config.train.batch_size
+    device = f"{parallel.count_sharing(batch_size)} x {jax.devices()[0].device_kind}"
+    yield {"what": "setting", "device": device, "batch_size": batch_size}
     yield from rates(run, num_steps)
 
 
@@ -57,7 +58,9 @@ def rates(run: Run, num_steps: int) -> Iterator[Row]:
         **row("step", seconds),
         "compile_seconds": compile_seconds,
         "gflops_per_step": flops_per_step / 1e9,
-        "share_of_peak": _share_of_peak(flops_per_step / seconds, config.model.dtype),
+        "share_of_peak": _share_of_peak(
+            flops_per_step / seconds, config.model.dtype, parallel.count_sharing(config.train.batch_size)
+        ),
     }
     yield row("both", _seconds_per_call(lambda: step(parallel.shard_rows(next(run.batches))), num_steps))
 
@@ -83,10 +86,10 @@ def _rates(batch_size: int, num_frames: int, seconds: float) -> dict[str, float]
     }
 
 
-def _share_of_peak(flops_per_second: float, dtype: str) -> float | None:
-    """Returns the share of the peak of all devices together, or None for devices of unknown peak."""
+def _share_of_peak(flops_per_second: float, dtype: str, num_devices: int) -> float | None:
+    """Returns the share of the peak of the devices in use together, or None for devices of unknown peak."""
     kind = jax.devices()[0].device_kind
     peaks = next((peaks for name, peaks in _PEAK_FLOPS.items() if name in kind), None)
     if peaks is None:
         return None
-    return flops_per_second / (peaks[dtype != "bfloat16"] * jax.device_count())
+    return flops_per_second / (peaks[dtype != "bfloat16"] * num_devices)

@@ -37,4 +37,8 @@ def check_config(config: ConfigDict) -> None:
     at_least(config.train, 0, "train.num_steps", "train.early_stopping_patience")
     at_least(config.eval, 1, "eval.every_epochs")
     at_least(config.eval, 0, "eval.every_steps")
-    parallel.require_shareable("train.batch_size", config.train.batch_size)
+    at_least(config.train, 1, "train.batch_size")
+    try:
+        parallel.count_sharing(config.train.batch_size)
+    except ValueError as error:
+        raise ValueError(f"config.train.batch_size is {config.train.batch_size}: {error}") from error

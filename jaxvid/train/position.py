@@ -94,4 +94,5 @@ def with_changed_activations(state: TrainState, progress: Progress, checkpoints:
         variables = checkpoint.restore_variables(checkpoints, checkpoint.resolve_step(checkpoints, "best"))
     collections = {**variables, "activations": with_functions(variables["activations"], change.after)}
     params = collections.pop("params")
-    return parallel.replicate(state.replace(params=params, model_state=collections))
+    num_devices = len(state.step.devices())
+    return parallel.replicate(state.replace(params=params, model_state=collections), num_devices)

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import ml_collections
 import numpy as np
 import optax
+from absl import logging
 from jaxtyping import PyTree
 
 from jaxvid import parallel
@@ -112,18 +113,29 @@ def set_up(config: ConfigDict, *, resumes: bool = False, first_stage: Path | Non
         config=ml_collections.FrozenConfigDict(config),
         axis_name=parallel.AXIS_NAME,
     )
+    num_devices = _count_devices(config)
     return Run(
         config=config,
         splits=splits,
         steps_per_epoch=steps_per_epoch,
         model=model,
         sites=sites,
-        initial_state=parallel.replicate(create_state(variables, optimizer)),
+        initial_state=parallel.replicate(create_state(variables, optimizer), num_devices),
         schedule=schedule,
         batches=_frame_batches(config, splits),
-        step=parallel.over_devices(step),
+        step=parallel.over_devices(step, num_devices),
         validate=partial(validate, compile_probabilities(model, config), splits.val, config),
     )
+
+
+def _count_devices(config: ConfigDict) -> int:
+    """Returns the number of devices that the run uses; logs that it does not use all."""
+    batch_size, num_devices = config.train.batch_size, jax.device_count()
+    used = parallel.count_sharing(batch_size)
+    if used < num_devices:
+        message = "Training on %d of %d devices: config.train.batch_size is %d; multiples of %d use all devices"
+        logging.warning(message, used, num_devices, batch_size, num_devices)
+    return used
 
 
 def _first_variables(

@@ -81,8 +81,8 @@ def test_a_change_begins_from_the_best_weights_where_that_is_asked_for(config, t
     seen = {}
     over_devices = parallel.over_devices
 
-    def recorded(step):
-        on_devices = over_devices(step)
+    def recorded(step, num_devices):
+        on_devices = over_devices(step, num_devices)
 
         def call(state, batch):
             seen[int(state.step)] = jax.tree.map(np.asarray, state.params)
