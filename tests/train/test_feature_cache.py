@@ -79,7 +79,7 @@ def test_training_starts_from_pretrained_weights_which_a_resumed_run_does_not_ne
     kernel = published.get_layer("conv_pw_3").get_weights()[0]
     assert any(leaf.shape == kernel.shape and (leaf == kernel).all() for leaf in jax.tree.leaves(params["cnn"]))
     frozen_config.model.pretrained = str(path)
-    with pytest.raises(ValueError, match="mobilenet.weights.h5'; allowed: 'imagenet', or the path of a file"):
+    with pytest.raises(ValueError, match="mobilenet.weights.h5'; allowed: '', 'imagenet', or the path of a file"):
         train(frozen_config, tmp_path / "another")
 
 
