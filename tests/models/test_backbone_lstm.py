@@ -93,7 +93,7 @@ def test_a_whole_network_with_mobilenet_gives_the_outputs_of_keras(tmp_path):
     keras_reference.randomize(reference)
     path = tmp_path / "mobilenet.weights.h5"
     keras_reference.save_keras3(cnn, path)
-    model, variables = jaxvid.module_from_config("backbone_lstm", backbone="mobilenet", num_classes=2, pretrained=path)
+    model, variables = jaxvid.create_model("backbone_lstm", backbone="mobilenet", num_classes=2, pretrained=path)
     lstm, *dense = [layer for layer in reference.layers[1:] if layer.weights]
     kernel, recurrent_kernel, bias = lstm.get_weights()
     head = {"lstm1": {"input": {"kernel": kernel, "bias": bias}, "recurrent_kernel": recurrent_kernel}}

@@ -45,7 +45,7 @@ def test_outputs_are_those_of_keras(name, reference):
 
 
 def test_one_call_makes_a_network_with_them(reference):
-    model, variables = jaxvid.module_from_config(
+    model, variables = jaxvid.create_model(
         "backbone_lstm", backbone="xception", num_classes=2, pretrained=FOLDER / "xception_notop.weights.h5"
     )
     clip = jnp.asarray(reference["pictures"], jnp.float32)[None]
