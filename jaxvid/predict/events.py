@@ -43,7 +43,7 @@ class Timeline:
 
     @property
     def drawn_classes(self) -> list[str]:
-        """Classes whose probabilities are worth drawing: the positive one of two, which tells the other's, else all."""
+        """Classes whose probabilities are drawn: the positive one of two, which implies the other's; else all."""
         return self.class_names if self.positive_class is None else [self.positive_class]
 
     def of_class(self, class_name: str) -> Float[np.ndarray, "window"]:

@@ -202,7 +202,8 @@ def _write_explanation(predictor: Predictor, peak: PeakWindow, output: Path) -> 
     assert peak.window is not None
     strip = explain(predictor, peak.window, peak.label)
     name = predictor.class_names[peak.label]
-    title = f"{name} {100 * peak.probability:.0f} %, {peak.window.start:.1f} to {peak.window.end:.1f} s"
+    window = f"{peak.window.start:.1f} to {peak.window.end:.1f} s"
+    title = f"{name} {100 * peak.probability:.0f} %, {window} (below: bright where Grad-CAM finds {name})"
     caption = np.full((28, strip.shape[1], 3), 255, np.uint8)
     shown = title.encode("ascii", errors="replace").decode()
     cv2.putText(caption, shown, (6, 20), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (30, 30, 30), 1, cv2.LINE_AA)

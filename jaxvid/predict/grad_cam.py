@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
-from jaxtyping import Array, Float, UInt8
+from jaxtyping import Array, Float, PyTree, UInt8
 
 from jaxvid.data.preprocess import preprocess
 from jaxvid.models.clip_model import AudioVisualClips, ClipModel
@@ -28,18 +28,18 @@ _GAP = 3
 
 
 def grad_cam(
-    model: ClipModel, variables: Any, clips: Float[Array, "1 time height width 3"] | AudioVisualClips, label: int
+    model: ClipModel, variables: PyTree, clips: Float[Array, "1 time height width 3"] | AudioVisualClips, label: int
 ) -> Float[np.ndarray, "time map_height map_width"]:
-    """How much each place of each frame speaks for the class `label`, from 0 to 1, on the grid of the last stage.
+    """Returns how much each position of each frame adds to a class, from 0 to 1, on the grid of the last stage.
 
     Args:
-      model: any that has a convolutional stage.
-      variables: of the model.
-      clips: one, as the network takes it.
-      label: the class.
+      model: a model with a convolutional stage.
+      variables: variables of the model.
+      clips: one clip, as the network takes it.
+      label: index of the class.
 
     Raises:
-      ValueError: if no stage of the network has maps of more than one place.
+      ValueError: if no stage of the network has feature maps of more than one position.
     """
     stage, shape = _last_stage(model, variables, clips)
 
@@ -69,14 +69,16 @@ def grad_cam(
 
 
 def _is_stage(context: nn.module.InterceptorContext, model: ClipModel) -> bool:
-    """Whether the call is of a layer whose output are maps of frames, not of spectrograms."""
+    """Whether a call is of a layer whose outputs are feature maps of frames, not of spectrograms."""
     if not isinstance(context.module, model.map_layers) or context.method_name != "__call__":
         return False
     return not set(model.sound_modules) & set(context.module.path)
 
 
-def _last_stage(model: ClipModel, variables: Any, clips: Any) -> tuple[str, jax.ShapeDtypeStruct]:
-    """The name of the last stage whose maps have more than one place, and the shape of its output."""
+def _last_stage(
+    model: ClipModel, variables: PyTree, clips: Array | AudioVisualClips
+) -> tuple[str, jax.ShapeDtypeStruct]:
+    """Returns the name of the last stage whose feature maps have more than one position, and its output's shape."""
     stages: dict[str, jax.ShapeDtypeStruct] = {}
 
     def note(call: Callable, args: tuple, kwargs: dict, context: nn.module.InterceptorContext) -> Any:
@@ -88,20 +90,20 @@ def _last_stage(model: ClipModel, variables: Any, clips: Any) -> tuple[str, jax.
     with nn.intercept_methods(note):
         jax.eval_shape(lambda clips: model.apply(variables, clips, train=False), clips)
     if not stages:
-        raise ValueError("no stage of the network has maps of more than one place: there is nothing to point at")
+        raise ValueError("no stage of the network has feature maps of more than one position, which Grad-CAM needs")
     return list(stages.items())[-1]
 
 
 def explain(predictor: Predictor, window: Window, label: int) -> UInt8[np.ndarray, "strip_height strip_width 3"]:
-    """A strip of frames of a window, as the network sees them, and under each the same with what speaks for a class.
+    """Returns a strip of frames of a window, preprocessed, and under each the same frame with its heat map.
 
     Args:
-      predictor: the network.
-      window: whose frames are of the network's number and `frame_size`.
-      label: the class.
+      predictor: the trained model.
+      window: a window with as many frames as the model takes, of `frame_size`.
+      label: index of the class.
 
     Raises:
-      ValueError: if the network has no convolutional stage to look at.
+      ValueError: as in `grad_cam`.
     """
     config = predictor.config.copy_and_resolve_references()
     inputs = {key: jnp.asarray(values) for key, values in predictor.inputs([window]).items()}
@@ -109,22 +111,22 @@ def explain(predictor: Predictor, window: Window, label: int) -> UInt8[np.ndarra
     clips = network_input(inputs, preprocess(inputs["frames"], config.clip), model, config.audio)
     cam = grad_cam(model, predictor.variables, clips, label)
     config.clip.normalization = "unit"
-    pictures = np.asarray(255 * jnp.clip(preprocess(inputs["frames"], config.clip)[0], 0, 1)).astype(np.uint8)
-    chosen = np.unique(np.linspace(0, len(pictures) - 1, _MAX_FRAMES).round().astype(int))
-    columns = [_column(pictures[i], cam[i]) for i in chosen]
+    images = np.asarray(255 * jnp.clip(preprocess(inputs["frames"], config.clip)[0], 0, 1)).astype(np.uint8)
+    chosen = np.unique(np.linspace(0, len(images) - 1, _MAX_FRAMES).round().astype(int))
+    columns = [_column(images[i], cam[i]) for i in chosen]
     gap = np.full((columns[0].shape[0], _GAP, 3), 255, np.uint8)
     return np.hstack([part for column in columns for part in (column, gap)][:-1])
 
 
 def _column(
-    picture: UInt8[np.ndarray, "height width 3"], cam: Float[np.ndarray, "map_height map_width"]
+    image: UInt8[np.ndarray, "height width 3"], cam: Float[np.ndarray, "map_height map_width"]
 ) -> UInt8[np.ndarray, "column_height column_width 3"]:
-    height, width = picture.shape[:2]
+    height, width = image.shape[:2]
     size = (max(1, round(_SIDE * width / height)), _SIDE)
-    picture = np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_CUBIC), np.uint8)
+    image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_CUBIC), np.uint8)
     smooth = np.clip(cv2.resize(cam, size, interpolation=cv2.INTER_CUBIC), 0, 1)
     heat = cv2.cvtColor(cv2.applyColorMap((255 * smooth).astype(np.uint8), cv2.COLORMAP_INFERNO), cv2.COLOR_BGR2RGB)
-    # The more a place says, the more of its color; the rest of the picture stays to be recognized.
+    # The more a position adds, the more of its color shows; elsewhere the image stays recognizable.
     share = 0.25 + 0.5 * smooth[..., None]
-    mixed = ((1 - share) * picture + share * heat).astype(np.uint8)
-    return np.vstack([picture, np.full((_GAP, size[0], 3), 255, np.uint8), mixed])
+    mixed = ((1 - share) * image + share * heat).astype(np.uint8)
+    return np.vstack([image, np.full((_GAP, size[0], 3), 255, np.uint8), mixed])

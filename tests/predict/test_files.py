@@ -12,7 +12,6 @@ from jaxvid.predict.events import Timeline
 from jaxvid.predict.files import PredictOptions, VideoResult, named_videos, predict_videos, summary
 from jaxvid.video.streams import Damage
 from jaxvid.video.workers import InvalidVideoError
-from tests.commands import run_command
 from tests.predict.made_videos import cut, flip_bits, red_predictor, write_recording, write_red
 
 
@@ -160,21 +159,3 @@ def test_an_annotated_copy_that_cannot_be_written_is_a_problem_and_not_the_end(t
     result, problems = predict_recording(write_recording(tmp_path / "v.mp4", LEVELS[:4]), annotate=True)
     assert result.timeline.ends[-1] == pytest.approx(2.0, abs=0.01)
     assert [problem["reason"] for problem in problems] == ["it cannot be annotated: no encoder"]
-
-
-def test_the_exit_status_of_the_command_is_1_if_a_file_was_not_read(video, folder, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("jaxvid.predict.predictor.load", lambda *_, positive_class: red_predictor())
-    monkeypatch.setattr("jaxvid.commands.keep_compiled_programs", lambda: None)
-    arguments = [f"--workdir={tmp_path}", f"--output={tmp_path / 'out'}"]
-    assert run_command("jaxvid.predict", *arguments, video) == 0
-    assert "Positive class: fight (the other name negates it)" in capsys.readouterr().out
-    # A file that was read in part has a timeline.
-    assert run_command("jaxvid.predict", *arguments, cut(write_recording(tmp_path / "cut.mp4", LEVELS))) == 0
-    assert "it is cut short" in capsys.readouterr().out
-    (folder / "broken.mp4").touch()
-    assert run_command("jaxvid.predict", *arguments, folder) == 1
-
-
-def test_the_command_refuses_a_camera_beside_videos(tmp_path):
-    with pytest.raises(ValueError, match="--camera and videos exclude each other"):
-        run_command("jaxvid.predict", f"--workdir={tmp_path}", "--camera=0", "video.mp4")

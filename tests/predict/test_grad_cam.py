@@ -18,7 +18,7 @@ from jaxvid.predict.windows import Window
 
 
 class Weighted(ClipModel):
-    """Logits: the mean red, and the mean green less the mean blue, of all frames; its one stage is the picture."""
+    """Logits: the mean red, and the mean green less the mean blue, of all frames; its one stage is the image."""
 
     @nn.compact
     def __call__(self, clips, *, train):
@@ -33,7 +33,7 @@ def test_grad_cam_by_hand():
     clips[0, 1, 1, 2, 1] = 0.8  # green in frame 1,
     clips[0, 1, 0, 0, 1] = 0.4  # half as strong elsewhere,
     clips[0, 1, 0, 0, 2] = 0.1  # where blue takes a quarter away
-    clips[0, 1, 1, 0, 2] = 0.9  # and blue alone, which speaks against
+    clips[0, 1, 1, 0, 2] = 0.9  # and blue alone, which counts against
     red = np.zeros((2, 2, 3))
     red[0, 0, 1] = 1
     np.testing.assert_allclose(grad_cam(Weighted(num_classes=2), {}, jnp.asarray(clips), 0), red, atol=1e-6)
@@ -53,7 +53,7 @@ def test_grad_cam_by_hand():
         (BackboneLSTM(num_classes=2, backbone="mobilenet"), (2, 64, 64, 3)),
     ],
 )
-def test_every_architecture_has_a_stage_to_look_at(model, shape):
+def test_every_architecture_has_a_stage_with_feature_maps(model, shape):
     clips = jax.random.normal(jax.random.key(0), (1, *shape))
     variables = jax.jit(lambda clips: model.init(jax.random.key(1), clips, train=False))(clips)
     cams = [grad_cam(model, variables, clips, label) for label in (0, 1)]
@@ -64,7 +64,7 @@ def test_every_architecture_has_a_stage_to_look_at(model, shape):
     assert max(cam.max() for cam in cams) == pytest.approx(1)
 
 
-def test_a_strip_shows_frames_and_what_speaks_for_the_class_under_them(monkeypatch):
+def test_a_strip_shows_frames_with_their_heat_maps_below(monkeypatch):
     monkeypatch.setattr("jaxvid.predict.grad_cam.module_from_config", lambda _: Weighted(num_classes=2))
     config = base_config()
     config.dataset.update(frame_size=(8, 16))
@@ -82,11 +82,11 @@ def test_a_strip_shows_frames_and_what_speaks_for_the_class_under_them(monkeypat
     assert strip[163 + 80, 323 + 40].max() < 40
 
 
-def test_a_network_without_maps_has_nothing_to_point_at():
+def test_a_network_without_feature_maps_is_refused():
     class Flat(ClipModel):
         @nn.compact
         def __call__(self, clips, *, train):
             return Activation("relu")(clips.mean(axis=(1, 2, 3)))
 
-    with pytest.raises(ValueError, match="no stage of the network has maps of more than one place"):
+    with pytest.raises(ValueError, match="no stage of the network has feature maps of more than one position"):
         grad_cam(Flat(num_classes=2), {}, jnp.zeros((1, 2, 4, 4, 3)), 0)

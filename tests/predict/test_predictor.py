@@ -7,14 +7,10 @@ from fractions import Fraction
 import av
 import jax.numpy as jnp
 import numpy as np
-import optax
 import pytest
 
 import jaxvid
-from jaxvid import checkpoint
-from jaxvid.config import save_config
 from jaxvid.models.create import module_from_config
-from jaxvid.steps import create_state, initial_variables
 from jaxvid.video.files import write_video
 from jaxvid.video.streams import Damage
 from jaxvid.video.workers import InvalidVideoError
@@ -29,26 +25,6 @@ from tests.predict.made_videos import (
     write_recording,
     write_red,
 )
-from tests.tiny import tiny_config
-
-
-def prediction_config():
-    config = tiny_config("")
-    config.model.num_classes = 2
-    config.dataset.update(class_names=("no_fight", "fight"), frame_size=(32, 32), clip_seconds=1.0, fps=10.0)
-    return config
-
-
-@pytest.fixture(scope="module")
-def workdir(tmp_path_factory):
-    """The workdir of a run that saved its initial checkpoint."""
-    config, directory = prediction_config(), tmp_path_factory.mktemp("run")
-    save_config(config, directory)
-    state = create_state(initial_variables(module_from_config(config.model), config.clip, 0), optax.sgd(0.1))
-    checkpoints = checkpoint.open_checkpoints(directory, config.eval.monitor)
-    checkpoint.save(checkpoints, state, loop={}, metrics={config.eval.monitor: 1.0})
-    checkpoints.close()
-    return directory
 
 
 def test_a_file_and_its_frames_in_memory_have_the_same_timeline(tmp_path):
