@@ -8,7 +8,8 @@ import numpy as np
 from jaxtyping import Bool, Int, UInt8
 
 from jaxvid.data.audio import sound_inputs
-from jaxvid.data.dataset import Clip, ClipSplit, decode_frames
+from jaxvid.data.dataset import ClipSplit
+from jaxvid.data.records import Clip, decode_frames
 from jaxvid.data.sampling import Sampling, create_sampling
 from jaxvid.types import ConfigDict, Inputs
 

@@ -11,8 +11,8 @@ from tqdm import tqdm
 
 from jaxvid import parallel
 from jaxvid.classes import match_classes
-from jaxvid.data.dataset import Clip
 from jaxvid.data.pipeline import clip_inputs, clip_views, evaluation_batches
+from jaxvid.data.records import Clip
 from jaxvid.data.sampling import create_sampling
 from jaxvid.evaluate.evaluated import Evaluated
 from jaxvid.evaluate.overlap import overlap_of_videos

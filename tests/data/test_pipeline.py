@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
-from jaxvid.data.dataset import decode_frames, open_split
+from jaxvid.data.dataset import open_split
 from jaxvid.data.pipeline import clip_views, evaluation_batches, evaluation_views, training_batches
+from jaxvid.data.records import decode_frames
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
-from jaxvid.data.dataset import decode_frames, open_split
+from jaxvid.data.dataset import open_split
+from jaxvid.data.records import decode_frames
 from jaxvid.train.loop import train
 from jaxvid.video.files import write_video
 from tests.tiny import tiny_config
