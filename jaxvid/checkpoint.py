@@ -25,12 +25,12 @@ DIRECTORY = "checkpoints"
 
 
 def lower_is_better(monitor: str) -> bool:
-    """Whether the metric called `monitor` should fall."""
+    """Returns whether training should lower the metric called `monitor`."""
     return monitor_metric(monitor).lower_is_better
 
 
 def open_checkpoints(workdir: Path, monitor: str, *, keep_all: bool = False) -> Checkpoints:
-    """The checkpoints of a run; saving goes on in the background until `close`."""
+    """Opens the checkpoints of a run; they are saved in the background until `close`."""
     best = checkpoint_managers.BestN(
         get_metric_fn=lambda metrics: metrics[monitor],
         reverse=lower_is_better(monitor),
@@ -51,7 +51,7 @@ def open_checkpoints(workdir: Path, monitor: str, *, keep_all: bool = False) -> 
 
 
 def has_checkpoint(workdir: Path) -> bool:
-    """Whether a run in `workdir` has saved a checkpoint; nothing is created."""
+    """Returns whether a run in `workdir` has saved a checkpoint; creates nothing."""
     directory = workdir / DIRECTORY
     # Those that are not complete have other names.
     return directory.is_dir() and any(path.name.isdigit() for path in directory.iterdir())
@@ -80,7 +80,7 @@ def save(
 
 
 def restore_last(checkpoints: Checkpoints, like: TrainState) -> tuple[TrainState, dict[str, Any]] | None:
-    """The last state and what the loop needs to go on, or None where there is no checkpoint."""
+    """Returns the last state and what the loop needs to resume, or None if there is no checkpoint."""
     step = checkpoints.latest_step()
     if step is None:
         return None
@@ -90,7 +90,7 @@ def restore_last(checkpoints: Checkpoints, like: TrainState) -> tuple[TrainState
 
 
 def resolve_step(checkpoints: Checkpoints, which: str) -> int:
-    """The step of the checkpoint called `which`: "best", "last" or a number.
+    """Finds the step of the checkpoint called `which`: "best", "last" or a number.
 
     Raises:
       ValueError: if there is no such checkpoint, naming those that are there.
@@ -109,7 +109,7 @@ def resolve_step(checkpoints: Checkpoints, which: str) -> int:
 
 
 def restore_variables(checkpoints: Checkpoints, step: int) -> dict[str, PyTree]:
-    """What `model.apply` takes, of the checkpoint at `step`, on the devices of this process."""
+    """Returns the variables of the checkpoint at `step`, for `model.apply`, on the devices of this process."""
     sharding = local_sharding()
     saved = checkpoints.item_metadata(step)["state"]
     wanted = {name: saved[name] for name in ("params", "model_state")}
@@ -120,7 +120,7 @@ def restore_variables(checkpoints: Checkpoints, step: int) -> dict[str, PyTree]:
 
 
 def load_variables(workdir: Path, monitor: str, which: str) -> tuple[int, dict[str, PyTree]]:
-    """The step of the checkpoint called `which` of the run in `workdir`, and its variables, for `model.apply`.
+    """Returns the step of the checkpoint called `which` of the run in `workdir`, and its variables, for `model.apply`.
 
     Raises:
       ValueError: if there is no such checkpoint, naming those that are there.

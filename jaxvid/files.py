@@ -1,4 +1,4 @@
-"""Files and directories that are there whole or not at all."""
+"""Atomic writes: a file or directory appears complete or not at all."""
 
 import contextlib
 import os
@@ -9,9 +9,9 @@ from pathlib import Path
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A path beside `path` to write to, which takes its place once it is written whole, and goes away otherwise.
+    """Yields a temporary path, which replaces `path` after the block and is deleted if the block raises.
 
-    It keeps the extension, by which some writers know the format, and is hidden from those that list the folder.
+    It keeps the extension, from which some writers take the format, and begins with a dot.
     """
     unfinished = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
     try:
@@ -23,7 +23,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def replacing_directory(path: Path) -> Iterator[Path]:
-    """An empty directory beside `path` to write in, which takes its place once it is whole, and goes away otherwise."""
+    """Yields an empty directory, which replaces `path` after the block and is deleted if the block raises."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as scratch:
         unfinished = Path(scratch) / "new"

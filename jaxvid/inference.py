@@ -62,7 +62,7 @@ def predict_views(
 
 
 def predict_split(probabilities: Probabilities, variables: PyTree, split: ClipSplit, config: ConfigDict) -> Predicted:
-    """Probabilities of every clip of `split` and of its views, with the clips shared out over all processes."""
+    """Predicts every clip of `split` and its views; each process takes a share of the clips."""
     first, count = parallel.process_shard()
     views = evaluation_views(
         split,

@@ -6,7 +6,7 @@ Table = Sequence[Sequence[str]]
 
 
 def aligned(table: Table, right: Sequence[bool] = ()) -> Iterator[str]:
-    """Lines with columns under one another; `right` says which columns are aligned there, none by default."""
+    """Yields lines with aligned columns; `right` tells which are aligned to the right, by default none."""
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     right = right or [False] * len(widths)
     for row in table:
@@ -17,7 +17,7 @@ def aligned(table: Table, right: Sequence[bool] = ()) -> Iterator[str]:
 
 
 def in_markdown(table: Table, right: Sequence[bool] = ()) -> Iterator[str]:
-    """Lines of a Markdown table; `right` as in `aligned`."""
+    """Yields the lines of a Markdown table; `right` as in `aligned`."""
     header, *rows = ([cell.replace("|", "\\|") for cell in row] for row in table)
     rule = ["---:" if to_right else "---" for to_right in right or [False] * len(header)]
     for cells in (header, rule, *rows):

@@ -1,4 +1,4 @@
-"""Files and directories that are there whole or not at all."""
+"""Atomic writes of files and directories."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
