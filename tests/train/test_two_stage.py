@@ -114,7 +114,7 @@ def test_metrics_are_of_videos_and_of_sequences(run):
     saved = json.loads((workdir / "metrics.json").read_text())
     assert saved["vote"]["accuracy"] == metrics["vote"]["accuracy"]
     assert saved["vote"]["num_clips"] == 4
-    assert saved["evaluated"]["Input"] == "4 frames of 32x32, sequence; 1 s of sound as log_mel"
+    assert saved["evaluated"]["Input"] == "4 frames of 32x32, sequence; 1 s of audio as log_mel"
 
 
 def test_the_files_themselves_give_what_the_stored_sequences_give(run, films, tmp_path):
