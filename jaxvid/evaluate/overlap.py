@@ -11,6 +11,8 @@ from jaxvid.report.page import CAUTION
 from jaxvid.types import ConfigDict
 from tfds_builders.video_files import VideoFile
 
+_FIRST_VERSION = "1.0.0"
+
 
 def overlap_of_split(evaluated: ClipSplit, dataset: ConfigDict, trained_on: ConfigDict) -> dict[str, str]:
     """Returns the details of a report on what a split shares with the training split.
@@ -92,8 +94,8 @@ def _find_training_split(trained_on: ConfigDict, data_dir: str) -> ClipSplit | N
         dataset = ml_collections.ConfigDict({**trained_on.to_dict(), "data_dir": directory})
         try:
             builder = find_prepared(dataset)
-            # Versions may have other splits; a run of before they were recorded has none.
-            if builder is not None and trained_on.version in ("", str(builder.version)):
+            # Versions may have other splits. Runs from before they were recorded were trained on the first one.
+            if builder is not None and (trained_on.version or _FIRST_VERSION) == str(builder.version):
                 return open_split(builder, trained_on.train_split)
         except ValueError as error:
             # The evaluation does not need the training data.

@@ -9,10 +9,12 @@ from jaxtyping import UInt8
 
 from jaxvid.classes import match_classes
 from jaxvid.data.dataset import ClipSplit, open_split, prepare
+from jaxvid.data.differences import dataset_differences, describe_differences
 from jaxvid.data.pipeline import clip_views, require_fitting_clips
 from jaxvid.evaluate.evaluated import Evaluated
 from jaxvid.evaluate.overlap import overlap_of_split
 from jaxvid.inference import predict_split
+from jaxvid.report.page import CAUTION
 from jaxvid.trained import Trained
 from jaxvid.types import ConfigDict
 
@@ -40,13 +42,16 @@ def evaluate_split(
     """
     config = run.config
     section = ml_collections.ConfigDict({**config.dataset.to_dict(), "name": dataset or config.dataset.name})
-    opened = open_split(prepare(section), split or config.dataset.test_split)
+    builder = prepare(section)
+    opened = open_split(builder, split or config.dataset.test_split)
     evaluated = with_classes(opened, config.dataset.class_names, class_map)
     require_fitting_clips(evaluated, config.clip)
-    details = {
-        "Data": f"{section.name}, split {evaluated.name}",
-        **overlap_of_split(evaluated, section, trained_on),
-    }
+    overlap = overlap_of_split(evaluated, section, trained_on)
+    differences = describe_differences(dataset_differences(str(builder.data_path)))
+    cautions = [caution for caution in (overlap.get(CAUTION), differences) if caution]
+    details = {"Data": f"{section.name}, split {evaluated.name}", **overlap}
+    if cautions:
+        details[CAUTION] = "\n".join(cautions)
     predicted = predict_split(run.probabilities, run.variables, evaluated, config)
     positions = evaluated.metadata.first_clips()
 

@@ -50,7 +50,7 @@ def test_other_datasets_are_not_compared(trained_on):
     assert overlap_of_split(evaluated, other, trained_on) == {}
 
 
-def test_training_data_that_is_not_prepared_is_said_to_be_unknown(trained_on, tmp_path):
+def test_training_data_that_is_not_prepared_is_said_to_be_unknown(trained_on, tmp_path, monkeypatch):
     evaluated = open_split(prepare(trained_on), "test")
     elsewhere = ml_collections.ConfigDict({**trained_on, "data_dir": str(tmp_path)})
     unknown = {"Overlap with training": "not known: synthetic_fight/tiny is not prepared on this machine"}
@@ -60,6 +60,11 @@ def test_training_data_that_is_not_prepared_is_said_to_be_unknown(trained_on, tm
     assert overlap_of_split(evaluated, trained_on, older) == {
         "Overlap with training": "not known: synthetic_fight/tiny 0.9.0 is not prepared on this machine"
     }
+    # Runs from before versions were recorded were trained on the first one.
+    monkeypatch.setattr(overlap, "_FIRST_VERSION", "0.9.0")
+    unrecorded = ml_collections.ConfigDict({**trained_on, "version": ""})
+    assert "not known" in overlap_of_split(evaluated, trained_on, unrecorded)["Overlap with training"]
+    monkeypatch.undo()
     # It is found in the directory that the evaluation is told.
     assert overlap_of_split(evaluated, trained_on, elsewhere) == {}
 

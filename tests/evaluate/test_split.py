@@ -5,6 +5,7 @@ import pytest
 import tensorflow_datasets as tfds
 
 from jaxvid.data.dataset import open_split
+from jaxvid.evaluate import split as split_lib
 from jaxvid.evaluate.evaluate import evaluate
 from jaxvid.evaluate.split import with_classes
 from jaxvid.metrics.predictions import read_csv
@@ -66,6 +67,18 @@ def test_a_model_of_cats_and_dogs_is_not_evaluated_on_fights(changed_run):
         evaluate(workdir)
     class_map = {"no_fight": "cats", "fight": "dogs"}
     assert evaluate(workdir, class_map=class_map)["class_names"] == ["cats", "dogs"]
+
+
+def test_differences_between_classes_are_a_caution_of_the_report(run, data_dir, monkeypatch, tmp_path):
+    asked = []
+    found = ["median length: 2 s of fight, 1 s of no_fight"]
+    monkeypatch.setattr(split_lib, "dataset_differences", lambda path: asked.append(path) or found)
+    evaluate(run, split="train", output=tmp_path)
+    assert asked == [str(data_dir / "synthetic_fight" / "tiny" / "1.0.0")]
+    caution = json.loads((tmp_path / "metrics.json").read_text())["evaluated"]["Caution"].splitlines()
+    # One caution a line: the training split shares its own sources.
+    assert caution[0].startswith("8 source videos have clips in the training split too")
+    assert caution[1].endswith("a network can learn that instead: median length: 2 s of fight, 1 s of no_fight.")
 
 
 def test_windows_of_a_clip_are_averaged(changed_run):
