@@ -84,8 +84,18 @@ def training_batches(
     )
     loaded = dataset.to_iter_dataset(grain.ReadOptions(num_threads=num_threads, prefetch_buffer_size=2 * num_threads))
     if num_workers:
+        _mark_flags_as_parsed()
         loaded = loaded.mp_prefetch(grain.MultiprocessingOptions(num_workers=num_workers))
     return iter(loaded)
+
+
+def _mark_flags_as_parsed() -> None:
+    """Lets Grain start workers in programs that never parse absl's flags, which it reads."""
+    # Not at the top: Grain pickles what `load` refers to.
+    from absl import flags
+
+    if not flags.FLAGS.is_parsed():
+        flags.FLAGS.mark_as_parsed()
 
 
 def require_fitting_clips(split: ClipSplit, clip: ConfigDict) -> None:
