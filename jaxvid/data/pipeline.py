@@ -1,4 +1,4 @@
-"""The input pipeline: positions -> records -> sampled frames -> decoded pictures -> batches of uint8, with Grain."""
+"""The input pipeline: positions -> records -> sampled frames -> decoded images -> batches of uint8, with Grain."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -13,7 +13,7 @@ from jaxvid.data.records import Clip, decode_frames
 from jaxvid.data.sampling import Sampling, create_sampling
 from jaxvid.types import ConfigDict, Inputs
 
-# Epochs. Grain's own endless repetition has a length that overflows in batches of one.
+# Number of epochs. The length of Grain's endless repetition overflows with a batch size of one.
 ENDLESS = 2**40
 
 
@@ -21,9 +21,9 @@ class EvaluationBatch(NamedTuple):
     """Views of clips, padded to a full batch.
 
     Attributes:
-      inputs: as `clip_inputs` gives them; zeros where `mask` is False.
+      inputs: inputs of the network as of `clip_inputs`; zeros where `mask` is False.
       clip_index: position of each view's clip in its split.
-      mask: which rows are views.
+      mask: True for rows that are views, False for padding.
     """
 
     inputs: Inputs
@@ -42,7 +42,7 @@ def training_batches(
     audio: ConfigDict | None = None,
     shard: tuple[int, int] = (0, 1),
 ) -> grain.DatasetIterator:
-    """An endless iterator over batches of what `clip_inputs` gives, and `label`, int32 (batch,).
+    """Returns an endless iterator over batches of inputs (see `clip_inputs`) and `label`, int32 (batch,).
 
     A clip gives one sample or several, depending on the sampling scheme. Each epoch has its own order, and batches
     continue across its end, so that none is incomplete. The iterator's `get_state` and `set_state` hold its position.
@@ -50,9 +50,9 @@ def training_batches(
     Args:
       split: the clips.
       clip: that section of the config.
-      batch_size: of all processes together, a multiple of their number.
-      seed: of order and sampling.
-      num_threads: that read and decode, in each worker; each holds a batch.
+      batch_size: clips per batch of all processes together, a multiple of their number.
+      seed: seed of order and sampling.
+      num_threads: threads that read and decode in each worker; each holds a batch.
       num_workers: worker processes; 0 reads in this one.
       audio: that section of the config; None for no sound.
       shard: (index, count) of this process, which gets that part of every global batch: rows and random draws are the
@@ -129,7 +129,7 @@ def evaluation_views(
     audio: ConfigDict | None = None,
     shard: tuple[int, int] = (0, 1),
 ) -> Iterator[tuple[int, Inputs]]:
-    """Every clip of the shard once: its position in the split and its views (see `clip_inputs`)."""
+    """Yields every clip of the shard once: its position in the split and its views (see `clip_inputs`)."""
 
     def load(position: int) -> tuple[int, Inputs]:
         return position, clip_inputs(split[position], clip, num_views, audio)
@@ -141,16 +141,16 @@ def evaluation_views(
 
 
 def clip_views(stored: Clip, clip: ConfigDict, num_views: int = 0) -> UInt8[np.ndarray, "view time height width 3"]:
-    """The pictures of the views of one clip in evaluation (`Sampling.evaluate`)."""
+    """Returns the images of the views of one clip in evaluation (`Sampling.evaluate`)."""
     return clip_inputs(stored, clip, num_views)["frames"]
 
 
 def clip_inputs(stored: Clip, clip: ConfigDict, num_views: int = 0, audio: ConfigDict | None = None) -> Inputs:
-    """The views of one clip in evaluation, as a network takes them, one row a view.
+    """Returns the views of one clip in evaluation as inputs of a network, one row per view.
 
-    `frames`, uint8 (view, time, height, width, 3); `num_frames`, int32 (view,), how many of them are the clip's own
-    and none repeated for want of more; and where `audio` asks for sound, `audio`, int16 (view, sample), with zeros
-    behind its end, and `num_samples`, int32 (view,), of which there are 0 where a clip has no sound.
+    These are `frames`, uint8 (view, time, height, width, 3), and `num_frames`, int32 (view,): the number of real
+    frames; the rest is padding. With a sample rate in `audio` there are also `audio`, int16 (view, sample), padded with
+    zeros, and `num_samples`, int32 (view,): the number of real samples, 0 for a clip without sound.
     """
     frames = create_sampling(clip).evaluate(len(stored.frames), stored.fps, num_views)
     return _inputs(stored, frames, clip.num_frames, audio)
@@ -158,9 +158,9 @@ def clip_inputs(stored: Clip, clip: ConfigDict, num_views: int = 0, audio: Confi
 
 def _inputs(stored: Clip, frames: Int[np.ndarray, "view time"], num_frames: int, audio: ConfigDict | None) -> Inputs:
     # A frame that several views show is decoded once.
-    pictures = decode_frames(stored.frames, frames.reshape(-1))
+    images = decode_frames(stored.frames, frames.reshape(-1))
     inputs = {
-        "frames": pictures.reshape(*frames.shape, *pictures.shape[1:]),
+        "frames": images.reshape(*frames.shape, *images.shape[1:]),
         "num_frames": np.full(len(frames), min(len(stored.frames), num_frames), np.int32),
     }
     if audio is not None and audio.sample_rate:
@@ -169,7 +169,7 @@ def _inputs(stored: Clip, frames: Int[np.ndarray, "view time"], num_frames: int,
 
 
 def evaluation_batches(views: Iterator[tuple[int, Inputs]], batch_size: int) -> Iterator[EvaluationBatch]:
-    """Views in full batches; the last one is padded with zeros and masked."""
+    """Yields views in full batches; the last one is padded with zeros and masked."""
     rows = (
         (position, {key: values[view] for key, values in inputs.items()})
         for position, inputs in views

@@ -38,26 +38,26 @@ def check_audio(audio: ConfigDict) -> None:
 
 
 def num_bands(audio: ConfigDict) -> int:
-    """The numbers that make a spectrum: mel bands, or coefficients."""
+    """Returns the number of values of a spectrum: mel bands or coefficients."""
     return audio.num_mels if audio.kind == "log_mel" else audio.num_mfcc
 
 
 def num_spectra(num_samples: Shaped[Array, "batch"], audio: ConfigDict) -> Int[Array, "batch"]:
-    """How many spectra stand for the first so many samples of a sound; none for none."""
+    """Returns the number of spectra of sounds with so many samples; 0 for 0."""
     return jnp.where(num_samples > 0, 1 + num_samples // audio.hop, 0)
 
 
 def spectrograms(waveforms: Shaped[Array, "batch sample"], audio: ConfigDict) -> Float[Array, "batch time band"]:
-    """What the section `audio` of a config asks for, of sound as 16-bit integers or as floats in -1..1."""
+    """Returns what `audio.kind` names, of sound as 16-bit integers or as floats in -1..1."""
     scale = _FULL_SCALE if jnp.issubdtype(waveforms.dtype, jnp.integer) else 1.0
     decibels = log_mel(waveforms.astype(jnp.float32) / scale, audio)
     return decibels if audio.kind == "log_mel" else mfcc(decibels, audio.num_mfcc)
 
 
 def log_mel(waveforms: Float[Array, "batch sample"], audio: ConfigDict) -> Float[Array, "batch time mel"]:
-    """Log-mel spectrograms in decibels, of 1 + samples // hop spectra, centered on every hop-th sample.
+    """Returns log-mel spectrograms in decibels, of 1 + samples // hop spectra, centered on every hop-th sample.
 
-    As `librosa.power_to_db(librosa.feature.melspectrogram(...), top_db=...)` has it: Hann windows, zeros beyond the
+    Equal to `librosa.power_to_db(librosa.feature.melspectrogram(...), top_db=...)`: Hann windows, zeros beyond the
     ends, Slaney's mel scale and normalization; nothing is lower than `top_db` below the loudest of a sound.
     """
     padding = audio.fft_size // 2
@@ -66,14 +66,14 @@ def log_mel(waveforms: Float[Array, "batch sample"], audio: ConfigDict) -> Float
     frames = padded[:, starts[:, None] + np.arange(audio.fft_size)] * _window(audio.window, audio.fft_size)
     power = jnp.square(jnp.abs(jnp.fft.rfft(frames)))
     filters = mel_filters(audio.sample_rate, audio.fft_size, audio.num_mels, audio.min_hz, audio.max_hz)
-    # TPUs and GPUs would multiply in lower precision, of which the logarithm makes whole decibels.
+    # TPUs and GPUs multiply in lower precision by default; the logarithm turns that into errors of whole decibels.
     mels = jnp.einsum("btf,mf->btm", power, filters, precision="highest")
     decibels = 10 * jnp.log10(jnp.maximum(mels, _LEAST_POWER))
     return jnp.maximum(decibels, decibels.max(axis=(1, 2), keepdims=True) - audio.top_db)
 
 
 def mfcc(decibels: Float[Array, "batch time mel"], num_mfcc: int) -> Float[Array, "batch time coefficient"]:
-    """Mel-frequency cepstral coefficients: the first of the orthonormal cosine transform (DCT-II) of every spectrum."""
+    """Returns mel-frequency cepstral coefficients: the first of each spectrum's orthonormal DCT-II."""
     basis = np.asarray(scipy.fft.dct(np.eye(decibels.shape[-1]), axis=0, norm="ortho"), np.float32)[:num_mfcc]
     return jnp.einsum("btm,cm->btc", decibels, basis, precision="highest")
 
@@ -81,7 +81,7 @@ def mfcc(decibels: Float[Array, "batch time mel"], num_mfcc: int) -> Float[Array
 def mel_filters(
     sample_rate: int, fft_size: int, num_mels: int, min_hz: float, max_hz: float
 ) -> Float[np.ndarray, "mel frequency"]:
-    """Triangular filters of equal area, evenly spaced on Slaney's mel scale (Auditory Toolbox, 1998).
+    """Returns triangular filters of equal area, evenly spaced on Slaney's mel scale (Auditory Toolbox, 1998).
 
     Args:
       sample_rate: in hertz.
@@ -119,7 +119,7 @@ def _mel_to_hz(mels: Float[np.ndarray, "n"]) -> Float[np.ndarray, "n"]:
 
 
 def _window(length: int, fft_size: int) -> Float[np.ndarray, "sample"]:
-    """A periodic Hann window in the middle of zeros."""
+    """Returns a periodic Hann window, centered in zeros."""
     hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(length) / length)
     before = (fft_size - length) // 2
     return np.pad(hann, (before, fft_size - length - before)).astype(np.float32)

@@ -1,7 +1,7 @@
-"""Video files: finding, writing and decoding them. The only module that imports decord.
+"""Whole short videos, decoded. The only module that imports decord.
 
 decord is fast but can hang on a broken file, abort the process on another, deadlock after a fork and return fewer
-frames than the file announces. So `decode_clips` decodes in worker processes (`jaxvid.data.workers`), and what cannot
+frames than the file announces. So `decode_clips` decodes in worker processes (`jaxvid.video.workers`), and what cannot
 be decoded comes back as an `InvalidVideo` with the reason.
 """
 
@@ -37,11 +37,11 @@ class EncodedClip:
     """A decoded video, or a sequence of it.
 
     Attributes:
-      path: of the video.
-      frames: resized, as JPEG.
-      fps: frames a second.
-      begin: of the sequence, in seconds since the first frame.
-      audio: the sound as 16-bit integers, mono; empty if there is none, None if it was not asked for.
+      path: the video file.
+      frames: resized JPEG images.
+      fps: frames per second, on average where they vary.
+      begin: start of the sequence, in seconds since the first frame of the video.
+      audio: mono sound as 16-bit integers; empty if there is none, None if it was not requested.
     """
 
     path: Path
@@ -68,7 +68,7 @@ def decode_clips(
     Args:
       paths: the video files.
       size: height and width of the frames; the decoder resizes, without keeping the aspect ratio.
-      num_workers: processes to decode in; by default one a core that this process may use.
+      num_workers: number of processes; by default one per core that this process may use.
       timeout_seconds: how long one file may take; a worker that takes longer is killed and replaced.
       quality: JPEG quality of the frames, 1 to 100.
 
@@ -96,14 +96,14 @@ def _without_positions(decoding: Generator[tuple[int, EncodedClip | InvalidVideo
 
 
 def _encode_in_worker(path: Path, size: tuple[int, int], quality: int) -> Iterator[EncodedClip]:
-    # One process a core: threads within would only compete.
+    # There is one process per core: threads within would only compete.
     cv2.setNumThreads(1)
     decord.logging.set_level(decord.logging.QUIET)
     yield encode_clip(path, size, quality)
 
 
 def encode_clip(path: Path, size: tuple[int, int], quality: int = 95) -> EncodedClip:
-    """Decodes one video in this process. Only for files known to be sound: a broken one can hang or abort the process.
+    """Decodes one video in this process. Only for files known to decode: a broken one can hang or abort the process.
 
     Raises:
       InvalidVideoError: if the file cannot be decoded, or is cut short (`jaxvid.video.truncation` lists which cuts are
@@ -168,7 +168,7 @@ def _narrowed(
 
 
 def encode_frame(frame: UInt8[np.ndarray, "height width 3"], quality: int) -> bytes:
-    """A picture as JPEG."""
+    """Returns an image as JPEG."""
     _, encoded = cv2.imencode(".jpg", cv2.cvtColor(frame, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
     return encoded.tobytes()
 
@@ -208,6 +208,6 @@ def _header_frame_count(path: Path) -> int:
 
 
 def _first_line(error: Exception) -> str:
-    """The first line of an error, without the place in decord's C++ sources that it begins with."""
+    """Returns the first line of an error, without the position in decord's C++ sources that it begins with."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
     return re.sub(r"^(\[[\d:]+\] \S+:\d+: )+", "", lines[0])

@@ -1,8 +1,7 @@
-"""Videos of any length as sequences of frames at one rate, each with its stretch of sound, with PyAV.
+"""Videos of any length as sequences of frames at one rate, each with its part of the sound, decoded by PyAV.
 
-For files that are to be stored in pieces, or with their sound; short clips as they are go through
-`jaxvid.video.clips`. Frames are chosen by their times, so that variable frame rates are no hindrance, and a film of
-hours is never held.
+For files that are stored in parts, or with their sound; `jaxvid.video.clips` decodes short clips without. Frames are
+chosen by their times, whatever the frame rate. Only one sequence is held in memory at a time.
 """
 
 import dataclasses
@@ -12,8 +11,9 @@ import tempfile
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+import av
 import cv2
 import numpy as np
 
@@ -29,13 +29,13 @@ _MEMORY_FOR_WAITING = 64 << 20
 
 @dataclasses.dataclass(frozen=True)
 class SequenceForm:
-    """How videos are stored.
+    """The form in which videos are stored.
 
     Attributes:
       size: height and width of the frames.
-      fps: frames a second, 0 for all there are.
-      num_frames: of a sequence, of which the last one of a video may have fewer; 0 for the whole video as one.
-      sample_rate: of the sound in hertz; 0 to leave it out.
+      fps: frames per second; 0 for all frames of the video.
+      num_frames: frames per sequence, except that the last one may be shorter; 0 for the whole video as one sequence.
+      sample_rate: sample rate of the sound in hertz; 0 for no sound.
 
     Raises:
       ValueError: if a number is out of range.
@@ -55,11 +55,11 @@ class SequenceForm:
 
 
 class _Slot(NamedTuple):
-    """A frame, and the stretch of time in seconds since the first one for which it stands."""
+    """A frame, and from when to when it is shown, in seconds since the first one."""
 
     begin: float
     end: float
-    frame: Any
+    frame: av.VideoFrame
 
 
 def decode_sequences(
@@ -70,7 +70,7 @@ def decode_sequences(
     timeout_seconds: float = 60.0,
     quality: int = 95,
 ) -> Generator[tuple[int, EncodedClip | InvalidVideo], None, None]:
-    """The sequences of videos, decoded in worker processes, in order, each with the position of its path.
+    """Yields the sequences of videos, decoded in worker processes, in order, each with the position of its path.
 
     A video that breaks off midway gives the sequences before that place, and then an InvalidVideo; which cuts are
     noticed is listed in `jaxvid.video.truncation`. `timeout_seconds` applies to one sequence; the other arguments and
@@ -105,14 +105,14 @@ def whole_videos(
 
 
 def read_sequences(path: Path, form: SequenceForm, quality: int = 95) -> Generator[EncodedClip, None, None]:
-    """The sequences of one video, decoded in this process.
+    """Yields the sequences of one video, decoded in this process.
 
     Raises:
       InvalidVideoError: when iterating, if it does not decode, or breaks off.
     """
-    # One process a core: threads within would only compete.
+    # There is one process per core: threads within would only compete.
     cv2.setNumThreads(1)
-    # Files that are no videos, or that their own length tells to be cut short, need not be opened.
+    # Reports a file that is cut short before any sequence of it is decoded.
     check_whole(path)
     with open_video(path) as container:
         stream = container.streams.video[0]
@@ -124,8 +124,8 @@ def read_sequences(path: Path, form: SequenceForm, quality: int = 95) -> Generat
                 yield EncodedClip(path, encoded, fps, begin, audio)
 
 
-def _slots(frames: Iterable[tuple[float, Any]], fps: float) -> Iterator[_Slot]:
-    """All frames, each until the next one begins; or those shown in the middles of intervals of 1 / fps seconds."""
+def _slots(frames: Iterable[tuple[float, av.VideoFrame]], fps: float) -> Iterator[_Slot]:
+    """Yields all frames, each until the next one begins; or those shown in the middle of each interval of 1 / fps s."""
     position = 0
     for begin, end, frame in _shown(frames):
         if not fps:
@@ -134,13 +134,13 @@ def _slots(frames: Iterable[tuple[float, Any]], fps: float) -> Iterator[_Slot]:
         while (position + 0.5) / fps < end:
             yield _Slot(position / fps, (position + 1) / fps, frame)
             position += 1
-    # What is shorter than half an interval still shows something.
+    # A video shorter than half an interval gives one frame.
     if fps and not position:
         yield _Slot(0.0, 1 / fps, frame)
 
 
-def _shown(frames: Iterable[tuple[float, Any]]) -> Iterator[_Slot]:
-    """Every frame with the time for which it shows; the last one for as long as the one before it."""
+def _shown(frames: Iterable[tuple[float, av.VideoFrame]]) -> Iterator[_Slot]:
+    """Yields every frame with the time for which it is shown; the last one for as long as the one before it."""
     ahead = iter(frames)
     begin, frame = next(ahead)
     seconds = ONE_FRAME
@@ -152,7 +152,7 @@ def _shown(frames: Iterable[tuple[float, Any]]) -> Iterator[_Slot]:
 
 
 def _groups(slots: Iterator[_Slot], form: SequenceForm, quality: int) -> Iterator[tuple[float, float, list[bytes]]]:
-    """Begin, end and encoded frames of every sequence."""
+    """Yields begin, end and encoded frames of every sequence."""
     while group := [
         (slot.begin, slot.end, encode_frame(scaled(slot.frame, form.size), quality))
         for slot in itertools.islice(slots, form.num_frames or None)

@@ -1,4 +1,4 @@
-"""The sound of video files: mono, at one sample rate, read forward along with the pictures, with PyAV."""
+"""The sound of video files: mono, at one sample rate, read forward along with the frames by PyAV."""
 
 import contextlib
 from collections.abc import Iterator
@@ -16,11 +16,11 @@ from jaxtyping import Int16, UInt8
 from jaxvid.video.streams import Damage
 from jaxvid.video.workers import InvalidVideoError
 
-# Sound that goes on later than this after what came before it has a gap, which is filled with silence.
+# A gap in the sound that is longer than this is filled with silence.
 _GAP_SECONDS = 0.1
 
 
-# By extension: codec and pixel format of the pictures, codec of the sound.
+# By extension: codec and pixel format of the frames, codec of the sound.
 _WRITER_CODECS = {
     ".avi": ("mjpeg", "yuvj420p", "pcm_s16le"),
     ".mkv": ("mjpeg", "yuvj420p", "pcm_s16le"),
@@ -33,21 +33,21 @@ _QUALITY_UNIT = 118
 
 
 class Sound:
-    """The sound of a video from which one stretch after another is taken; only what may still be asked for is kept."""
+    """The sound of a video, from which one part after another is taken; earlier parts are not kept."""
 
     def __init__(self, pieces: Iterator[tuple[float, Int16[np.ndarray, "sample"]]], sample_rate: int):
-        """`pieces`: of the sound, each with the second at which it begins, in order; see `open_sound`."""
+        """Takes the pieces of the sound in order, each with the second at which it begins; see `open_sound`."""
         self._pieces = pieces
         self._sample_rate = sample_rate
         self._kept = np.zeros(0, np.int16)
-        # The position, in samples since the first picture, of the first one kept; None before any has come.
+        # Position of the first sample kept, in samples since the first frame; None before any was read.
         self._first: int | None = None
 
     def stretch(self, begin: float, end: float) -> Int16[np.ndarray, "sample"]:
-        """The sound between two times in seconds since the first picture; what lies before `begin` is given up.
+        """Returns the sound between two times in seconds since the first frame, and drops all before `begin`.
 
-        Where the sound ends earlier, what there is; nothing if it begins later than `end` or ends before `begin`. Sound
-        that begins within the stretch has silence before it.
+        The result is shorter where the sound ends earlier, and empty if it begins after `end` or ends before `begin`.
+        Silence comes before sound that begins between the two times.
         """
         start, stop = round(begin * self._sample_rate), round(end * self._sample_rate)
         self._read_until(stop)
@@ -126,7 +126,7 @@ def _pieces(
         damage.add(seconds, seconds, "its sound breaks off")
 
 
-def _mono(frames: list[Any]) -> Int16[np.ndarray, "sample"]:
+def _mono(frames: list[av.AudioFrame]) -> Int16[np.ndarray, "sample"]:
     return np.concatenate([np.zeros(0, np.int16), *(frame.to_ndarray().reshape(-1) for frame in frames)])
 
 

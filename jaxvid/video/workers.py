@@ -22,10 +22,10 @@ from typing import Any
 
 # A fresh interpreter imports a decoder in about half a second; a machine under heavy load takes far longer.
 _WORKER_START_SECONDS = 120.0
-# How many results of one file may wait for the consumer; a worker that is further ahead of it stands still.
+# Results of one file that may wait for the consumer; a worker that is further ahead pauses.
 _MAX_WAITING = 16
 
-# A function of a module, or a `functools.partial` of one, from a file to what it holds, piece by piece.
+# A function of a module, or a `functools.partial` of one, from a file to its results.
 Decoder = Callable[[Path], Iterable[Any]]
 
 
@@ -49,16 +49,16 @@ class InvalidVideo:
 def decode_in_workers(
     decoder: Decoder, paths: Sequence[Path], *, num_workers: int | None = None, timeout_seconds: float = 60.0
 ) -> Generator[tuple[int, Any], None, None]:
-    """What `decoder` yields for every path, with the position of the path, in the order of the paths.
+    """Yields the results of `decoder` for every path, each with the position of the path, in the order of the paths.
 
-    Where the decoder raises an InvalidVideoError, crashes or hangs, an InvalidVideo is the last that comes of the path.
+    If the decoder raises an InvalidVideoError, crashes or hangs, the last result of the path is an InvalidVideo.
     Only a few results are held at any time, however many the paths and however long the files. The workers end when
     the iterator is exhausted or closed, and when this process dies.
 
     Args:
-      decoder: what to run in the workers.
+      decoder: function that runs in the workers.
       paths: the files.
-      num_workers: processes to decode in; by default one a core that this process may use.
+      num_workers: number of processes; by default one per core that this process may use.
       timeout_seconds: how long one result may take; a worker that takes longer is killed and replaced.
 
     Raises:
@@ -75,7 +75,7 @@ def decode_in_workers(
 
 @dataclasses.dataclass
 class _Worker:
-    """One decoding process, the pipe to it, and the file that it is at, if any."""
+    """A decoding process, the pipe to it, and the position of the file that it decodes, -1 if none."""
 
     process: subprocess.Popen[bytes]
     connection: multiprocessing.connection.Connection
@@ -90,7 +90,7 @@ class _Worker:
 
 @dataclasses.dataclass
 class _Results:
-    """What has come of one file and not been given on, and whether it is all."""
+    """Results of one file that were received and not yet yielded, and whether they are all."""
 
     waiting: collections.deque[Any] = dataclasses.field(default_factory=collections.deque)
     complete: bool = False
@@ -100,7 +100,7 @@ def _decode_in_order(
     decoder: Decoder, paths: list[Path], num_workers: int, timeout_seconds: float
 ) -> Generator[tuple[int, Any], None, None]:
     workers = [_spawn_worker(decoder) for _ in range(num_workers)]
-    # How far the workers may run ahead of the consumer: it bounds the results in memory.
+    # Files that the workers may be ahead of the consumer: this bounds the results in memory.
     window = 2 * num_workers
     queue = collections.deque(range(len(paths)))
     results = collections.defaultdict(_Results)
@@ -109,7 +109,7 @@ def _decode_in_order(
             _await_start(worker)
         for wanted in range(len(paths)):
             while results[wanted].waiting or not results[wanted].complete:
-                # What came in while the consumer was busy frees workers, which go on before the consumer does.
+                # Results that arrived while the consumer was busy free workers; these get new files first.
                 _collect(workers, paths, results, wait=False)
                 _assign(workers, decoder, paths, queue, wanted + window, timeout_seconds)
                 if results[wanted].waiting:
@@ -128,7 +128,7 @@ def _spawn_worker(decoder: Decoder) -> _Worker:
     descriptor = worker_connection.fileno()
     environment = os.environ | {
         "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path),
-        # What FFmpeg has to say about a broken file comes back as the reason.
+        # FFmpeg's messages about a broken file come back as the reason.
         "OPENCV_FFMPEG_LOGLEVEL": "-8",
         "OPENCV_LOG_LEVEL": "SILENT",
     }
@@ -145,7 +145,7 @@ def _await_start(worker: _Worker) -> None:
         if worker.connection.poll(_WORKER_START_SECONDS):
             worker.connection.recv()
             return
-        reason = f"it gave no sign within {_WORKER_START_SECONDS:.0f} s"
+        reason = f"it did not answer within {_WORKER_START_SECONDS:.0f} s"
     except (EOFError, OSError):
         reason = _exit_reason(worker.process)
     raise RuntimeError(f"a video decoding process did not start: {reason}; its messages are on standard error")
@@ -174,8 +174,8 @@ def _assign(
 
 
 def _collect(workers: list[_Worker], paths: list[Path], results: dict[int, _Results], *, wait: bool) -> None:
-    """Takes one more result of every worker that has one; with `wait`, of at least one unless none is busy."""
-    # The others have done enough for now; their deadlines stand still.
+    """Receives one result from every worker that has one; with `wait`, from at least one unless none is busy."""
+    # The other workers pause, and so do their deadlines.
     awaited = [worker for worker in workers if worker.is_busy and len(results[worker.index].waiting) < _MAX_WAITING]
     seconds = max(0.0, min((worker.deadline for worker in awaited), default=0.0) - time.monotonic()) if wait else 0.0
     answered = multiprocessing.connection.wait([worker.connection for worker in awaited], seconds)
@@ -193,7 +193,7 @@ def _collect(workers: list[_Worker], paths: list[Path], results: dict[int, _Resu
 
 
 def _receive(worker: _Worker, path: Path, answered: bool) -> tuple[Any, bool]:
-    """The next result of the worker's file, None at its end, and whether it is the last."""
+    """Returns the next result of the worker's file, None at its end, and whether it is the last."""
     if not answered:
         worker.process.kill()
         worker.process.wait()
@@ -219,7 +219,7 @@ def _stop(worker: _Worker) -> None:
 
 
 def _work(descriptor: int) -> None:
-    """What a decoding process does: answers requests until it is killed or its parent is gone."""
+    """Runs a decoding process: answers requests until it is killed or its parent has died."""
     threading.Thread(target=_exit_with_parent, daemon=True).start()
     connection = multiprocessing.connection.Connection(descriptor)
     connection.send("ready")
