@@ -18,7 +18,7 @@ X = jnp.concatenate([jnp.linspace(-200, 200, 41) + 0.1, jnp.linspace(-3, 3, 31) 
 
 
 @pytest.mark.parametrize("name", FAMILY)
-def test_an_adaptive_site_is_the_function_of_jax_nn(name):
+def test_an_adaptive_site_equals_the_function_of_jax_nn(name):
     site = Activation(name, adaptive=True)
     variables = site.init(jax.random.key(0), X)
     np.testing.assert_allclose(site.apply(variables, X), getattr(jax.nn, name)(X), rtol=1e-6)
@@ -26,7 +26,7 @@ def test_an_adaptive_site_is_the_function_of_jax_nn(name):
     np.testing.assert_allclose(adaptive_grad, jax.vmap(jax.grad(getattr(jax.nn, name)))(X), rtol=1e-6)
 
 
-def test_another_activation_is_another_value_and_compiles_nothing():
+def test_another_activation_needs_no_new_compilation():
     site = Activation("relu", adaptive=True)
     compilations = []
 
@@ -71,7 +71,7 @@ def networks():
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=() if name == "relu" else pytest.mark.slow) for name in FAMILY]
 )
-def test_an_adaptive_network_is_the_fixed_one_in_outputs_and_gradients(networks, name):
+def test_an_adaptive_network_has_the_outputs_and_gradients_of_the_fixed_one(networks, name):
     fixed, adaptive = networks(name, adaptive=False), networks(name, adaptive=True)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), fixed, adaptive)
 

@@ -111,7 +111,7 @@ def test_the_backward_lstm_reads_the_clip_backwards():
     model = small(bidirectional=True)
     features = jax.random.normal(jax.random.key(3), (1, 4, 12))
     params = random_variables(model, clips())["params"]
-    # With both LSTMs alike, reversing the clip swaps the two halves of what the dense layers see.
+    # With both LSTMs alike, reversing the clip swaps the two halves of the inputs of the dense layers.
     params["head"]["lstm1_reverse"] = params["head"]["lstm1"]
     swapped = {**params["head"], "dense1": dict(params["head"]["dense1"])}
     swapped["dense1"]["kernel"] = jnp.roll(params["head"]["dense1"]["kernel"], 8, axis=0)

@@ -38,7 +38,7 @@ def shapes(model, size=128):
 
 
 @pytest.mark.parametrize("arch", ARCHITECTURES)
-def test_parameter_counts(arch):
+def test_parameter_counts_are_those_of_the_papers_layers(arch):
     variables = shapes(module_from_config(model_config(arch=arch)))
     count = sum(leaf.size for leaf in jax.tree.leaves(variables["params"]))
     num_convs, num_dense = int(arch[1:].split("R")[0]) - 2, int(arch[-1])

@@ -163,14 +163,14 @@ def test_sites_inside_the_scan_adapt(name):
     np.testing.assert_allclose(outputs_of(adaptive, variables, images), expected, rtol=1e-5, atol=1e-6)
 
 
-def test_bfloat16_computes_close_by():
+def test_bfloat16_outputs_are_close_to_those_of_float32():
     images, variables = jnp.ones((2, 1, 5, 5, 2)), layer_variables(channels=2, filters=4)
     outputs = outputs_of(ConvLSTMLayer(4, Layers("tanh", dtype=jnp.bfloat16)), variables, images)
     assert outputs.dtype == jnp.bfloat16
     np.testing.assert_allclose(outputs.astype(jnp.float32), outputs_of(ConvLSTMLayer(4), variables, images), atol=0.05)
 
 
-def test_logits_are_float32():
+def test_logits_of_a_bfloat16_model_are_float32():
     model, clips = ConvLSTM(num_classes=2, dtype=jnp.bfloat16), jnp.zeros((1, 2, 32, 32, 3))
     logits, _ = jax.eval_shape(lambda key: model.init_with_output(key, clips, train=False), jax.random.key(0))
     assert logits.dtype == jnp.float32

@@ -58,7 +58,7 @@ def batches(config, num_steps=2, rows=8):
 
 
 def two_steps(name):
-    """The metrics of two steps of Adam, and all variables after them, over all devices."""
+    """Returns the metrics of two steps of Adam over all devices, and sums of the variables after them."""
     config = small_config(name)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(backbones, "BACKBONES", MappingProxyType(backbones.BACKBONES | {"tiny": TINY_BACKBONE}))
@@ -95,7 +95,7 @@ def two_steps(name):
 
 @pytest.fixture(scope="module")
 def four_devices():
-    """Of every model what `two_steps` gives in a process with four devices."""
+    """What `two_steps` returns for every model in a process with four devices."""
     command = (
         "import json; from tests.models.test_devices import SMALL, two_steps; "
         "print(json.dumps({name: two_steps(name) for name in SMALL}))"

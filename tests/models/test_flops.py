@@ -8,7 +8,7 @@ from jaxvid.models.layers import LSTM
 from jaxvid.ops.convolution import convolve
 
 
-def test_products_convolutions_and_loops_by_hand():
+def test_flops_of_products_convolutions_and_loops_equal_a_count_by_hand():
     matrix, images, kernel = jnp.zeros((4, 4)), jnp.zeros((2, 8, 8, 6)), jnp.zeros((3, 3, 3, 10))
 
     def grouped(images, kernel):
@@ -26,7 +26,7 @@ def test_products_convolutions_and_loops_by_hand():
     assert flops(jax.jit(loop), matrix) == 5 * 2 * 4**3
 
 
-def test_the_gradient_of_a_strided_convolution_by_hand():
+def test_flops_of_the_gradient_of_a_strided_convolution_equal_a_count_by_hand():
     images, kernel = jnp.zeros((2, 8, 8, 3)), jnp.zeros((3, 3, 3, 10))
 
     def loss(images, kernel):
@@ -56,7 +56,7 @@ def test_an_lstm_counts_every_time_step():
     assert flops(jax.grad(loss), variables) == 2 * time * (2 * of_inputs + 3 * of_state)
 
 
-def test_what_nobody_uses_does_not_count():
+def test_unused_products_do_not_count():
     def unused(a):
         _ = a @ a
         return a + 1

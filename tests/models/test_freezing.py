@@ -41,7 +41,7 @@ def model_config(trainable):
 
 
 def moved_by_a_step(trainable, **optimizer):
-    """What one step of SGD with weight decay moves, by the first part of its path, and by how much."""
+    """Returns by how much one step of SGD with weight decay changes each variable, by its path."""
     config = base_config()
     config.clip.update(num_frames=1, height=2, width=2)
     config.optimizer.update({"name": "sgd", "learning_rate": 0.1, "momentum": 0.0, "weight_decay": 0.1, **optimizer})
@@ -72,18 +72,18 @@ def moved_by_a_step(trainable, **optimizer):
 
 
 @pytest.mark.parametrize(
-    ("trainable", "still"),
+    ("trainable", "frozen_stages"),
     [("all", ()), ("head_and_last_stage", ("layer1_0",)), ("head", ("layer1_0", "layer4_0"))],
 )
-def test_what_is_frozen_does_not_move_weight_decay_and_batch_norm_included(trainable, still):
+def test_a_step_leaves_frozen_parameters_and_statistics_unchanged(trainable, frozen_stages):
     for path, change in moved_by_a_step(trainable).items():
-        frozen = path.split("/")[1].startswith(still) if still else False
+        frozen = path.split("/")[1].startswith(frozen_stages) if frozen_stages else False
         # The bias before a batch norm gets no gradient, and starts at zero.
         if not path.endswith("conv/bias"):
             assert (change == 0) == frozen, path
 
 
-def test_the_backbone_learns_at_its_share_of_the_rate():
+def test_the_backbone_rate_factor_scales_the_steps_of_the_backbone():
     whole = moved_by_a_step("all", weight_decay=0.0)
     tenth = moved_by_a_step("all", weight_decay=0.0, backbone_rate_factor=0.1)
     assert tenth["params/head/kernel"] == pytest.approx(whole["params/head/kernel"], rel=1e-5)
@@ -160,7 +160,7 @@ def test_the_last_stage_of_a_genre_network_is_that_of_each_of_its_backbones():
     assert labels == {f"{path}/kernel": label for path, label in zip(paths, expected, strict=True)}
 
 
-def test_bad_values_are_named():
+def test_bad_values_are_refused_by_name():
     with pytest.raises(ValueError, match="'haed'; allowed: all, head, head_and_last_stage"):
         check_trainable(model_config("haed"))
     with pytest.raises(ValueError, match="'cnn_lstm' has no backbone: allowed: all"):

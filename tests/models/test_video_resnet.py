@@ -32,10 +32,10 @@ def test_parameter_counts_are_the_published_ones(variant, num_classes, expected)
 
 
 @pytest.mark.parametrize(
-    ("planes", "expected"), [((64, 64), 144), ((64, 128), 230), ((128, 128), 288), ((256, 512), 921)]
+    ("channels", "expected"), [((64, 64), 144), ((64, 128), 230), ((128, 128), 288), ((256, 512), 921)]
 )
-def test_middle_channels(planes, expected):
-    assert middle_channels(*planes) == expected
+def test_middle_channels_keep_the_parameters_of_a_3d_convolution(channels, expected):
+    assert middle_channels(*channels) == expected
 
 
 def test_r2plus1d_18_has_34_sites_with_telling_names():
@@ -70,14 +70,14 @@ def test_stages_shrink_as_in_torchvision(variant, stem, last):
     assert outputs["layer4_1"]["__call__"][0].shape == (1, *last, 512)
 
 
-def test_unknown_variant_is_named():
+def test_an_unknown_variant_is_refused_by_name():
     with pytest.raises(
         ValueError, match="'r2plus1d_50'; allowed: r2plus1d_10, r2plus1d_18, r2plus1d_34, r3d_18, mc3_18"
     ):
         shapes_of(VideoResNet(num_classes=2, variant="r2plus1d_50"))
 
 
-def test_r2plus1d_34_normalises_as_its_authors_and_the_others_as_torchvision():
+def test_r2plus1d_34_normalizes_as_its_authors_and_the_others_as_torchvision():
     assert {name: variant.norm_epsilon for name, variant in VARIANTS.items()} == {
         "r2plus1d_18": 1e-5,
         "r2plus1d_10": 1e-3,

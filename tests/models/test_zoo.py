@@ -8,12 +8,12 @@ from jaxvid.models.create import MODELS
 
 
 def head(features):
-    """Of paper 1.1 over the features of a backbone: an LSTM of 256, dense layers of 512, 16 and 2."""
+    """Returns the parameters of paper 1.1's head over a backbone: an LSTM of 256, dense layers of 512, 16 and 2."""
     return 4 * 256 * (features + 256 + 1) + (256 * 512 + 512) + (512 * 16 + 16) + (16 * 2 + 2)
 
 
 # Trainable parameters. Those of the backbones are those of keras.applications, with `head`; C10R1D3 is the paper's
-# figure, the Video ResNets are torchvision's and (34) its authors', ConvLSTM and LRCN Keras'. The other cnn_lstm are
+# count, the Video ResNets are torchvision's and (34) its authors', ConvLSTM and LRCN Keras'. The other cnn_lstm are
 # counted layer by layer in test_cnn_lstm.py.
 PARAMETERS = {
     "cnn_lstm C4R1D2": 442_658,
@@ -32,7 +32,7 @@ PARAMETERS = {
     "backbone_lstm mobilenet": 3_206_976 + head(1024),
     "backbone_lstm inception_resnet_v2": 54_276_192 + head(1536),
     "frame_classifier inception_v3": 21_768_352 + 2048 * 6 + 6,
-    # LSTMs of 2056 over the frames and of 128 over the sound, whose CNN has three convolutions and two normalisations
+    # LSTMs of 2056 over the frames and of 128 over the sound, whose CNN has three convolutions and two normalizations
     # and makes 8 bands of 64 channels of 64 bands, and the last layer.
     "genre_crnn inception_v3": 21_768_352
     + 4 * 2056 * (2048 + 2056 + 1)
@@ -60,7 +60,7 @@ def test_every_model_and_every_variant_has_a_pinned_count(entries):
 
 
 @pytest.mark.parametrize("label", PARAMETERS)
-def test_parameter_counts(entries, label):
+def test_parameter_counts_are_the_pinned_ones(entries, label):
     assert zoo.num_parameters(zoo.variable_shapes(entries[label])) == PARAMETERS[label]
 
 

@@ -43,7 +43,7 @@ def test_clips_are_convolved_with_symmetric_padding(window, strides):
     ],
     ids=str,
 )
-def test_flax_conv_gives_the_same_with_it(options):
+def test_flax_conv_gives_the_same_outputs_with_it(options):
     images = normal(0, 2, 9, 10, 6)
     conv = nn.Conv(4, (3, 3), conv_general_dilated=conv_general_dilated, **options)
     variables = conv.init(jax.random.key(0), images)
@@ -52,7 +52,7 @@ def test_flax_conv_gives_the_same_with_it(options):
 
 
 @pytest.mark.parametrize("features", [4, 40])
-def test_other_platforms_have_their_own_convolution_and_gradients(features):
+def test_other_platforms_use_the_convolution_and_gradients_of_xla(features):
     inputs, kernel = normal(0, 2, 4, 8, 3), normal(1, 3, 3, 3, features)
 
     def outputs_and_gradients(inputs, kernel):
@@ -60,13 +60,13 @@ def test_other_platforms_have_their_own_convolution_and_gradients(features):
         return convolve(inputs, kernel, (1, 1), ((1, 1), (1, 1))), outputs, pull_back(outputs)
 
     program = jax.jit(outputs_and_gradients).trace(inputs, kernel).lower(lowering_platforms=("cuda",)).as_text()
-    # Of the outputs alone, of those with gradients, of each gradient.
+    # One for the outputs alone, one for those with gradients, and one for each gradient.
     assert program.count("stablehlo.convolution") == 4
     assert "dot_general" not in program
     assert "stablehlo.pad" not in program
 
 
-def test_bfloat16_stays_bfloat16():
+def test_outputs_and_gradients_of_bfloat16_are_bfloat16():
     inputs, kernel = (normal(i, *s).astype(jnp.bfloat16) for i, s in enumerate([(1, 4, 4, 3), (3, 3, 3, 2)]))
     outputs, gradients = jax.vjp(lambda x, k: convolve(x, k, (1, 1), ((1, 1), (1, 1))), inputs, kernel)
     alone = convolve(inputs, kernel, (1, 1), ((1, 1), (1, 1)))

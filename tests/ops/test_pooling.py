@@ -13,11 +13,11 @@ def one_image(rows):
 IMAGE = one_image([[1, 2, 9], [3, 4, -1], [-5, -6, -7]])
 
 
-def test_same_keeps_smaller_blocks_at_the_end():
+def test_same_padding_keeps_smaller_blocks_at_the_end():
     assert max_pool(IMAGE, 2, "SAME")[0, :, :, 0].tolist() == [[4, 9], [-5, -7]]
 
 
-def test_valid_drops_them():
+def test_valid_padding_drops_smaller_blocks_at_the_end():
     assert max_pool(IMAGE, 2, "VALID")[0, :, :, 0].tolist() == [[4]]
 
 
@@ -37,12 +37,12 @@ def test_equal_maxima_share_the_gradient():
     np.testing.assert_allclose(gradient[0, :, :, 0], [[1 / 3, 1 / 3], [1 / 3, 0]], rtol=1e-6)
 
 
-def test_any_batch_dimensions():
+def test_images_may_have_any_batch_dimensions():
     images = np.random.default_rng(0).standard_normal((2, 3, 4, 6, 5)).astype(np.float32)
     expected = images.reshape(2, 3, 2, 2, 3, 2, 5).max(axis=(3, 5))
     np.testing.assert_array_equal(max_pool(jnp.asarray(images), 2, "SAME"), expected)
 
 
-def test_unknown_padding_is_named():
+def test_an_unknown_padding_is_refused_by_name():
     with pytest.raises(ValueError, match=r"'same'; allowed: VALID, SAME"):
         max_pool(IMAGE, 2, "same")

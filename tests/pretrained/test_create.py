@@ -12,7 +12,7 @@ from jaxvid.pretrained import load
 from tests.models.backbones import keras_reference
 
 
-def test_a_network_from_its_name():
+def test_create_model_makes_a_network_from_its_name():
     model, variables = jaxvid.create_model("lrcn", num_classes=5, activation="elu", seed=3)
     assert model.activation == "elu"
     logits = model.apply(variables, jnp.zeros((2, 20, 64, 64, 3)), train=False)
@@ -77,6 +77,6 @@ def test_importing_jaxvid_imports_no_jax_and_models_are_created_without_data():
     assert done.stdout.strip() == "[]"
 
 
-def test_an_unknown_name_is_no_attribute():
+def test_an_unknown_attribute_is_refused_by_name():
     with pytest.raises(AttributeError, match="module 'jaxvid' has no attribute 'create_modell'"):
         _ = jaxvid.create_modell

@@ -57,7 +57,7 @@ def test_a_file_is_downloaded_once(digest, address, tmp_path):
     assert list(cache.iterdir()) == [path]
 
 
-def test_the_cache_is_where_the_environment_says(address, tmp_path, monkeypatch):
+def test_the_environment_sets_the_folder_of_the_cache(address, tmp_path, monkeypatch):
     monkeypatch.setenv("JAXVID_CACHE", str(tmp_path / "cache"))
     assert fetch(f"{address}/w.h5", "w.h5", SHA256) == tmp_path / "cache" / "w.h5"
     monkeypatch.delenv("JAXVID_CACHE")
@@ -85,7 +85,7 @@ def test_a_failed_download_leaves_nothing(path, address, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_without_a_network_the_error_says_what_to_put_where(tmp_path, monkeypatch):
+def test_without_a_network_the_error_names_the_file_and_its_folder(tmp_path, monkeypatch):
     monkeypatch.setenv("no_proxy", "*")
     # Nothing listens at port 1.
     weights = PublishedWeights("http://127.0.0.1:1/models/made_up.h5", SHA256)

@@ -13,7 +13,7 @@ WIDTHS = (64, 128, 128, 256, 256, 512, 512, 512, 512, 512, 512, 1024, 1024)
 
 
 def mobilenet_layers(seed=0):
-    """(name, tensors) of every layer, written out by hand, with the names of a session that had built others before."""
+    """Returns (name, tensors) of every layer, with names as in a session that had built other models before."""
     rng = np.random.RandomState(seed)
 
     def norm(name, width):
@@ -121,7 +121,7 @@ def test_names_of_keras_3_that_differ_are_listed_too(tmp_path):
     assert len(problems) == 1 + 26 + 27 * 4
 
 
-def test_a_classifier_of_other_classes_is_kept_and_said(tmp_path, caplog):
+def test_a_classifier_of_other_classes_stays_fresh_with_a_warning(tmp_path, caplog):
     path = write_legacy(tmp_path / "w.h5", [*mobilenet_layers(), classifier(classes=1000)])
     backbone = create_backbone("mobilenet", include_top=True, num_classes=7)
     variables = variable_shapes(backbone)
@@ -147,7 +147,7 @@ def test_values_that_are_not_finite_are_refused(value, tmp_path):
         load(write_legacy(tmp_path / "w.h5", layers))
 
 
-def test_what_is_no_weight_file_is_refused_by_name(tmp_path):
+def test_a_file_that_holds_no_weights_is_refused_by_name(tmp_path):
     whole = write_legacy(tmp_path / "whole.h5", mobilenet_layers()).read_bytes()
     contents = {"empty.h5": b"", "text.h5": b"weights", "truncated.h5": whole[: len(whole) // 2]}
     for name, content in contents.items():

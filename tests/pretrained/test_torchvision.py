@@ -22,14 +22,14 @@ REFERENCE = Path(__file__).parents[1] / "reference" / "torchvision_r2plus1d_18.n
 
 
 class Storage:
-    """What stands for a storage of PyTorch while pickling."""
+    """Stands for a storage of PyTorch in pickles."""
 
     def __init__(self, key, array, class_name):
         self.key, self.array, self.class_name = key, array, class_name
 
 
 class Tensor:
-    """A tensor that pickles as PyTorch's do."""
+    """A tensor that is pickled as those of PyTorch are."""
 
     def __init__(self, storage, shape, strides, offset=0):
         self.storage, self.shape, self.strides, self.offset = storage, shape, strides, offset
@@ -57,7 +57,7 @@ class LegacyPickler(TorchPickler):
 
 @pytest.fixture(autouse=True)
 def torch_names(monkeypatch):
-    """Just enough of PyTorch for pickles to name its functions and classes; gone again when the test ends."""
+    """Provides the names of PyTorch that pickles refer to, until the test ends."""
     torch, utils = types.ModuleType("torch"), types.ModuleType("torch._utils")
 
     def _rebuild_tensor_v2():
@@ -120,7 +120,7 @@ def tensors():
 
 
 @pytest.mark.parametrize("write", [write_zip, write_legacy])
-def test_tensors_come_out_as_they_were_saved(tensors, write, tmp_path):
+def test_tensors_are_read_as_they_were_saved(tensors, write, tmp_path):
     write(tmp_path / "weights.pth", tensors, storages_of(tensors))
 
     arrays = load_state_dict(tmp_path / "weights.pth")
@@ -166,13 +166,13 @@ def test_a_pickle_that_would_execute_code_executes_nothing(write, tensors, tmp_p
     assert not (tmp_path / "executed").exists()
 
 
-def test_a_saved_model_is_no_state_dict(tmp_path):
+def test_a_saved_model_is_refused(tmp_path):
     write_zip(tmp_path / "model.pth", Path("a whole object"), {})
     with pytest.raises(ValueError, match=r"asks for pathlib.*Save model\.state_dict\(\)"):
         load_state_dict(tmp_path / "model.pth")
 
 
-def test_a_training_checkpoint_is_no_state_dict(tensors, tmp_path):
+def test_a_training_checkpoint_is_refused(tensors, tmp_path):
     write_zip(tmp_path / "checkpoint.pth", {"model": tensors, "epoch": 3}, storages_of(tensors))
     with pytest.raises(ValueError, match="its entries 'model', 'epoch' are no tensors"):
         load_state_dict(tmp_path / "checkpoint.pth")
@@ -196,8 +196,8 @@ def test_a_flipped_byte_is_noticed(tensors, tmp_path):
     path = tmp_path / "weights.pth"
     write_zip(path, tensors, storages_of(tensors))
     content = path.read_bytes()
-    place = content.index(np.arange(24, dtype=np.float32).tobytes()) + 10
-    path.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
+    position = content.index(np.arange(24, dtype=np.float32).tobytes()) + 10
+    path.write_bytes(content[:position] + bytes([content[position] ^ 1]) + content[position + 1 :])
     with pytest.raises(ValueError, match="Bad CRC-32"):
         load_state_dict(path)
 
@@ -237,13 +237,13 @@ def test_values_that_are_not_finite_are_named(value, tmp_path):
         load_state_dict(tmp_path / "w.pth")
 
 
-def test_a_missing_file_is_a_missing_file(tmp_path):
+def test_a_missing_file_raises_file_not_found(tmp_path):
     with pytest.raises(FileNotFoundError):
         load_state_dict(tmp_path / "nowhere.pth")
 
 
 def made_up_array(key, shape):
-    """The recipe by which the weights behind the reference outputs were made."""
+    """Returns the weights with which the reference outputs were computed."""
     n = np.asarray(np.random.RandomState(zlib.crc32(key.encode())).standard_normal(shape), np.float32)
     if key.endswith("running_var"):
         return 1 + 0.1 * np.abs(n)
@@ -292,7 +292,7 @@ def test_r2plus1d_18_computes_what_torchvision_computes(state_dict, reference):
         np.testing.assert_allclose(outputs.mean(axis=(1, 2, 3)), expected, rtol=1e-3, atol=1e-3 * expected.mean())
 
 
-def test_all_that_does_not_fit_is_listed_at_once(state_dict):
+def test_one_error_lists_all_tensors_that_do_not_fit(state_dict):
     broken = dict(state_dict, **{"layer5.0.weight": np.zeros(3)})
     del broken["layer1.0.conv1.0.0.weight"]
     broken["stem.0.weight"] = broken["stem.0.weight"][:, :1]
@@ -307,7 +307,7 @@ def test_all_that_does_not_fit_is_listed_at_once(state_dict):
     assert message.count(";") == 3
 
 
-def test_only_the_head_may_have_other_classes_and_it_says_so(state_dict, caplog):
+def test_a_head_of_other_classes_stays_fresh_with_a_warning(state_dict, caplog):
     variables = shapes_of(VideoResNet(num_classes=5))
     converted = convert_video_resnet(state_dict, variables)
     assert converted["params"]["head"] == variables["params"]["head"]
@@ -317,13 +317,13 @@ def test_only_the_head_may_have_other_classes_and_it_says_so(state_dict, caplog)
     assert "weights are of 2 classes and the model of 5" in caplog.text
 
 
-def test_a_headless_state_dict_misses_its_head(state_dict):
+def test_a_state_dict_without_a_head_is_refused(state_dict):
     headless = {key: array for key, array in state_dict.items() if not key.startswith("fc.")}
     with pytest.raises(ValueError, match=r"fc\.\w+ is missing; fc\.\w+ is missing"):
         convert_video_resnet(headless, shapes_of(VideoResNet(num_classes=2)))
 
 
-def test_other_collections_pass_through(state_dict):
+def test_other_collections_are_unchanged(state_dict):
     variables = shapes_of(VideoResNet(num_classes=2, adaptive=True))
     assert convert_video_resnet(state_dict, variables)["activations"] == variables["activations"]
 

@@ -1,4 +1,4 @@
-"""What keras.applications computes, with random weights, for the backbones to be compared with."""
+"""Builds the networks of keras.applications with random weights, as references for the backbones."""
 
 import contextlib
 import os
@@ -29,7 +29,7 @@ APPLICATIONS = {
 
 
 def build(name, size, include_top=True):
-    """The Keras model; all but the VGGs take frames of other sizes as well."""
+    """Returns the Keras model; all but the VGGs take frames of other sizes as well."""
     height, width = size
     flexible = keras.Input((None, None, 3) if not name.startswith("vgg") else (height, width, 3))
     return APPLICATIONS[name][0](
@@ -38,7 +38,7 @@ def build(name, size, include_top=True):
 
 
 def randomize(model, seed=0):
-    """Biases and batch norms that differ from one another; Keras starts them all at 0 or 1."""
+    """Sets random biases and batch norms, which Keras starts at 0 or 1."""
     rng = np.random.RandomState(seed)
     for variable in model.variables:
         noise = 0.1 * rng.standard_normal(variable.shape).astype(np.float32)
@@ -49,20 +49,20 @@ def randomize(model, seed=0):
 
 
 def save_legacy(model, path):
-    """The layout of the published files, which Keras 3 still reads, but has no public function to write."""
+    """Writes the layout of the published files, which Keras 3 reads, but has no public function to write."""
     with h5py.File(path, "w") as file, deprecated_copies_allowed():
         save_weights_to_hdf5_group(file, model)
 
 
 def save_keras3(model, path):
-    """The layout of Keras 3; the name of the file has to end in `.weights.h5`."""
+    """Writes the layout of Keras 3; the name of the file has to end in `.weights.h5`."""
     with deprecated_copies_allowed():
         model.save_weights(path)
 
 
 @contextlib.contextmanager
 def deprecated_copies_allowed():
-    """Keras copies TensorFlow's variables in a way that NumPy 2 deprecates."""
+    """Ignores the warning of NumPy 2 about the way in which Keras copies TensorFlow's variables."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "__array__ implementation", DeprecationWarning)
         yield
@@ -73,7 +73,7 @@ def classifier(model):
 
 
 def outputs(name, model, frames):
-    """Pooled features, and class probabilities that depend on them: the classifier is scaled to logits of about 2."""
+    """Returns pooled features and class probabilities; the classifier is scaled to logits of about 2."""
     maps = next(
         layer for layer in model.layers[::-1] if layer.name == "block5_pool" or "Global" in type(layer).__name__
     )
@@ -90,7 +90,7 @@ def outputs(name, model, frames):
 
 
 def assert_equal_outputs(name, size, path):
-    """Features and probabilities of the Keras model, saved to `path` and loaded, are ours within 1e-4.
+    """Asserts that a Keras model, saved to `path` and loaded, has the same features and probabilities here.
 
     Args:
       name: a key of BACKBONES.

@@ -34,7 +34,7 @@ def count(tree):
 
 
 @pytest.mark.parametrize("name", BACKBONES)
-def test_parameter_counts(name):
+def test_parameter_counts_are_those_of_keras(name):
     total, trainable, features = COUNTS[name]
     shapes = variable_shapes(create_backbone(name, include_top=True), BACKBONES[name].default_size)
     classifier = VGG_CLASSIFIER if name.startswith("vgg") else features * 1000 + 1000
@@ -45,7 +45,7 @@ def test_parameter_counts(name):
 
 @pytest.mark.parametrize(
     ("name", "sites"),
-    # Convolutions and hidden dense layers with an activation, counted in the papers' tables and figures.
+    # Convolutions and hidden dense layers with an activation, counted in the tables and diagrams of the papers.
     [("vgg16", 13), ("resnet50", 49), ("mobilenet", 27), ("inception_v3", 94), ("xception", 35)],
 )
 def test_every_nonlinearity_is_a_site(name, sites):
@@ -63,7 +63,7 @@ def test_another_activation_reaches_the_sites_and_own_ones_are_the_default():
     assert [cap_at_start(name) for name in (None, "relu6", "celu")] == [6, 6, np.inf]
 
 
-def test_scalings():
+def test_frames_are_scaled_as_keras_scales_them():
     frame = jnp.asarray([[[[0.0, 127.5, 255.0]]]])
     np.testing.assert_allclose(symmetric_scaling(frame), [[[[-1, 0, 1]]]])
     # Blue, green and red, less 103.939, 116.779 and 123.68.
@@ -102,7 +102,7 @@ def test_bfloat16_features_are_close_and_float32():
 
     exact, rough = both(variables, x)
     assert rough.dtype == jnp.float32
-    # Each of 27 layers rounds to 8 bits; the errors add up to a few per cent of the features.
+    # Each of 27 layers rounds to 8 bits; the errors add up to a few percent of the features.
     assert np.abs(rough - exact).max() < 0.1 * np.abs(exact).max()
 
 

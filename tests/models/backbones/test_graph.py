@@ -15,7 +15,7 @@ def test_layers_are_listed_by_their_distance_from_the_output():
     assert names == ["first", "a1", "a2", "b1", "b2", "c1", "pool", "last"]
 
 
-def test_the_shorter_branch_comes_in_as_late_as_it_can():
+def test_layers_of_a_shorter_branch_are_listed_by_their_distance_too():
     # ResNet's block: the shortcut's two layers are as far from the sum as the last two of the other branch.
     shortcut, main = (conv("0"), Norm("0n")), (conv("1"), Norm("1n"), conv("2"), Norm("2n"))
     series = (Parallel((shortcut, main), Add()),)
