@@ -1,4 +1,4 @@
-"""Videos: what is found, written and decoded, and what becomes of files that cannot be decoded."""
+"""Videos: what is found, written and decoded, and how broken files are reported."""
 
 import errno
 import os
@@ -151,7 +151,7 @@ def test_a_directory_is_reported_as_unreadable(tmp_path):
     assert caught.value.path == tmp_path
 
 
-def test_odd_names_are_no_hindrance(tmp_path, monkeypatch):
+def test_files_with_odd_names_decode(tmp_path, monkeypatch):
     names = ["-i.mp4", "_-x_0.avi", "žluťoučký kůň 馬.mp4", "concat:a.mp4", "a b%03d.avi"]
     for name in names:
         write_video(tmp_path / name, grey_frames(3), 25.0)
@@ -160,7 +160,7 @@ def test_odd_names_are_no_hindrance(tmp_path, monkeypatch):
     assert [len(clip.frames) for clip in decode_clips([Path(name) for name in names], SIZE, num_workers=1)] == [3] * 5
 
 
-def test_a_file_that_hangs_the_decoder_is_given_up(tmp_path):
+def test_a_file_that_hangs_the_decoder_is_reported_after_the_timeout(tmp_path):
     # Reading a pipe that nobody writes to never returns.
     os.mkfifo(tmp_path / "a_hangs.mp4")
     write_video(tmp_path / "b_whole.mp4", grey_frames(3), 25.0)
@@ -224,7 +224,7 @@ def test_workers_that_cannot_start_are_an_error_and_not_a_broken_file(tmp_path, 
     assert "no decoder here" in capfd.readouterr().err
 
 
-def test_the_time_a_consumer_takes_is_not_held_against_a_file(tmp_path):
+def test_the_time_of_the_consumer_does_not_count_towards_the_timeout(tmp_path):
     for position in range(4):
         write_video(tmp_path / f"clip{position}.mp4", grey_frames(3), 25.0)
     results = []

@@ -22,8 +22,8 @@ FORM = SequenceForm((48, 64), fps=4.0, num_frames=5, sample_rate=RATE)
 
 def numbers(clip):
     """Which of FRAMES a sequence shows."""
-    pictures = (cv2.imdecode(np.frombuffer(frame, np.uint8), cv2.IMREAD_COLOR) for frame in clip.frames)
-    return [round(picture.mean() / 5) for picture in pictures]
+    images = (cv2.imdecode(np.frombuffer(frame, np.uint8), cv2.IMREAD_COLOR) for frame in clip.frames)
+    return [round(image.mean() / 5) for image in images]
 
 
 def ramp(seconds):
@@ -42,7 +42,7 @@ def test_sequences_hold_frames_at_the_rate_and_their_stretch_of_sound(tmp_path, 
     assert [len(clip.audio) for clip in sequences] == [10000, 10000, 8000]
 
 
-def test_all_frames_and_no_sound_where_none_is_asked_for(tmp_path):
+def test_all_frames_and_no_sound_where_none_is_requested(tmp_path):
     write_video_with_sound(tmp_path / "a.avi", FRAMES, 10.0, ramp(3.5), RATE)
     (clip,) = read_sequences(tmp_path / "a.avi", SequenceForm((48, 64)))
     assert numbers(clip) == list(range(35))
@@ -57,8 +57,8 @@ def test_frames_are_chosen_by_their_times_whatever_the_frame_rate(tmp_path):
         stream = container.add_stream("mjpeg", rate=25)
         stream.width, stream.height, stream.pix_fmt, stream.time_base = 64, 48, "yuvj420p", Fraction(1, 1000)
         stream.codec_context.time_base = Fraction(1, 1000)
-        for picture, begin in zip(FRAMES, begins, strict=False):
-            frame = av.VideoFrame.from_ndarray(picture, "rgb24")
+        for image, begin in zip(FRAMES, begins, strict=False):
+            frame = av.VideoFrame.from_ndarray(image, "rgb24")
             frame.pts, frame.time_base = begin, Fraction(1, 1000)
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
@@ -84,14 +84,14 @@ def test_a_video_shorter_than_an_interval_still_shows_a_frame(tmp_path):
     assert numbers(clip) == [7]
 
 
-def test_sound_shorter_than_the_picture_ends_where_it_ends(tmp_path):
+def test_sound_shorter_than_the_frames_ends_earlier(tmp_path):
     write_video_with_sound(tmp_path / "a.avi", FRAMES, 10.0, ramp(1.5), RATE)
     sequences = list(read_sequences(tmp_path / "a.avi", FORM))
     assert [len(clip.audio) for clip in sequences] == [10000, 2000, 0]
     np.testing.assert_array_equal(sequences[1].audio, ramp(1.5)[10000:])
 
 
-def test_sound_longer_than_the_picture_is_cut(tmp_path):
+def test_sound_longer_than_the_frames_is_cut(tmp_path):
     write_video_with_sound(tmp_path / "a.mkv", FRAMES, 10.0, ramp(4.0), RATE)
     sequences = list(read_sequences(tmp_path / "a.mkv", FORM))
     assert sum(len(clip.audio) for clip in sequences) == 3.5 * RATE
@@ -107,7 +107,7 @@ def test_a_video_without_sound_has_an_empty_one(tmp_path):
 
 def test_sound_that_begins_later_has_silence_before_it_and_keeps_its_time(tmp_path):
     write_video_with_sound(tmp_path / "a.mkv", FRAMES, 10.0, ramp(3.0) + 1, RATE)
-    # The clock of the picture began 0.5 s before that of the sound.
+    # The clock of the frames began 0.5 s before that of the sound.
     with open_sound(tmp_path / "a.mkv", RATE, -0.5) as sound:
         first, second = sound.stretch(0.0, 1.0), sound.stretch(1.0, 2.0)
     np.testing.assert_array_equal(first, [0] * 4000 + list(range(1, 4001)))
