@@ -1,5 +1,6 @@
 """The input pipeline: positions -> records -> sampled frames -> decoded images -> batches of uint8, with Grain."""
 
+import dataclasses
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -59,21 +60,9 @@ def training_batches(
         same whatever the number of processes.
     """
     num_rows = batch_size // shard[1]
-    own_rows = slice(shard[0] * num_rows, (shard[0] + 1) * num_rows)
-
-    # The samples of clip i are those from first_samples[i] on, up to those of the next.
     scheme = create_sampling(clip)
     counts = scheme.count(split.metadata.num_frames)
-    first_samples = np.cumsum(counts) - counts
-
-    def load(samples: Int[np.ndarray, "global_batch"], rng: np.random.Generator) -> dict[str, np.ndarray]:
-        seeds = rng.integers(2**63, size=len(samples))
-        positions = np.searchsorted(first_samples, samples, side="right") - 1
-        of_clip = samples - first_samples[positions]
-        own = zip(*(column[own_rows].tolist() for column in (positions, of_clip, seeds)), strict=True)
-        rows = [_load(split[position], scheme, audio, sample, seed) for position, sample, seed in own]
-        return {key: np.stack([row[key] for row in rows]) for key in rows[0]}
-
+    load = _LoadBatch(split, scheme, audio, np.cumsum(counts) - counts, shard[0] * num_rows, num_rows)
     dataset = (
         grain.MapDataset.range(int(counts.sum()))
         .seed(seed)
@@ -89,9 +78,39 @@ def training_batches(
     return iter(loaded)
 
 
+@dataclasses.dataclass(frozen=True)
+class _LoadBatch:
+    """Loads this process's rows of a global batch; a class of the module, so that worker processes can unpickle it.
+
+    Attributes:
+      split: the clips.
+      scheme: which frames a sample has.
+      audio: that section of the config; None for no sound.
+      first_samples: number of the first sample of every clip; its others follow.
+      first_row: first row of the global batch that is this process's.
+      num_rows: number of its rows.
+    """
+
+    split: ClipSplit
+    scheme: Sampling
+    audio: ConfigDict | None
+    first_samples: Int[np.ndarray, "clip"]
+    first_row: int
+    num_rows: int
+
+    def __call__(self, samples: Int[np.ndarray, "global_batch"], rng: np.random.Generator) -> dict[str, np.ndarray]:
+        seeds = rng.integers(2**63, size=len(samples))
+        positions = np.searchsorted(self.first_samples, samples, side="right") - 1
+        of_clip = samples - self.first_samples[positions]
+        own_rows = slice(self.first_row, self.first_row + self.num_rows)
+        own = zip(*(column[own_rows].tolist() for column in (positions, of_clip, seeds)), strict=True)
+        rows = [_load(self.split[position], self.scheme, self.audio, sample, seed) for position, sample, seed in own]
+        return {key: np.stack([row[key] for row in rows]) for key in rows[0]}
+
+
 def _mark_flags_as_parsed() -> None:
     """Lets Grain start workers in programs that never parse absl's flags, which it reads."""
-    # Not at the top: Grain pickles what `load` refers to.
+    # Not at the top: only worker processes need it.
     from absl import flags
 
     if not flags.FLAGS.is_parsed():
