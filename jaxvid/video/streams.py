@@ -112,7 +112,7 @@ def open_video(path: Path | str) -> Iterator[InputContainer]:
     with container:
         if not container.streams.video:
             raise InvalidVideoError(
-                Path(path), "it holds no picture, only sound" if container.streams else "it is empty"
+                Path(path), "it holds no video, only sound" if container.streams else "it is empty"
             )
         yield container
 
@@ -162,7 +162,7 @@ def missing_end(container: InputContainer, num_frames: int, seconds: float) -> s
         announced = video_seconds(container) or 0.0
     # The last frame is shown for as long as the others on average.
     if num_frames > 1 and seconds * num_frames / (num_frames - 1) < _LEAST_SHARE * announced:
-        return f"its picture ends at {seconds:.1f} of {announced:.1f} s: it is cut short"
+        return f"its video ends at {seconds:.1f} of {announced:.1f} s: it is cut short"
     return None
 
 

@@ -170,7 +170,7 @@ def test_files_that_are_no_videos_are_named(tmp_path):
         pass
     sound = tmp_path / "sound.mkv"
     write_sound(sound)
-    with pytest.raises(InvalidVideoError, match="it holds no picture, only sound"), open_video(sound):
+    with pytest.raises(InvalidVideoError, match="it holds no video, only sound"), open_video(sound):
         pass
     empty = tmp_path / "empty.mkv"
     write_uneven(empty, [])

@@ -106,7 +106,7 @@ def test_a_cut_video_is_listed_and_none_of_its_sequences_is_stored(films, tmp_pa
             "video_folder/64x64_4fps_1frames", directory=directory, data_dir=tmp_path / "data", **options
         )
 
-    with pytest.raises(InvalidVideoError, match=r"train/horror/b\.mkv: its picture ends at .* cut short.*on_invalid"):
+    with pytest.raises(InvalidVideoError, match=r"train/horror/b\.mkv: its video ends at .* cut short.*on_invalid"):
         builder().download_and_prepare()
     lenient = builder(on_invalid="skip")
     lenient.download_and_prepare()

@@ -173,7 +173,7 @@ def test_a_matroska_file_that_is_cut_short_is_told_by_its_length(tmp_path):
     write_video_with_sound(tmp_path / "whole.mkv", np.repeat(FRAMES, 3, axis=0), 10.0, ramp(10.5), RATE)
     content = (tmp_path / "whole.mkv").read_bytes()
     (tmp_path / "cut.mkv").write_bytes(content[: len(content) // 2])
-    with pytest.raises(InvalidVideoError, match=r"its picture ends at \d\.\d of 10\.5 s: it is cut short"):
+    with pytest.raises(InvalidVideoError, match=r"its video ends at \d\.\d of 10\.5 s: it is cut short"):
         list(read_sequences(tmp_path / "cut.mkv", FORM))
 
 

@@ -57,7 +57,7 @@ def test_what_comes_before_the_cut_of_a_file_is_read_and_the_cut_is_noted(tmp_pa
     (flaw,) = damage.flaws
     # The last frame that was read, of 10 frames a second.
     assert flaw.begin == pytest.approx((len(frames) - 1) / 10, abs=0.01)
-    assert f"its picture ends at {flaw.begin:.1f} of 4.0 s: it is cut short" in flaw.reason
+    assert f"its video ends at {flaw.begin:.1f} of 4.0 s: it is cut short" in flaw.reason
 
 
 def overwrite(path, begin, end, byte=0):
