@@ -17,12 +17,12 @@ from jaxvid.types import ConfigDict
 
 
 class Predicted(NamedTuple):
-    """What was predicted for a split.
+    """Predictions of a split.
 
     Attributes:
-      clips: of every clip, the mean over its views; of a split of sequences, of every video.
-      views: of every view, or sequence, on its own; None where every clip has one.
-      votes: of every clip the share of its views that say a class; None where every clip has one.
+      clips: mean over the views of every clip; of a split of sequences, over the sequences of every video.
+      views: predictions of single views or sequences; None if every clip has one.
+      votes: share of the views of every clip that predict a class; None if every clip has one.
     """
 
     clips: Predictions
@@ -37,7 +37,7 @@ def check_views(config: ConfigDict) -> None:
       ValueError: naming the key, its value and what is allowed.
     """
     if config.eval.clips < 0:
-        raise ValueError(f"config.eval.clips is {config.eval.clips}; allowed: 0 (as clip.sampling has it) or more")
+        raise ValueError(f"config.eval.clips is {config.eval.clips}; allowed: 0 (the views of clip.sampling) or more")
     most = 10 if config.clip.crop == "center" else 1
     if not 1 <= config.eval.crops <= most:
         raise ValueError(
@@ -83,7 +83,7 @@ def predict_split(probabilities: Probabilities, variables: PyTree, split: ClipSp
 def of_videos(
     split: ClipSplit, clip_index: Int[np.ndarray, "view"], outputs: Float[np.ndarray, "view classes"]
 ) -> Predicted:
-    """What was predicted for the videos of a split, whose clips are whole videos or sequences of them."""
+    """Returns the predictions of the videos of a split, whose clips are whole videos or sequences of them."""
     metadata = split.metadata
     # From several processes, sequences of one video do not come in their order.
     order = np.argsort(clip_index, kind="stable")
@@ -104,7 +104,7 @@ def of_videos(
 def with_views(
     clips: Predictions, clip_index: Int[np.ndarray, "view"], outputs: Float[np.ndarray, "view classes"]
 ) -> Predicted:
-    """Adds what was predicted for single views, where there are more of them than clips."""
+    """Adds the predictions of single views if there are more of them than clips."""
     if len(outputs) == len(clips.clips):
         return Predicted(clips, None, None)
     votes = dataclasses.replace(clips, probabilities=vote_of_views(clip_index, outputs, len(clips.clips)))

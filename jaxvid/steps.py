@@ -22,7 +22,7 @@ Batch = dict[str, Any]
 
 
 class TrainState(flax.struct.PyTreeNode):
-    """All that training changes.
+    """Everything that training changes.
 
     Attributes:
       step: training steps done, an int32 scalar.
@@ -39,12 +39,12 @@ class TrainState(flax.struct.PyTreeNode):
 
     @property
     def variables(self) -> dict[str, PyTree]:
-        """What `model.apply` takes."""
+        """The variables that `model.apply` takes."""
         return {"params": self.params, **self.model_state}
 
 
 def network_input(inputs: Mapping[str, Array], clips: Array, model: ClipModel, audio: ConfigDict) -> Any:
-    """What a model takes: the clips, and if it takes sequences their lengths and the spectrograms of their sound.
+    """Returns the input of a model: the clips, with their lengths and spectrograms if it takes sequences.
 
     Args:
       inputs: as the pipeline gives them (`jaxvid.data.pipeline.clip_inputs`).
@@ -62,12 +62,12 @@ def network_input(inputs: Mapping[str, Array], clips: Array, model: ClipModel, a
 
 
 def initial_variables(model: ClipModel, clip: ConfigDict, seed: int) -> dict[str, PyTree]:
-    """Fresh variables; `clip` is the section of the config that gives the size of the network's input."""
+    """Returns fresh variables; `clip` is the section of the config that has the size of the model's input."""
     return create.initial_variables(model, (clip.num_frames, clip.height, clip.width, 3), seed)
 
 
 def create_state(variables: dict[str, PyTree], optimizer: optax.GradientTransformation) -> TrainState:
-    """The state before the first step."""
+    """Returns the state before the first step."""
     collections = dict(variables)
     params = collections.pop("params")
     return TrainState(jnp.zeros((), jnp.int32), params, collections, jax.jit(optimizer.init)(params))
@@ -165,7 +165,7 @@ def eval_step(
     model: ClipModel,
     config: ConfigDict,
 ) -> Float[Array, "batch classes"]:
-    """Class probabilities of every view: means over its crops, evenly placed along the side that has more to spare.
+    """Returns the class probabilities of every view: means over crops evenly spaced along the side with more to spare.
 
     Args:
       variables: of the model.
@@ -184,7 +184,7 @@ def eval_step(
 
 
 def _sum_of_squared_kernels(params: PyTree) -> Float[Array, ""]:
-    """Over convolution, dense and recurrent kernels; biases and normalization are left alone."""
+    """Sums over convolution, dense and recurrent kernels, not over biases and normalization."""
     leaves = jax.tree_util.tree_leaves_with_path(params)
     kernels = [leaf for path, leaf in leaves if "kernel" in jax.tree_util.keystr(path[-1:])]
     return sum((jnp.square(kernel).sum() for kernel in kernels), jnp.zeros(()))

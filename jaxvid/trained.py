@@ -25,10 +25,10 @@ class Trained:
     """A checkpoint of a run.
 
     Attributes:
-      config: of the run.
-      step: training steps done.
-      variables: of the model.
-      model: created for inference.
+      config: config of the run.
+      step: number of training steps done.
+      variables: variables of the model.
+      model: the module, created for inference.
       probabilities: `(variables, inputs)` -> class probabilities, compiled at the first call.
     """
 
@@ -43,9 +43,9 @@ def load(workdir: Path, which: str = "best", *, config: ConfigDict | None = None
     """Reads a checkpoint of the run in `workdir`.
 
     Args:
-      workdir: of the run.
+      workdir: directory of the run.
       which: "best", "last", or the number of a step.
-      config: of the run with other views of a clip (`eval.clips`, `eval.crops`); by default as saved.
+      config: the run's config with other views of a clip (`eval.clips`, `eval.crops`); by default as saved.
 
     Raises:
       ValueError: if `workdir` holds no run, a run of another version, or no such checkpoint.

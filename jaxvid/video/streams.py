@@ -111,9 +111,7 @@ def open_video(path: Path | str) -> Iterator[InputContainer]:
         raise InvalidVideoError(Path(path), f"it cannot be opened: {_reason(error)}") from error
     with container:
         if not container.streams.video:
-            raise InvalidVideoError(
-                Path(path), "it holds no video, only sound" if container.streams else "it is empty"
-            )
+            raise InvalidVideoError(Path(path), "it holds no video, only sound" if container.streams else "it is empty")
         yield container
 
 
