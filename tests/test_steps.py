@@ -194,6 +194,7 @@ def three_steps(over_devices=parallel.over_devices):
     return {"devices": jax.device_count(), "rows": rows, "statistics": statistics.tolist()}
 
 
+@pytest.mark.slow
 def test_one_device_four_devices_and_pmap_compute_the_same_numbers():
     """Batch norm, dropout, augmentation, mixup, class weights and the penalty included."""
     command = (

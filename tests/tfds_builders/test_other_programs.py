@@ -6,6 +6,8 @@ import sys
 import textwrap
 from pathlib import Path
 
+import pytest
+
 REPOSITORY = Path(__file__).parents[2]
 
 
@@ -80,6 +82,7 @@ def test_array_record_is_built_by_path_and_read_without_tensorflow_or_jax(tmp_pa
     assert output == ["16 (64, 64, 3) True", "[]"]
 
 
+@pytest.mark.slow
 def test_tfrecord_is_built_by_path_and_read_with_tf_data(tmp_path):
     read = """
         import tensorflow_datasets as tfds

@@ -20,7 +20,7 @@ def test_what_misleads_is_logged_with_the_splits(config, data_dir, monkeypatch, 
     asked = []
     found = ["with sound: 100 % of fight, 0 % of no_fight"]
     monkeypatch.setattr(splits, "dataset_differences", lambda path: asked.append(path) or found)
-    with caplog.at_level("INFO"):
+    with caplog.at_level("INFO", logger="absl"):
         splits.open_splits(config)
     messages = [record.getMessage() for record in caplog.records]
     assert asked == [str(data_dir / "synthetic_fight" / "tiny" / "1.0.0")]

@@ -126,7 +126,7 @@ def test_the_files_themselves_give_what_the_stored_sequences_give(run, films, tm
         np.testing.assert_allclose(probabilities, of_stored[f"test/{name}"], atol=1e-5)
 
 
-def test_prediction_sees_and_hears_what_was_stored(run, films):
+def test_prediction_takes_the_frames_and_audio_that_were_stored(run, films):
     workdir, _ = run
     predictor = jaxvid.load(workdir, "best")
     stored = read_csv(workdir / "view_predictions.csv")

@@ -2,10 +2,10 @@ import pytest
 
 from tests.models.backbones.keras_reference import assert_equal_outputs
 
-# Name, size of the frames (None: the smallest) and the layout of the weight file. Inception-ResNet v2 takes as long to
-# build, in Keras and here, as three others.
+# Name, size of the frames (None: the smallest) and the layout of the weight file. All of these take long to
+# build, in Keras and here.
 CASES = [
-    ("inception_v3", (77, 108), "odd.h5"),
+    pytest.param("inception_v3", (77, 108), "odd.h5", marks=pytest.mark.slow),
     pytest.param("inception_v3", None, "smallest.weights.h5", marks=pytest.mark.slow),
     pytest.param("inception_resnet_v2", (77, 108), "odd.h5", marks=pytest.mark.slow),
     pytest.param("inception_resnet_v2", None, "smallest.weights.h5", marks=pytest.mark.slow),
