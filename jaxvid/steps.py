@@ -55,7 +55,7 @@ def network_input(inputs: Mapping[str, Array], clips: Array, model: ClipModel, a
     if not model.takes_sequences:
         return clips
     if not audio.sample_rate:
-        nothing = jnp.zeros((len(clips), 1, 1)), jnp.zeros(len(clips), jnp.int32)
+        nothing = jnp.zeros((clips.shape[0], 1, 1)), jnp.zeros(clips.shape[0], jnp.int32)
         return AudioVisualClips(clips, inputs["num_frames"], *nothing)
     spectra = spectrograms(inputs["audio"], audio), num_spectra(inputs["num_samples"], audio)
     return AudioVisualClips(clips, inputs["num_frames"], *spectra)

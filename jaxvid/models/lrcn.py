@@ -62,4 +62,4 @@ class LRCN(ClipModel, kw_only=True):
             x = max_pool(x, pool, "VALID")
             if i < len(_FILTERS_AND_POOLS):
                 x = layers.dropout(self.dropout_rate, name=f"dropout{i}")(x, train=train)
-        return x.reshape(len(x), -1)
+        return x.reshape(x.shape[0], -1)
