@@ -1,6 +1,5 @@
 import contextlib
 import threading
-from fractions import Fraction
 
 import av
 import ml_collections
@@ -11,6 +10,7 @@ from jaxvid.predict.windows import WindowPlan, plan_windows, windows
 from jaxvid.video.sound import Sound
 from jaxvid.video.streams import TimedFrame, ahead, decode_stream, open_video
 from jaxvid.video.workers import InvalidVideoError
+from tests.video.test_streams import write_uneven
 
 
 def numbered(times):
@@ -129,19 +129,6 @@ def test_errors_are_raised_where_the_item_would_have_come():
     assert next(items) == 1
     with pytest.raises(ValueError, match="no more"):
         next(items)
-
-
-def write_uneven(path, times, size=(48, 64)):
-    """A lossless video whose frames begin at times in milliseconds, each of one gray."""
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("ffv1", rate=25)
-        stream.height, stream.width, stream.pix_fmt = *size, "bgr0"
-        stream.codec_context.time_base = Fraction(1, 1000)
-        for i, milliseconds in enumerate(times):
-            frame = av.VideoFrame.from_ndarray(np.full((*size, 3), 20 * i, np.uint8), "rgb24")
-            frame.pts, frame.time_base = milliseconds, Fraction(1, 1000)
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
 
 
 def test_times_come_from_the_container(tmp_path):
