@@ -8,6 +8,7 @@ from jaxtyping import Float, Int
 from jaxvid.classes import positive_class_reason
 from jaxvid.metrics.bootstrap import CONFIDENCE, count_by_class, percentiles, resample_counts, sums_by_group
 from jaxvid.metrics.predictions import Predictions
+from jaxvid.metrics.reliability import reliability
 from jaxvid.metrics.table import CLASS_METRICS, METRICS, ClassValues, scikit_learn_metrics
 
 # Where a metric is defined in a smaller share of the resamples, its interval would describe the exceptions.
@@ -103,7 +104,8 @@ def classification_metrics(
     Returns:
       num_clips, num_sources, class_names, positive_class and positive_class_reason (or None), the names of METRICS,
       confusion_matrix (counts, true class by predicted class; value, low and high are matrices), per_class (class name
-      to the names of CLASS_METRICS and support, its number of clips), bootstrap (its settings), notes.
+      to the names of CLASS_METRICS and support, its number of clips), reliability (`metrics.reliability.reliability`),
+      bootstrap (its settings), notes.
 
     Raises:
       ValueError: if there are no clips, num_resamples is not positive, or positive_class is none of two classes.
@@ -134,6 +136,7 @@ def classification_metrics(
         **overall,
         "confusion_matrix": _confusion_matrix(predictions, counts),
         "per_class": per_class,
+        "reliability": reliability(predictions),
         "bootstrap": {"num_resamples": num_resamples, "seed": seed, "confidence": CONFIDENCE, "unit": "source"},
         "notes": _notes(predictions, positive_class, num_sources, overall["roc_auc"]),
     }

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from jaxvid.metrics.classification import Estimate, SplitMetrics
 from jaxvid.metrics.table import CLASS_METRICS, COMPARED, MONITORED, Metric, labeled_metrics
 from jaxvid.report.activations import BEST_HEADER, CHANGES_HEADER, Adaptation, best_cells, change_cells
+from jaxvid.report.calibration import calibration
 from jaxvid.report.html import (
     PlotImages,
     bdi,
@@ -46,7 +47,7 @@ def render_page(
       metrics: what `metrics.classification.classification_metrics` returns.
       details: name to value of what was evaluated and where, in the order to show; `write_report` says more.
       mistakes: the worst mistakes, the worst first.
-      plots: "confusion_matrix", and "roc_curve" and "training_curves" where there is one to draw.
+      plots: "confusion_matrix", "reliability_diagram", and where there is one "roc_curve" and "training_curves".
       adaptation: how the run's activations changed; None if its policy is fixed.
     """
     sections = [
@@ -54,6 +55,7 @@ def render_page(
         section("Metrics by class", _per_class_table(metrics)),
         section("Worst mistakes", _mistake_list(metrics, mistakes)),
         section("ROC curve", _roc(metrics, plots.get("roc_curve"))),
+        section("Calibration", calibration(metrics, plots["reliability_diagram"])),
         section("Training", _training(plots.get("training_curves"))),
         *([section("Changes of activations", _changes(adaptation))] if adaptation else []),
         *([section("Single windows", _windows(metrics))] if "views" in metrics else []),

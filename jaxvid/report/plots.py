@@ -304,7 +304,9 @@ def new_plot(size: tuple[float, float], theme: Theme) -> Figure:
     return Figure(figsize=size, facecolor=theme.paper, layout="constrained")
 
 
-def new_axes(figure: Figure, theme: Theme, title: str, position: tuple[int, int, int] = (1, 1, 1)) -> Axes:
+def new_axes(
+    figure: Figure, theme: Theme, title: str, position: tuple[int, int, int | tuple[int, int]] = (1, 1, 1)
+) -> Axes:
     """Adds axes with a title, in the theme's colors; `position` is matplotlib's (rows, columns, number)."""
     axes = figure.add_subplot(*position, facecolor=theme.paper)
     axes.set_title(title, loc="left", color=theme.ink, fontsize=11, fontweight="bold")

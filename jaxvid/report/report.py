@@ -26,10 +26,12 @@ from jaxvid.report.plots import (
     plot_training_curves,
     png,
 )
+from jaxvid.report.reliability import plot_reliability
 
+PLOTS = ("confusion_matrix", "roc_curve", "reliability_diagram", "training_curves")
 _PAGE = "index.html"
 _MISTAKES = "mistakes.png"
-_FILES = {_PAGE, "confusion_matrix.png", "roc_curve.png", "training_curves.png", _MISTAKES}
+_FILES = {_PAGE, _MISTAKES, *(f"{name}.png" for name in PLOTS)}
 
 
 def write_report(
@@ -43,7 +45,7 @@ def write_report(
     details: Mapping[str, str],
     adaptation: Adaptation | None = None,
 ) -> Path:
-    """Writes confusion_matrix.png, roc_curve.png, training_curves.png, mistakes.png and index.html, which shows them.
+    """Writes a PNG file for each of PLOTS, mistakes.png and index.html, which shows them.
 
     A plot with nothing to show is left out, and the page says why: no ROC curve of a single class, no training curves
     without a history, no mistakes. The report is written beside `directory` and moved there when it is complete; a
@@ -108,6 +110,7 @@ def _plots(
     draw: dict[str, Callable[[Theme], Figure | None]] = {
         "confusion_matrix": lambda theme: plot_confusion_matrix(confusion, predictions.class_names, theme),
         "roc_curve": lambda theme: plot_roc_curve(predictions, metrics, theme),
+        "reliability_diagram": lambda theme: plot_reliability(metrics, theme),
         "training_curves": lambda theme: plot_training_curves(history, theme, changes),
     }
     drawn = {name: (draw_in(LIGHT), draw_in(DARK)) for name, draw_in in draw.items()}

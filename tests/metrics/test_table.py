@@ -54,6 +54,8 @@ def scikit_learn_values(labels, probabilities, positive):
         "accuracy": sklearn_metrics.accuracy_score(labels, predicted),
         "balanced_accuracy": macro[1],
         "loss": sklearn_metrics.log_loss(labels, probabilities, labels=classes),
+        "brier_score": sklearn_metrics.brier_score_loss(labels, probabilities, labels=classes),
+        "expected_calibration_error": calibration_error(labels, probabilities),
         "precision": main[0],
         "recall": main[1],
         "f1": main[2],
@@ -63,6 +65,17 @@ def scikit_learn_values(labels, probabilities, positive):
         "roc_auc": area,
     }
     return overall, {"precision": precision, "recall": recall, "f1": f1, "auc": auc}
+
+
+def calibration_error(labels, probabilities):
+    """The definition, bin by bin."""
+    confidence, error = probabilities.max(axis=1), 0.0
+    for index in range(15):
+        inside = (confidence > index / 15) & (confidence <= (index + 1) / 15)
+        if inside.any():
+            accuracy = (labels == probabilities.argmax(axis=1))[inside].mean()
+            error += inside.mean() * abs(accuracy - confidence[inside].mean())
+    return error
 
 
 def test_one_of_each_clip_gives_the_values_of_the_split():

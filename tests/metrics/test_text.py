@@ -1,3 +1,5 @@
+import re
+
 from jaxvid.metrics.classification import classification_metrics
 from jaxvid.metrics.text import format_estimate, format_metrics, format_percent
 from tests.tiny import predictions_from_confusion
@@ -20,7 +22,8 @@ def test_terminal_table_names_the_positive_class_and_aligns():
     assert lines[0].startswith("64 clips of 64 sources")
     assert lines[1] == "Positive class: Fight (the other name negates it)"
     overall, by_class = lines[2 : lines.index("Recall by class:")], lines[lines.index("Recall by class:") + 1 :]
-    columns = {line[: line.index("%") - 5].strip(): line.index("%") for line in overall if "%" in line}
+    found = [re.match(r" *(.+?) +([0-9.]+) %", line) for line in overall if "%" in line]
+    columns = {match[1]: match.start(2) for match in found}
     assert "Recall of Fight" in columns
     assert len(set(columns.values())) == 1
     assert [line.split()[:3] for line in by_class] == [["Fight", "87.5", "%"], ["NonFight", "91.7", "%"]]

@@ -12,6 +12,7 @@ from jaxvid.metrics.predictions import Predictions
 from jaxvid.report.html import PlotImages
 from jaxvid.report.mistakes import worst_mistakes
 from jaxvid.report.page import render_page
+from jaxvid.report.report import PLOTS
 
 HISTORY = [
     {"step": 10, "epoch": 0.5, "train_loss": 0.7, "train_accuracy": 0.5, "learning_rate": 1e-4},
@@ -119,7 +120,7 @@ def plain_square():
 
 def page_of(predictions, *, title="SHDN on test", details=None, without=(), adaptation=None, metrics=None):
     """The page with a plain square for every plot."""
-    names = {"confusion_matrix", "roc_curve", "training_curves"} - set(without)
+    names = set(PLOTS) - set(without)
     metrics = metrics or metrics_of(predictions, num_resamples=200)
     mistakes = worst_mistakes(predictions, frames_of)
     return Page(render_page(title, metrics, details or {}, mistakes, dict.fromkeys(names, plain_square()), adaptation))

@@ -1,8 +1,10 @@
 import numpy as np
 import pytest
+from scipy import stats
 
 from jaxvid.report.activations import Adaptation
 from jaxvid.report.page import render_page
+from jaxvid.report.report import PLOTS
 from tests.report.made_up import (
     BEST,
     CHANGE,
@@ -116,6 +118,16 @@ def test_page_doubts_a_result_that_always_predicting_one_class_would_reach():
     assert doubt not in page_of(make_predictions(signal=6.0)).text
 
 
+def test_page_says_what_the_calibration_error_would_be_by_chance():
+    # All clips with 80 %, three of four of them right.
+    predictions = predictions_from_confusion([[9, 3], [3, 9]], clips_per_source=2)
+    text = page_of(predictions).text
+    assert "The expected calibration error, the mean distance from the line over all clips, is 5.0 % (" in text
+    # Of 24 clips with 0.8 each, the mean distance of the number that is right from 19.2.
+    by_chance = stats.binom(24, 0.8).expect(lambda right: abs(right - 19.2)) / 24
+    assert f"exactly right would have an error of {100 * by_chance:.1f} % on average" in text
+
+
 def test_large_test_set_is_not_called_small():
     assert "small test set" not in page_of(make_predictions(num_clips=2000, signal=2.0)).text
 
@@ -143,7 +155,7 @@ def test_metrics_of_windows_stand_beside_those_of_clips():
     windows = make_predictions(num_clips=8, labels=np.arange(8) % 2, probabilities=np.full((8, 2), 0.5))
     metrics["views"] = metrics_of(windows, num_resamples=200)
     metrics["vote"] = {"accuracy": {"value": 0.75, "low": None, "high": None}}
-    page = Page(render_page("t", metrics, {}, [], {"confusion_matrix": plain_square()}))
+    page = Page(render_page("t", metrics, {}, [], dict.fromkeys(PLOTS, plain_square())))
     assert "means over its windows, 8 windows in all" in page.text
     assert "By the class that most windows of a clip predict, 75.0 % of the clips are correct." in page.text
     texts = [text.replace("\xa0", " ") for text in page.texts if text.strip()]

@@ -16,7 +16,14 @@ from tests.report.made_up import (
     perfect_predictions,
 )
 
-ALL_FILES = ["confusion_matrix.png", "index.html", "mistakes.png", "roc_curve.png", "training_curves.png"]
+ALL_FILES = [
+    "confusion_matrix.png",
+    "index.html",
+    "mistakes.png",
+    "reliability_diagram.png",
+    "roc_curve.png",
+    "training_curves.png",
+]
 
 
 def report_of(directory, predictions, *, history=HISTORY, frames_of=frames_of, title="SHDN on test"):
@@ -55,8 +62,8 @@ def test_page_refers_to_nothing_outside_itself(written_report):
         for name, value in attributes.items()
         if name in ("src", "srcset", "href", "action", "data", "poster")
     ]
-    # Three plots for light and dark, and a strip for each mistake.
-    assert len(references) >= 7
+    # Four plots for light and dark, and a strip for each mistake.
+    assert len(references) >= 9
     assert all(value.startswith("data:image/") for value in references)
     for value in references:
         content = np.frombuffer(base64.b64decode(value.split(",", 1)[1]), np.uint8)
@@ -66,7 +73,7 @@ def test_page_refers_to_nothing_outside_itself(written_report):
 def test_page_shows_the_files_beside_it(written_report):
     page = Page(written_report.read_text(encoding="utf-8"))
     shown = {base64.b64decode(attributes["src"].split(",", 1)[1]) for attributes in page.attributes("img")}
-    for name in ("confusion_matrix.png", "roc_curve.png", "training_curves.png"):
+    for name in sorted(set(ALL_FILES) - {"index.html", "mistakes.png"}):
         assert (written_report.parent / name).read_bytes() in shown
 
 
@@ -91,6 +98,7 @@ def test_a_report_of_one_class_without_a_history_leaves_those_plots_out(tmp_path
         "confusion_matrix.png",
         "index.html",
         "mistakes.png",
+        "reliability_diagram.png",
     ]
     text = Page(index.read_text(encoding="utf-8")).text
     assert "no training history" in text
@@ -107,6 +115,7 @@ def test_report_is_replaced_with_all_its_files(tmp_path):
     assert sorted(path.name for path in index.parent.iterdir()) == [
         "confusion_matrix.png",
         "index.html",
+        "reliability_diagram.png",
         "roc_curve.png",
     ]
     assert "old" not in {path.read_bytes()[:3].decode("latin-1") for path in index.parent.iterdir()}
