@@ -9,6 +9,8 @@ Several processes, one per host: --coordinator=HOST:PORT --num_processes=N --pro
 or a cluster that JAX recognizes.
 """
 
+import os
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -43,11 +45,12 @@ def main(argv: Sequence[str]) -> int:
         parallel.start_processes(_COORDINATOR.value, _NUM_PROCESSES.value, _PROCESS_ID.value)
     from jaxvid.evaluate.evaluate import evaluate
     from jaxvid.train.loop import train
+    from jaxvid.train.sessions import COMMAND_VARIABLE
     from jaxvid.train.signals import Interrupted
 
     workdir = Path(_WORKDIR.value)
     try:
-        train(_CONFIG.value, workdir)
+        train(_CONFIG.value, workdir, os.environ.get(COMMAND_VARIABLE) or _command())
     except Interrupted as interruption:
         logging.warning("%s", interruption)
         return _EXIT_INTERRUPTED
@@ -55,11 +58,17 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
+def _command() -> str:
+    return shlex.join(["python", "-m", "jaxvid.main", *sys.argv[1:]])
+
+
 def _sweep(sweep: str, workdir: Path) -> int:
     from jaxvid.compare.compare import compare
+    from jaxvid.train.sessions import COMMAND_VARIABLE
     from jaxvid.train.sweep import plan_sweep, run_sweep
 
     runs = plan_sweep(_CONFIG.value, sys.argv[1:], sweep)
+    os.environ[COMMAND_VARIABLE] = _command()
     status = run_sweep(runs)
     if not status:
         print(compare([run.workdir for run in runs], workdir))

@@ -11,8 +11,8 @@ DOCUMENTS = [ROOT / name for name in ("README.md", *(f"{folder}/README.md" for f
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
-def test_no_line_is_longer_than_120_characters(path):
-    assert [line for line in path.read_text().splitlines() if len(line) > 120] == []
+def test_no_line_is_longer_than_120_characters_but_those_of_tables(path):
+    assert [line for line in path.read_text().splitlines() if len(line) > 120 and not line.startswith("| ")] == []
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))

@@ -86,6 +86,11 @@ def differences_table(differences: Sequence[Difference]) -> list[list[str]]:
     ]
 
 
+def read_systems(workdirs: Sequence[Path], class_map: Mapping[str, str] | None = None) -> list[SystemRuns]:
+    """Reads the runs in `workdirs` and groups them by system and dataset; arguments and errors as of `compare`."""
+    return group_runs(unify_classes([read_run(workdir) for workdir in workdirs], class_map))
+
+
 def compare(workdirs: Sequence[Path], output: Path, class_map: Mapping[str, str] | None = None) -> str:
     """Compares the runs in `workdirs`; writes comparison.md, .html and .png into `output` and returns the Markdown.
 

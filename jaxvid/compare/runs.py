@@ -46,6 +46,11 @@ class EvaluatedRun:
         return self.metrics["evaluated"]["Data"].split(", split")[0]
 
     @property
+    def split(self) -> str:
+        """The evaluated split; empty for a folder of videos."""
+        return self.metrics["evaluated"]["Data"].partition(", split ")[2]
+
+    @property
     def positive_class(self) -> str | None:
         """The positive class, as the runs that it is compared with call it."""
         name = self.metrics["positive_class"]

@@ -17,20 +17,21 @@ from jaxvid.train.checks import check_config
 from jaxvid.train.logbook import Logbook
 from jaxvid.train.optimizer import check_resumed_length
 from jaxvid.train.position import Position, restore, with_changed_activations
+from jaxvid.train.sessions import Session
 from jaxvid.train.setup import Run, number_of_steps, set_up
 from jaxvid.train.signals import Interrupted, stop_requests
 from jaxvid.train.step_metrics import StepMetrics
 from jaxvid.types import ConfigDict
 
 
-def train(config: ConfigDict, workdir: Path) -> None:
+def train(config: ConfigDict, workdir: Path, command: str = "") -> None:
     """Trains the model that `config` describes, or resumes the run in `workdir`.
 
     Where `config.retrain` asks for it, the CNN is trained on single frames first: a separate run in `frames/`, resumed
     the same way.
 
-    Leaves in `workdir`: config.json, checkpoints/ (the best and the last), metrics.jsonl, tensorboard/, and
-    activation_changes.jsonl if a policy changes the activations.
+    Leaves in `workdir`: config.json, checkpoints/ (the best and the last), metrics.jsonl, sessions.jsonl (`command`,
+    time and hardware), tensorboard/, and activation_changes.jsonl if a policy changes the activations.
 
     Raises:
       ValueError: if the config, the dataset or the earlier run in `workdir` does not fit.
@@ -43,7 +44,7 @@ def train(config: ConfigDict, workdir: Path) -> None:
         check_pretrained(config.model)
     first_stage = workdir / two_stage.DIRECTORY if config.retrain.num_steps and not resumes else None
     if first_stage:
-        train(two_stage.frames_config(config), first_stage)
+        train(two_stage.frames_config(config), first_stage, command)
     run = set_up(config, resumes=resumes, first_stage=first_stage)
     if resumes:
         planned = number_of_steps(load_config(workdir).train, run.steps_per_epoch)
@@ -51,6 +52,7 @@ def train(config: ConfigDict, workdir: Path) -> None:
     workdir.mkdir(parents=True, exist_ok=True)
     if parallel.on_first_process():
         save_config(run.config, workdir)
+    session = Session(workdir, command, writes=parallel.on_first_process())
     opened = checkpoint.open_checkpoints(workdir, config.eval.monitor, keep_all=config.checkpoint.keep_all)
     with contextlib.closing(opened) as checkpoints:
         state, position = restore(run, checkpoints, workdir)
@@ -58,10 +60,12 @@ def train(config: ConfigDict, workdir: Path) -> None:
             run = feature_cache.on_cached_features(run, state.variables, workdir)
         if position.batches is not None:
             run.batches.set_state(position.batches)
-        _loop(run, state, position, checkpoints, workdir)
+        _loop(run, state, position, checkpoints, workdir, session)
 
 
-def _loop(run: Run, state: TrainState, position: Position, checkpoints: Checkpoints, workdir: Path) -> None:
+def _loop(
+    run: Run, state: TrainState, position: Position, checkpoints: Checkpoints, workdir: Path, session: Session
+) -> None:
     """Trains from `state` to the last step, or until the run stops early."""
     config, first_step = run.config, int(state.step)
     with (
@@ -91,6 +95,7 @@ def _loop(run: Run, state: TrainState, position: Position, checkpoints: Checkpoi
                 recent.require_finite()
                 # A checkpoint after an evaluation holds the state that was evaluated: activations change afterwards.
                 checkpoint.save(checkpoints, state, loop=position.to_json(run.batches), metrics=validation)
+                session.save(step)
             if validation:
                 state = with_changed_activations(state, position.progress, checkpoints)
                 if config.activations.policy != "fixed":

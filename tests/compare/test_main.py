@@ -24,3 +24,14 @@ def test_the_command_prints_one_line_for_a_mistake_of_the_user(tmp_path):
     done = run_command(write_run(tmp_path / "a", "a"), "--class_map=violence")
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith("error: --class_map has the part 'violence'; allowed: theirs:ours")
+
+
+def test_the_command_writes_results(tmp_path):
+    path = tmp_path / "results.csv"
+    first = write_run(tmp_path / "a", "abcdefgh")
+    done = run_command(
+        first, f"--output={tmp_path / 'out'}", f"--results={path}", "--set=system=A b", "--set=seconds=60"
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1].startswith(f"{path}: added A b, ")
+    assert path.read_text().splitlines()[1].startswith("A b,")

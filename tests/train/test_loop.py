@@ -8,6 +8,7 @@ import pytest
 from jaxvid import checkpoint, parallel
 from jaxvid.train.logbook import read_rows
 from jaxvid.train.loop import train
+from jaxvid.train.sessions import read_sessions
 from jaxvid.train.signals import Interrupted
 from jaxvid.train.step_metrics import NonFiniteError, StepMetrics
 from tests.tiny import interrupt_after
@@ -21,9 +22,9 @@ def test_an_interrupted_run_ends_bit_for_bit_as_an_uninterrupted_one(config, tmp
     with monkeypatch.context() as patch:
         interrupt_after(patch, 3)
         with pytest.raises(Interrupted, match="saved step 3 of 4"):
-            train(config, tmp_path / "resumed")
+            train(config, tmp_path / "resumed", "first")
     assert final_variables(tmp_path / "resumed", config)[0] == 3
-    train(config, tmp_path / "resumed")
+    train(config, tmp_path / "resumed", "second")
 
     step, whole = final_variables(tmp_path / "whole", config)
     step_resumed, resumed = final_variables(tmp_path / "resumed", config)
@@ -34,14 +35,17 @@ def test_an_interrupted_run_ends_bit_for_bit_as_an_uninterrupted_one(config, tmp
         return [{k: v for k, v in row.items() if k != "clips_per_second"} for row in read_rows(workdir)]
 
     assert metrics(tmp_path / "whole") == metrics(tmp_path / "resumed")
+    sessions = read_sessions(tmp_path / "resumed")
+    assert [(session["command"], session["step"]) for session in sessions] == [("first", 3), ("second", 4)]
+    assert all(session["seconds"] > 0 for session in sessions)
 
 
 def test_a_finished_run_started_again_changes_nothing(config, tmp_path):
     config.train.num_epochs = 1
     train(config, tmp_path)
-    before = (tmp_path / "metrics.jsonl").read_text()
+    before = [(tmp_path / name).read_text() for name in ("metrics.jsonl", "sessions.jsonl")]
     train(config, tmp_path)
-    assert (tmp_path / "metrics.jsonl").read_text() == before
+    assert [(tmp_path / name).read_text() for name in ("metrics.jsonl", "sessions.jsonl")] == before
 
 
 def test_files_of_a_finished_run(config, tmp_path):

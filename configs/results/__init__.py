@@ -1,0 +1,1 @@
+"""What was measured, in CSV files, and the tables that the documents show of it."""

@@ -1,0 +1,23 @@
+import os
+import sys
+from types import SimpleNamespace
+
+from jaxvid import main
+from jaxvid.train import sweep
+from jaxvid.train.sessions import COMMAND_VARIABLE
+
+
+def test_the_runs_of_a_sweep_keep_the_command_of_the_sweep(tmp_path, monkeypatch):
+    commands = []
+
+    def run_sweep(_):
+        commands.append(os.environ[COMMAND_VARIABLE])
+        return 1
+
+    monkeypatch.setenv(COMMAND_VARIABLE, "")
+    monkeypatch.setattr(sys, "argv", ["main.py", "--config=configs/lrcn.py", "--sweep=seed=0,1", "--config.x=a b"])
+    monkeypatch.setattr(main, "_CONFIG", SimpleNamespace(value=None))
+    monkeypatch.setattr(sweep, "plan_sweep", lambda *_: [])
+    monkeypatch.setattr(sweep, "run_sweep", run_sweep)
+    assert main._sweep("seed=0,1", tmp_path) == 1
+    assert commands == ["python -m jaxvid.main --config=configs/lrcn.py --sweep=seed=0,1 '--config.x=a b'"]
