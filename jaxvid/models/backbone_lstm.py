@@ -4,7 +4,6 @@ Sources: paper 1.1 (SHDN) compares seven ImageNet CNNs, each with an LSTM and th
 (genre classification) feeds the pooled features of Inception v3, or its class probabilities, to an LSTM of 2056.
 """
 
-from functools import partial
 from typing import ClassVar
 
 import jax.numpy as jnp
@@ -12,8 +11,9 @@ from flax import linen as nn
 from jaxtyping import Array, Float
 
 from jaxvid.models.backbones import Backbone, find_architecture
-from jaxvid.models.clip_model import ClipModel, check_choice
-from jaxvid.models.layers import Layers, hidden_layers, per_frame
+from jaxvid.models.clip_model import check_choice
+from jaxvid.models.framewise import FramewiseModel
+from jaxvid.models.layers import Layers, hidden_layers
 
 FEATURES = ("pool", "softmax")
 
@@ -48,13 +48,11 @@ class RecurrentHead(nn.Module):
         return self.layers.dense(self.num_classes, name="classifier")(x).astype(jnp.float32)
 
 
-class BackboneLSTM(ClipModel, kw_only=True):
+class BackboneLSTM(FramewiseModel, kw_only=True):
     """Features of every frame from an ImageNet CNN, LSTMs over them, dense layers on the last output.
 
-    Calling it is `classify(extract(clips))`. A frozen backbone gives a clip the same features at every step: they can
-    be computed once, `model.apply(variables, clips, method="extract")`, and the head trained on them alone,
-    `model.apply(variables, features, train=True, method="classify")`. The variables of the backbone are under `cnn`,
-    all others under `head`.
+    A frozen backbone gives a clip the same features at every step: they can be computed once, and the head trained on
+    them alone. The variables of the backbone are under `cnn`, all others under `head`.
 
     Attributes:
       backbone: a key of BACKBONES.
@@ -68,7 +66,6 @@ class BackboneLSTM(ClipModel, kw_only=True):
       backbone_activation: name of the activation at the sites of the backbone; None for the architecture's own.
     """
 
-    has_features: ClassVar = True
     published_weights: ClassVar = "imagenet"
 
     backbone: str = "inception_v3"
@@ -116,23 +113,17 @@ class BackboneLSTM(ClipModel, kw_only=True):
             "cnn": self.create_backbone(self.backbone, activation=self.backbone_activation, include_top=include_top)
         }
 
-    def extract(
-        self, clips: Float[Array, "batch time height width channel"], *, train: bool = False
-    ) -> Float[Array, "batch time feature"]:
-        """Returns the features of every frame, in float32.
+    def frame_features(
+        self, frames: Float[Array, "frame height width channel"], *, train: bool = False
+    ) -> Float[Array, "frame feature"]:
+        """Returns the features of single frames, in float32.
 
         Args:
-          clips: red, green, blue in 0..255, not scaled otherwise.
+          frames: red, green, blue in 0..255, not scaled otherwise.
           train: whether the backbone's batch norms take the statistics of the batch.
         """
-        return per_frame(partial(self.cnn, train=train), clips)
+        return self.cnn(frames, train=train)
 
     def classify(self, features: Float[Array, "batch time feature"], *, train: bool) -> Float[Array, "batch classes"]:
         """Returns logits in float32 for the features that `extract` returns."""
         return self.head(features, train=train)
-
-    def __call__(
-        self, clips: Float[Array, "batch time height width channel"], *, train: bool
-    ) -> Float[Array, "batch classes"]:
-        """Returns logits in float32 for clips of red, green, blue in 0..255."""
-        return self.classify(self.extract(clips, train=train), train=train)

@@ -8,19 +8,19 @@ implies; here the first convolution of each pair has stride 2, and the CNN ends 
 """
 
 import re
-from functools import partial
 
-import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-from jaxvid.models.clip_model import ClipModel, check_choice
-from jaxvid.models.layers import Layers, hidden_layers, per_frame
+from jaxvid.models.clip_model import check_choice
+from jaxvid.models.framewise import FramewiseModel, LastOutputHead
+from jaxvid.models.layers import Layers
 from jaxvid.ops.pooling import max_pool
 
 ARCHITECTURES = tuple(f"C{c}R1D{d}" for c in (4, 6, 8, 10) for d in (2, 3))
 _FILTERS = (32, 32, 64, 64, 128, 128, 512, 512)
 _DENSE = (512, 16)
+_LSTM = 256
 _NUM_POOLS = 2
 
 
@@ -64,7 +64,7 @@ class FrameCNN(nn.Module):
         return x.mean(axis=(1, 2))
 
 
-class CNNLSTM(ClipModel, kw_only=True):
+class CNNLSTM(FramewiseModel, kw_only=True):
     """SHDN: features of every frame, an LSTM of 256 over them, dense layers on its last output.
 
     Attributes:
@@ -86,15 +86,19 @@ class CNNLSTM(ClipModel, kw_only=True):
         """16 frames of 128x128."""
         return 16, 128, 128, 3
 
-    @nn.compact
-    def __call__(
-        self, clips: Float[Array, "batch time height width channel"], *, train: bool
-    ) -> Float[Array, "batch classes"]:
-        """Returns logits in float32."""
-        filters, dense_widths = parse_arch(self.arch)
-        layers = self.layers()
-        cnn = FrameCNN(filters, layers, name="cnn")
-        features = per_frame(partial(cnn, train=train), clips.astype(self.dtype))
-        x = layers.lstm(256, name="lstm")(features)[:, -1]
-        x = hidden_layers(x, dense_widths, self.dropout_rate, layers, train=train)
-        return layers.dense(self.num_classes, name="head")(x).astype(jnp.float32)
+    def setup(self) -> None:
+        """Creates the CNN and the head, whose layers are beside the CNN, not below a name of the head's own."""
+        filters, dense = parse_arch(self.arch)
+        self.cnn = FrameCNN(filters, self.layers())
+        self.sequence = LastOutputHead(self.num_classes, _LSTM, dense, self.dropout_rate, self.layers())
+        nn.share_scope(self, self.sequence)
+
+    def frame_features(
+        self, frames: Float[Array, "frame height width channel"], *, train: bool = False
+    ) -> Float[Array, "frame feature"]:
+        """Returns what the CNN makes of single frames, in the computation's type."""
+        return self.cnn(frames.astype(self.dtype), train=train)
+
+    def classify(self, features: Float[Array, "batch time feature"], *, train: bool) -> Float[Array, "batch classes"]:
+        """Returns logits in float32 for the features that `extract` returns."""
+        return self.sequence(features, train=train)

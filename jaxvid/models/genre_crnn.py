@@ -17,7 +17,8 @@ from flax import linen as nn
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxvid.models.backbones import Backbone, find_architecture
-from jaxvid.models.clip_model import AudioVisualClips, ClipModel, check_choice
+from jaxvid.models.clip_model import AudioVisualClips, check_choice
+from jaxvid.models.framewise import FramewiseModel
 from jaxvid.models.layers import Layers, per_frame
 
 FEATURES = ("pool", "softmax")
@@ -148,13 +149,12 @@ class GenreHead(nn.Module):
         return self.layers.dense(self.num_classes, name="classifier")(x).astype(jnp.float32)
 
 
-class GenreCRNN(ClipModel, kw_only=True):
+class GenreCRNN(FramewiseModel, kw_only=True):
     """Two streams, each a CNN and an LSTM: the frames of a sequence and the spectrogram of its sound; or one of them.
 
-    Calling it is `classify(extract(clips))`, and as with `BackboneLSTM`, the features need be computed only once if the
-    CNNs are frozen. The variables of the frames' CNN are under `cnn`, those of the layer from its features to class
-    probabilities under `cnn_top`, those of the spectrogram's backbone under `audio_cnn`, all others
-    under `head`.
+    As with `BackboneLSTM`, the features need be computed only once if the CNNs are frozen. The variables of the frames'
+    CNN are under `cnn`, those of the layer from its features to class probabilities under `cnn_top`, those of the
+    spectrogram's backbone under `audio_cnn`, all others under `head`.
 
     Attributes:
       streams: one or both of STREAMS.
@@ -171,7 +171,6 @@ class GenreCRNN(ClipModel, kw_only=True):
     """
 
     takes_sequences: ClassVar = True
-    has_features: ClassVar = True
     published_weights: ClassVar = "imagenet"
     retrained_parts: ClassVar = MappingProxyType({"cnn": "cnn", "cnn_top": "head"})
     sound_modules: ClassVar = ("audio_cnn", "spectrogram_cnn")
@@ -240,6 +239,18 @@ class GenreCRNN(ClipModel, kw_only=True):
         """Class probabilities of a frame come from a layer that only the first stage trains."""
         return self.features == "softmax"
 
+    def frame_features(
+        self, frames: Float[Array, "frame height width channel"], *, train: bool = False
+    ) -> Float[Array, "frame feature"]:
+        """Returns the features of single frames in float32, where `streams` has the frames.
+
+        Args:
+          frames: red, green, blue in 0..255, not scaled otherwise.
+          train: whether the CNN's batch norms take the statistics of the batch.
+        """
+        pooled = self.cnn(frames, train=train)
+        return nn.softmax(self.cnn_top(pooled).astype(jnp.float32)) if self.features == "softmax" else pooled
+
     def extract(
         self, clips: AudioVisualClips | Float[Array, "batch time height width channel"], *, train: bool = False
     ) -> Features:
@@ -252,9 +263,7 @@ class GenreCRNN(ClipModel, kw_only=True):
         clips = clips if isinstance(clips, AudioVisualClips) else self._without_sound(clips)
         features = {}
         if "frames" in self.streams:
-            frames = per_frame(partial(self.cnn, train=train), clips.frames)
-            if self.features == "softmax":
-                frames = nn.softmax(self.cnn_top(frames).astype(jnp.float32))
+            frames = per_frame(partial(self.frame_features, train=train), clips.frames)
             features |= {"frames": frames, "num_frames": clips.num_frames}
         if "sound" in self.streams:
             features |= self._sounds(clips.spectrograms, clips.num_spectra, train=train)
@@ -263,12 +272,6 @@ class GenreCRNN(ClipModel, kw_only=True):
     def classify(self, features: Features, *, train: bool) -> Float[Array, "batch classes"]:
         """Returns logits in float32 for the features that `extract` returns."""
         return self.head(features, train=train)
-
-    def __call__(
-        self, clips: AudioVisualClips | Float[Array, "batch time height width channel"], *, train: bool
-    ) -> Float[Array, "batch classes"]:
-        """Returns logits in float32; see `extract`."""
-        return self.classify(self.extract(clips, train=train), train=train)
 
     def _sounds(
         self, spectrograms: Float[Array, "batch spectrum band"], length: Int[Array, "batch"], *, train: bool

@@ -5,21 +5,53 @@ Sources: J. Donahue et al., Long-term Recurrent Convolutional Networks for Visua
 """
 
 import math
-from functools import partial
 
-import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-from jaxvid.models.clip_model import ClipModel
-from jaxvid.models.layers import Layers, per_frame
+from jaxvid.models.framewise import FramewiseModel, LastOutputHead
+from jaxvid.models.layers import Layers
 from jaxvid.ops.pooling import max_pool
 
 _FILTERS_AND_POOLS = ((16, 4), (32, 4), (64, 2), (64, 2))
 _STATE = 32
 
 
-class LRCN(ClipModel, kw_only=True):
+class FrameConvolutions(nn.Module):
+    """The convolutions of LRCN over single frames.
+
+    Attributes:
+      dropout_rate: after all pools but the last.
+      layers: makes the layers.
+    """
+
+    dropout_rate: float
+    layers: Layers
+
+    @nn.compact
+    def __call__(
+        self, frames: Float[Array, "frame height width channel"], *, train: bool
+    ) -> Float[Array, "frame features"]:
+        """Returns one vector of features for each frame.
+
+        Raises:
+          ValueError: if frames are too small for the four pools.
+        """
+        smallest = math.prod(pool for _, pool in _FILTERS_AND_POOLS)
+        height, width = frames.shape[1:3]
+        if min(height, width) < smallest:
+            raise ValueError(f"LRCN takes frames of at least {smallest}x{smallest}, not {height}x{width}")
+        x = frames
+        for i, (filters, pool) in enumerate(_FILTERS_AND_POOLS, start=1):
+            x = self.layers.conv(filters, (3, 3), name=f"conv{i}")(x)
+            x = self.layers.activation(name=f"activation{i}")(x)
+            x = max_pool(x, pool, "VALID")
+            if i < len(_FILTERS_AND_POOLS):
+                x = self.layers.dropout(self.dropout_rate, name=f"dropout{i}")(x, train=train)
+        return x.reshape(x.shape[0], -1)
+
+
+class LRCN(FramewiseModel, kw_only=True):
     """3x3 convolutions of 16, 32, 64 and 64 filters with max-pools, an LSTM of 32, one dense layer on its last output.
 
     Attributes:
@@ -33,33 +65,23 @@ class LRCN(ClipModel, kw_only=True):
         """20 frames of 64x64."""
         return 20, 64, 64, 3
 
-    @nn.compact
-    def __call__(
-        self, clips: Float[Array, "batch time height width channel"], *, train: bool
-    ) -> Float[Array, "batch classes"]:
-        """Returns logits in float32.
+    def setup(self) -> None:
+        """Creates the convolutions and the head; the layers of both are side by side, below no name of their own."""
+        self.frame = FrameConvolutions(self.dropout_rate, self.layers())
+        self.sequence = LastOutputHead(self.num_classes, _STATE, (), 0.0, self.layers())
+        nn.share_scope(self, self.frame)
+        nn.share_scope(self, self.sequence)
+
+    def frame_features(
+        self, frames: Float[Array, "frame height width channel"], *, train: bool = False
+    ) -> Float[Array, "frame feature"]:
+        """Returns what the convolutions make of single frames, in the computation's type.
 
         Raises:
           ValueError: if frames are too small for the four pools.
         """
-        smallest = math.prod(pool for _, pool in _FILTERS_AND_POOLS)
-        if min(clips.shape[2:4]) < smallest:
-            raise ValueError(
-                f"LRCN takes frames of at least {smallest}x{smallest}, not {clips.shape[2]}x{clips.shape[3]}"
-            )
-        layers = self.layers()
-        features = per_frame(partial(self._features, layers=layers, train=train), clips.astype(self.dtype))
-        x = layers.lstm(_STATE, name="lstm")(features)[:, -1]
-        return layers.dense(self.num_classes, name="head")(x).astype(jnp.float32)
+        return self.frame(frames.astype(self.dtype), train=train)
 
-    def _features(
-        self, frames: Float[Array, "frame height width channel"], *, layers: Layers, train: bool
-    ) -> Float[Array, "frame features"]:
-        x = frames
-        for i, (filters, pool) in enumerate(_FILTERS_AND_POOLS, start=1):
-            x = layers.conv(filters, (3, 3), name=f"conv{i}")(x)
-            x = layers.activation(name=f"activation{i}")(x)
-            x = max_pool(x, pool, "VALID")
-            if i < len(_FILTERS_AND_POOLS):
-                x = layers.dropout(self.dropout_rate, name=f"dropout{i}")(x, train=train)
-        return x.reshape(x.shape[0], -1)
+    def classify(self, features: Float[Array, "batch time feature"], *, train: bool) -> Float[Array, "batch classes"]:
+        """Returns logits in float32 for the features that `extract` returns."""
+        return self.sequence(features, train=train)

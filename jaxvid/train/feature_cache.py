@@ -49,7 +49,9 @@ def are_constant(config: ConfigDict) -> bool:
     if config.activations.policy != "fixed" or config.eval.clips > 1:
         return False
     same_input = create_sampling(config.clip).is_fixed and config.clip.crop == "resize" and not changes
-    frozen = module_from_config(config.model).has_features and config.model.trainable == "head"
+    model = module_from_config(config.model)
+    # Without a backbone, what makes the features is trained.
+    frozen = model.has_features and bool(model.backbones()) and config.model.trainable == "head"
     return frozen and same_input and not augment.mixup and jax.process_count() == 1
 
 

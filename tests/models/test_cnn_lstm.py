@@ -46,6 +46,14 @@ def test_parameter_counts_are_those_of_the_papers_layers(arch):
     assert count == PARAMETERS.get(arch, count)
 
 
+def test_checkpoints_find_their_parameters_and_their_first_values():
+    model = module_from_config(model_config(arch="C4R1D3"))
+    variables = jax.jit(lambda: model.init(jax.random.key(0), jnp.zeros((1, 1, 32, 32, 3)), train=False))()
+    assert set(variables["params"]) == {"cnn", "lstm", "dense1", "dense2", "head"}
+    # As of the version of the code that had all layers in one method.
+    np.testing.assert_allclose(variables["params"]["head"]["kernel"][0], [0.558941, 0.2468898], rtol=1e-6)
+
+
 def test_every_nonlinearity_of_cnn_and_dense_layers_is_a_site():
     variables = shapes(module_from_config(model_config(adaptive=True)))
     assert set(variables["activations"]) == {"cnn", "dense_activation1", "dense_activation2"}

@@ -202,6 +202,12 @@ def test_features_that_change_from_step_to_step_are_not_cached(frozen_config, se
     assert not feature_cache.are_constant(frozen_config)
 
 
+def test_without_a_backbone_no_features_are_constant(config):
+    config.clip.crop = "resize"
+    config.model.trainable = "head"
+    assert not feature_cache.are_constant(config)
+
+
 def test_feature_batches_resume_at_their_position():
     stored = np.arange(20, dtype=np.float32).reshape(10, 1, 2)
     labels = np.arange(10)
