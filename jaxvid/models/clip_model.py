@@ -69,8 +69,8 @@ class ClipModel(nn.Module, kw_only=True):
       dtype: of the computation.
       param_dtype: of the parameters.
       takes_sequences: whether the input is `AudioVisualClips` instead of frames.
-      has_features: whether calling the model is `classify(extract(clips))`, with features of single frames between
-        (`jaxvid.models.framewise`).
+      has_features: whether calling the model is `classify(extract(clips))`, so that the features of a frozen backbone
+        can be computed once. In `jaxvid.models.framewise` they are those of single frames.
       published_weights: word of `config.model.pretrained` for the published weights; "" if there are none.
       retrained_parts: for each top-level module that a first stage on single frames trains, the name of its
         counterpart in `FrameClassifier`.

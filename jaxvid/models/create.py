@@ -15,6 +15,7 @@ from jaxvid.models.convlstm import ConvLSTM
 from jaxvid.models.frame_classifier import FrameClassifier
 from jaxvid.models.genre_crnn import GenreCRNN
 from jaxvid.models.lrcn import LRCN
+from jaxvid.models.motion_pool import MotionPool
 from jaxvid.models.video_resnet import VideoResNet
 from jaxvid.types import ConfigDict
 
@@ -24,6 +25,7 @@ MODELS: MappingProxyType[str, type[ClipModel]] = MappingProxyType(
     {
         "cnn_lstm": CNNLSTM,
         "backbone_lstm": BackboneLSTM,
+        "motion_pool": MotionPool,
         "video_resnet": VideoResNet,
         "convlstm": ConvLSTM,
         "lrcn": LRCN,

@@ -72,5 +72,8 @@ def frozen_norms_kept(labels: PyTree) -> Iterator[None]:
 def _is_frozen(labels: PyTree, path: tuple[str, ...]) -> bool:
     part = labels
     for name in path:
+        # A norm without parameters is frozen where all that its module has is.
+        if name not in part:
+            break
         part = part[name]
     return all(label == FROZEN for label in jax.tree.leaves(part))

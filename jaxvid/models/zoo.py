@@ -47,6 +47,7 @@ def entries() -> Iterator[Entry]:
         yield _entry("cnn_lstm", _SHDN_REFERENCES.get(arch, "parameters counted by hand"), arch=arch)
     for backbone in BACKBONES:
         yield _entry("backbone_lstm", "keras.applications: outputs within 1e-4", backbone=backbone)
+    yield _entry("motion_pool", "keras.applications: maps within 1e-4", backbone="mobilenet")
     yield _entry("frame_classifier", "its backbone as above", num_classes=6, backbone="inception_v3")
     yield _entry("genre_crnn", "Keras: head within 1e-5", num_classes=6, backbone="inception_v3")
     for variant in VARIANTS:

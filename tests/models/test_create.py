@@ -20,7 +20,7 @@ def test_a_config_and_a_call_give_the_same_module():
 @pytest.mark.parametrize(
     ("name", "fields", "message"),
     [
-        ("cnn", {}, "name is 'cnn'; allowed: cnn_lstm, backbone_lstm, video_resnet"),
+        ("cnn", {}, "name is 'cnn'; allowed: cnn_lstm, backbone_lstm, motion_pool, video_resnet"),
         ("lrcn", {"depth": 3}, "depth is no field of 'lrcn'; allowed: activation, adaptive, dropout_rate, dtype"),
         ("lrcn", {"dtype": "float8"}, "dtype is 'float8'; allowed: float32, bfloat16"),
         ("cnn_lstm", {"arch": "C12R1D3"}, "arch is 'C12R1D3'; allowed: C4R1D2, "),

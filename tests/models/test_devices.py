@@ -26,6 +26,7 @@ from tests.tiny import TINY_BACKBONE
 SMALL = {
     "cnn_lstm": ({"arch": "C4R1D3", "dropout_rate": 0.5}, 2, 32),
     "backbone_lstm": ({"backbone": "tiny", "lstm_features": 8, "dense": (6,), "dropout_rate": 0.5}, 2, 32),
+    "motion_pool": ({"backbone": "tiny", "stages": ("relu",), "dropout_rate": 0.5}, 3, 32),
     "video_resnet": ({"variant": "mc3_18"}, 2, 16),
     "convlstm": ({"activation": "relu", "dropout_rate": 0.5, "recurrent_dropout_rate": 0.5}, 2, 32),
     "lrcn": ({"dropout_rate": 0.5}, 2, 64),

@@ -7,6 +7,7 @@ import pytest
 
 from jaxvid.models.clip_model import AudioVisualClips
 from jaxvid.models.create import MODELS, create_module
+from jaxvid.models.framewise import FramewiseModel
 from tests.tiny import random_variables
 
 pytestmark = pytest.mark.usefixtures("tiny_backbone")
@@ -35,7 +36,7 @@ def frames_of(features):
 
 
 def test_these_networks_say_so_and_no_others():
-    assert set(SMALL) == {name for name, model in MODELS.items() if model.has_features}
+    assert set(SMALL) == {name for name, model in MODELS.items() if issubclass(model, FramewiseModel)}
 
 
 @pytest.mark.parametrize("name", SMALL)

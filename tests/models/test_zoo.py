@@ -31,6 +31,7 @@ PARAMETERS = {
     "backbone_lstm resnet50": 23_534_592 + head(2048),
     "backbone_lstm mobilenet": 3_206_976 + head(1024),
     "backbone_lstm inception_resnet_v2": 54_276_192 + head(1536),
+    "motion_pool mobilenet": 3_206_976 + (256 + 512 + 512) * 2 + 2,
     "frame_classifier inception_v3": 21_768_352 + 2048 * 6 + 6,
     # LSTMs of 2056 over the frames and of 128 over the sound, whose CNN has three convolutions and two normalizations
     # and makes 8 bands of 64 channels of 64 bands, and the last layer.

@@ -1,7 +1,8 @@
 """The module that runs any of the ImageNet architectures over single frames."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -9,8 +10,9 @@ from flax import linen as nn
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from jaxvid.models.backbones.graph import GlobalPool, Series, apply_series
+from jaxvid.models.backbones.graph import GlobalPool, Series, Site, apply_series
 from jaxvid.models.layers import Layers
+from jaxvid.ops.depthwise import Maps
 
 Frames = Float[Array, "frame height width channel"]
 
@@ -58,6 +60,17 @@ class Architecture:
     def __repr__(self) -> str:
         return self.name
 
+    @property
+    def stage_names(self) -> tuple[str, ...]:
+        """Names of the activation sites outside of branches, in the order of the layers."""
+        return tuple(layer.name for layer in self.layers if isinstance(layer, Site))
+
+    def names_between(self, stages: Sequence[str]) -> tuple[str, ...]:
+        """Names of the layers after the last but one of `stages`, up to the last one; branches are left out."""
+        names = [getattr(layer, "name", "") for layer in self.layers]
+        ends = [0, *sorted(names.index(stage) + 1 for stage in stages)]
+        return tuple(filter(None, names[ends[-2] : ends[-1]]))
+
 
 class Backbone(nn.Module):
     """An ImageNet CNN over single frames.
@@ -65,6 +78,8 @@ class Backbone(nn.Module):
     Attributes:
       architecture: a value of BACKBONES.
       include_top: whether the output is class probabilities instead of pooled features.
+      stages: names of layers (`Architecture.stage_names`) whose feature maps are the output, instead of what the last
+        layer makes of them.
       num_classes: of the classifier; ImageNet's 1000 for the published weights.
       activation: name of the activation at every site; None for the architecture's own.
       adaptive: whether the sites read their coefficients from the state.
@@ -75,6 +90,7 @@ class Backbone(nn.Module):
 
     architecture: Architecture
     include_top: bool = False
+    stages: tuple[str, ...] = ()
     num_classes: int = 1000
     activation: str | None = None
     adaptive: bool = False
@@ -95,8 +111,11 @@ class Backbone(nn.Module):
         return self.architecture.layers + top
 
     @nn.compact
-    def __call__(self, frames: Frames, *, train: bool) -> Float[Array, "frame features"]:
-        """Returns pooled features, or with `include_top` class probabilities, in float32.
+    def __call__(self, frames: Frames, *, train: bool) -> Any:
+        """Returns pooled features, or with `include_top` class probabilities, float32 (frame, feature).
+
+        With `stages` it returns a list of their feature maps, (frame, height, width, channel), in the order of the
+        layers. Layers after the last of them only get their parameters.
 
         Args:
           frames: red, green, blue in 0..255, not scaled otherwise: the scaling is the architecture's.
@@ -121,5 +140,17 @@ class Backbone(nn.Module):
             norm_momentum=0.99,  # as in Keras
         )
         x = architecture.scaling(frames.astype(jnp.float32)).astype(self.dtype)
+        if self.stages:
+            return self._stage_maps(x, layers, train)
         x = apply_series(self.series(), x, layers, train).astype(jnp.float32)
         return nn.softmax(x) if self.include_top else x
+
+    def _stage_maps(self, x: Maps, layers: Layers, train: bool) -> list[jax.Array]:
+        maps: list[jax.Array] = []
+        for layer in self.series():
+            if len(maps) == len(self.stages) and not self.is_initializing():
+                return maps
+            x = layer(x, layers, train)
+            if isinstance(layer, Site) and layer.name in self.stages:
+                maps.append(x)
+        return maps
