@@ -43,6 +43,7 @@ SMALL = {
     "genre": ("frames=false", {"num_frames": 4}, "synthetic_genre/tiny_4fps_4frames_16000hz"),
     "lrcn": ("", {"num_frames": 4}),
     "quickstart": ("", {"height": 32, "width": 32, "num_frames": 4}),
+    "recommended": ("dataset=synthetic_fight", {"height": 32, "width": 32, "num_frames": 3}),
     "shdn": ("arch=C4R1D2", {"height": 32, "width": 32, "num_frames": 4}),
     "video_resnet": ("frames=4,block=mc3", {"height": 32, "width": 32}),
 }
