@@ -3,8 +3,9 @@
 python -m jaxvid.predict --workdir=DIR VIDEO_OR_FOLDER... [--output=DIR] [--annotate] [--explain]
 python -m jaxvid.predict --workdir=DIR --camera=0|ADDRESS
 
-Every video gets a directory under --output:
+Every video gets a directory under --output, and index.html there is the page over all of them:
 
+index.html       a page with a player, the probabilities under it and the events, to confirm or reject
 timeline.csv     start and end of every window in seconds, probability of every class
 events.json      events of the classes in --event_classes: onset, offset and peak in seconds, highest probability
 problems.json    parts of the video that were not read as they were recorded: begin and end in seconds, reason
@@ -78,6 +79,7 @@ def main(argv: Sequence[str]) -> int:
     predictor = load(workdir, _CHECKPOINT.value, positive_class=_POSITIVE_CLASS.value)
     results = predict_videos(predictor, videos, output, options)
     print(summary(results))
+    print(f"Page: {output / 'index.html'}")
     if len(predictor.class_names) == 2:
         chosen = predictor.config.dataset.positive_class
         print(f"Positive class: {describe_positive_class(predictor.class_names, chosen)}")

@@ -122,7 +122,21 @@ def predict_videos(
     """
     classes = event_classes(predictor.class_names, options.classes, predictor.positive_class)
     predictor.plan(window_seconds=options.window_seconds, stride_seconds=options.stride_seconds)
-    return [_predict_one(predictor, video, output / relative, classes, options) for video, relative in videos.items()]
+    # Not at the top: the pages are made of what is here.
+    from jaxvid.predict.pages.index import write_index
+    from jaxvid.predict.pages.video import write_video_page
+
+    results: list[VideoResult] = []
+    try:
+        for video, relative in videos.items():
+            results.append(_predict_one(predictor, video, output / relative, classes, options))
+            if results[-1].timeline is not None:
+                write_video_page(results[-1], output, classes, options)
+    finally:
+        # Also of what was done before an interruption.
+        if results:
+            write_index(results, output, classes)
+    return results
 
 
 def _predict_one(
@@ -268,13 +282,13 @@ def summary(results: Sequence[VideoResult]) -> str:
                 str(result.output),
             )
         )
-    problems = [f"{result.path}: {_listed(result.problems)}" for result in results if result.problems]
+    problems = [f"{result.path}: {listed_problems(result.problems)}" for result in results if result.problems]
     lines = [*aligned(rows), *(["Problems (all in problems.json):"] if problems else []), *problems]
     # A name whose bytes are not UTF-8 would stop the print.
     return "\n".join(lines).encode(errors="replace").decode()
 
 
-def _listed(problems: Damage) -> str:
+def listed_problems(problems: Damage) -> str:
     """Returns the first problems of a video as text."""
     flaws = sorted(problems.flaws)
     more = len(flaws) - _MAX_LISTED

@@ -1,11 +1,14 @@
 """Elements of HTML that the pages of a report are made of; pages refer to nothing outside themselves."""
 
 import base64
+import hashlib
 import html
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
 from string import Template
+from typing import Any
 
 from jaxvid.metrics.classification import Estimate
 
@@ -18,10 +21,57 @@ class PlotImages:
     dark: bytes
 
 
-def render(title: str, summary: str, sections: Sequence[str], footer: str) -> str:
+@dataclass(frozen=True)
+class Interaction:
+    """What makes a page react to its reader.
+
+    Attributes:
+      data: what the script finds as JSON in the element `data`; any JSON value.
+      script: JavaScript, run as a module once the page is there; no other script of the page is.
+      style: CSS beside that of all pages.
+    """
+
+    data: Any
+    script: str
+    style: str = ""
+
+
+# What a page may load. One that reacts also plays and shows the files beside it.
+_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+_INTERACTIVE_POLICY = (
+    "default-src 'none'; base-uri 'none'; form-action 'none'; img-src data: file: 'self'; media-src file: 'self'; "
+    "style-src 'unsafe-inline'; script-src "
+)
+
+
+def render(
+    title: str, summary: str, sections: Sequence[str], footer: str, interaction: Interaction | None = None
+) -> str:
     """Renders a whole page; the title is escaped, the summary, sections and footer are HTML already."""
     template = Template(resources.files("jaxvid.report").joinpath("page.html").read_text(encoding="utf-8"))
-    return template.substitute(title=html.escape(title), summary=summary, sections="\n".join(sections), footer=footer)
+    script, policy = "", _POLICY
+    if interaction:
+        digest = base64.b64encode(hashlib.sha256(interaction.script.encode("utf-8")).digest()).decode("ascii")
+        policy = f"{_INTERACTIVE_POLICY}'sha256-{digest}'"
+        script = (
+            f'<script type="application/json" id="data">{json_in_html(interaction.data)}</script>\n'
+            f'<script type="module">{interaction.script}</script>'
+        )
+    return template.substitute(
+        title=html.escape(title),
+        summary=summary,
+        sections="\n".join(sections),
+        footer=footer,
+        policy=policy,
+        style=interaction.style if interaction else "",
+        script=script,
+    )
+
+
+def json_in_html(data: Any) -> str:
+    """Formats a value as JSON in which nothing can end the element around it, or begin another."""
+    text = json.dumps(data, separators=(",", ":"), allow_nan=False)
+    return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
 
 
 def section(heading: str, content: str) -> str:

@@ -39,6 +39,7 @@ def test_an_annotated_video_keeps_size_times_and_sound(tmp_path):
         "problems.json",
         "timeline.png",
         "annotated.mp4",
+        "index.html",
     }
 
 

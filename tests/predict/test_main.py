@@ -18,8 +18,8 @@ def test_a_trained_run_predicts_a_video(workdir, tmp_path, capsys):
     arguments = [f"--workdir={workdir}", f"--output={tmp_path / 'out'}", "--positive_class=No-Fight"]
     options = ["--on_threshold=0", "--off_threshold=0", "--stride_seconds=0.5", "--annotate", "--explain"]
     assert run_command("jaxvid.predict", *arguments, *options, video) == 0
-    names = ["annotated.mp4", "events.json", "explanation.png", "problems.json", "timeline.csv", "timeline.png"]
-    assert sorted(path.name for path in (tmp_path / "out" / "a.avi").iterdir()) == names
+    names = {"annotated.mp4", "events.json", "explanation.png", "index.html", "problems.json", "timeline.csv"}
+    assert {path.name for path in (tmp_path / "out" / "a.avi").iterdir()} == names | {"timeline.png"}
     # Any probability is above thresholds of 0: one event that fills the video.
     (event,) = json.loads((tmp_path / "out" / "a.avi" / "events.json").read_text())
     assert (event["class_name"], event["onset"], event["offset"]) == ("no_fight", 0.0, pytest.approx(2.0, abs=0.01))
@@ -49,7 +49,9 @@ def test_the_exit_status_is_1_only_if_a_file_was_not_read_at_all(tmp_path, monke
     arguments = [f"--workdir={tmp_path}", f"--output={tmp_path / 'out'}", tmp_path / "videos"]
     write_red(tmp_path / "videos" / "whole.avi", [0.1] * 4)
     assert run_command("jaxvid.predict", *arguments) == 0
-    assert "Positive class: fight (the other name negates it)" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "Positive class: fight (the other name negates it)" in printed
+    assert f"Page: {tmp_path / 'out' / 'index.html'}" in printed
     cut(write_recording(tmp_path / "videos" / "cut.mp4", [0.1] * 12))
     assert run_command("jaxvid.predict", *arguments) == 0
     assert "it is cut short" in capsys.readouterr().out

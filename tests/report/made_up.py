@@ -33,7 +33,7 @@ CHANGE = {
 }
 BEST = {"activation": "celu", "evaluations": 3, "loss": 0.7, "accuracy": 0.7675}
 HOSTILE = '<script>alert("1")</script>&amp;\'$title $x^2$ 打架\n\udce9.avi'
-_VOID_ELEMENTS = {"meta", "img", "source", "br"}
+_VOID_ELEMENTS = {"meta", "img", "input", "source", "br"}
 
 
 def make_predictions(num_classes=2, num_clips=24, *, signal=1.0, seed=0, **changes):
