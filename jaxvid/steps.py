@@ -7,13 +7,14 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float, PyTree
+from jaxtyping import Array, Float, PyTree, UInt8
 
 from jaxvid.data.augment import augmented, mixup
 from jaxvid.data.preprocess import preprocess
 from jaxvid.data.spectrograms import num_spectra, spectrograms
 from jaxvid.models import create
 from jaxvid.models.clip_model import AudioVisualClips, ClipModel
+from jaxvid.models.framewise import FramewiseModel
 from jaxvid.models.freezing import frozen_norms_kept, without_gradient
 from jaxvid.ops.random import row_keys
 from jaxvid.types import ConfigDict
@@ -173,14 +174,60 @@ def eval_step(
       model: the network.
       config: of the run.
     """
-    num_crops = config.eval.crops
-    places = [0.5] if num_crops == 1 else [i / (num_crops - 1) for i in range(num_crops)]
 
     def logits(place: float) -> Array:
         clips = preprocess(inputs["frames"], config.clip, place)
         return jnp.asarray(model.apply(variables, network_input(inputs, clips, model, config.audio), train=False))
 
-    return jax.nn.softmax(jnp.stack([logits(place) for place in places])).mean(axis=0)
+    return _mean_probabilities([logits(place) for place in _crop_places(config)])
+
+
+def frame_step(
+    variables: dict[str, PyTree],
+    frames: UInt8[Array, "frame height width 3"],
+    *,
+    model: FramewiseModel,
+    config: ConfigDict,
+) -> Float[Array, "frame crop feature"]:
+    """Returns the features of single frames, of every crop that `eval_step` takes; the arguments are as there."""
+
+    def features(place: float) -> Array:
+        images = preprocess(frames[:, None], config.clip, place)[:, 0]
+        return jnp.asarray(model.apply(variables, images, method="frame_features"), jnp.float32)
+
+    return jnp.stack([features(place) for place in _crop_places(config)], axis=1)
+
+
+def sequence_step(
+    variables: dict[str, PyTree],
+    inputs: Mapping[str, Array],
+    *,
+    model: FramewiseModel,
+    config: ConfigDict,
+) -> Float[Array, "batch classes"]:
+    """Returns what `eval_step` does, given the features of the frames, which clips may share.
+
+    The arguments are as there, but `inputs` has `features` instead of `frames`: what `frame_step` returns for the
+    frames of the clips, float32 (batch, time, crop, feature).
+    """
+
+    def classify(module: FramewiseModel, features: Array) -> Array:
+        clips = network_input(inputs, features, model, config.audio)
+        return module.classify(module.join(features, clips), train=False)
+
+    crops = jnp.moveaxis(inputs["features"], 2, 0)
+    return _mean_probabilities([jnp.asarray(model.apply(variables, crop, method=classify)) for crop in crops])
+
+
+def _crop_places(config: ConfigDict) -> list[float]:
+    """Returns the places of the crops of a view, as `preprocess` takes them."""
+    num_crops = config.eval.crops
+    return [0.5] if num_crops == 1 else [i / (num_crops - 1) for i in range(num_crops)]
+
+
+def _mean_probabilities(logits: Sequence[Float[Array, "batch classes"]]) -> Float[Array, "batch classes"]:
+    """Returns the mean over crops."""
+    return jax.nn.softmax(jnp.stack(logits)).mean(axis=0)
 
 
 def _sum_of_squared_kernels(params: PyTree) -> Float[Array, ""]:

@@ -4,20 +4,36 @@ import dataclasses
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import jax
 import ml_collections
-from jaxtyping import PyTree
+import numpy as np
+from jaxtyping import Float, PyTree, UInt8
 
 from jaxvid import parallel
 from jaxvid.checkpoint import load_variables
 from jaxvid.config import load_config
 from jaxvid.models.clip_model import ClipModel
 from jaxvid.models.create import module_from_config
-from jaxvid.steps import eval_step
+from jaxvid.models.framewise import FramewiseModel
+from jaxvid.steps import eval_step, frame_step, sequence_step
 from jaxvid.types import ConfigDict, Inputs
 
 Probabilities = Callable[[PyTree, Inputs], jax.Array]
+
+
+class FramePrograms(NamedTuple):
+    """What `Trained.probabilities` computes in two parts; each compiles at its first call.
+
+    Attributes:
+      features: `(variables, frames)` -> features of single frames (`jaxvid.steps.frame_step`).
+      probabilities: `(variables, inputs)` -> class probabilities, where the inputs have the `features` of the clips'
+        frames in place of the frames (`jaxvid.steps.sequence_step`).
+    """
+
+    features: Callable[[PyTree, UInt8[np.ndarray, "frame height width 3"]], Float[jax.Array, "frame crop feature"]]
+    probabilities: Probabilities
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -63,3 +79,12 @@ def compile_probabilities(model: ClipModel, config: ConfigDict) -> Probabilities
     """
     config = ml_collections.FrozenConfigDict(config)
     return parallel.over_local_devices(partial(eval_step, model=model, config=config))
+
+
+def compile_frame_programs(model: ClipModel, config: ConfigDict) -> FramePrograms | None:
+    """Returns the parts of `compile_probabilities`; None if the model has no features of single frames."""
+    if not isinstance(model, FramewiseModel) or not model.has_frame_features():
+        return None
+    fields = {"model": model, "config": ml_collections.FrozenConfigDict(config)}
+    steps = partial(frame_step, **fields), partial(sequence_step, **fields)
+    return FramePrograms(*map(parallel.over_local_devices, steps))

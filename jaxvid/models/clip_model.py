@@ -174,3 +174,8 @@ class ClipModel(nn.Module, kw_only=True):
     def needs_first_stage(self) -> bool:
         """Whether the model depends on a part that only the first stage on single frames trains."""
         return False
+
+    @nn.nowrap
+    def has_frame_features(self) -> bool:
+        """Whether windows of a video can share the features of their frames (`FramewiseModel.frame_features`)."""
+        return False

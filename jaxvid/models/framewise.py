@@ -25,6 +25,11 @@ class FramewiseModel(ClipModel, kw_only=True):
 
     has_features: ClassVar = True
 
+    @nn.nowrap
+    def has_frame_features(self) -> bool:
+        """The features are those of single frames."""
+        return True
+
     def frame_features(
         self, frames: Float[Array, "frame height width channel"], *, train: bool = False
     ) -> Float[Array, "frame feature"]:
@@ -43,7 +48,11 @@ class FramewiseModel(ClipModel, kw_only=True):
           clips: as the network takes them, (batch, time, height, width, channel).
           train: whether dropout acts, and batch norms take the statistics of the batch.
         """
-        return per_frame(partial(self.frame_features, train=train), clips).astype(jnp.float32)
+        return self.join(per_frame(partial(self.frame_features, train=train), clips), clips)
+
+    def join(self, frame_features: Float[Array, "batch time feature"], clips: Any) -> Any:
+        """Returns what `extract` does, given the features of the single frames; these are not read from `clips`."""
+        return frame_features.astype(jnp.float32)
 
     def classify(self, features: Any, *, train: bool) -> Float[Array, "batch classes"]:
         """Returns logits in float32 for the features that `extract` returns."""

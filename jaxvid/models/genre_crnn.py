@@ -222,6 +222,11 @@ class GenreCRNN(FramewiseModel, kw_only=True):
         return self.streams
 
     @nn.nowrap
+    def has_frame_features(self) -> bool:
+        """Whether there is a stream of frames."""
+        return "frames" in self.streams
+
+    @nn.nowrap
     def last_stage(self) -> tuple[str, ...]:
         """Those of the backbones, and the layer that makes class probabilities of a frame's features."""
         return (*super().last_stage(), "cnn_top/")
@@ -261,10 +266,15 @@ class GenreCRNN(FramewiseModel, kw_only=True):
           train: whether the backbones' batch norms take the statistics of the batch.
         """
         clips = clips if isinstance(clips, AudioVisualClips) else self._without_sound(clips)
-        features = {}
-        if "frames" in self.streams:
-            frames = per_frame(partial(self.frame_features, train=train), clips.frames)
-            features |= {"frames": frames, "num_frames": clips.num_frames}
+        if "frames" not in self.streams:
+            return self._sounds(clips.spectrograms, clips.num_spectra, train=train)
+        return self.join(per_frame(partial(self.frame_features, train=train), clips.frames), clips, train=train)
+
+    def join(
+        self, frame_features: Float[Array, "batch time feature"], clips: AudioVisualClips, *, train: bool = False
+    ) -> Features:
+        """Returns what `extract` does, given the features of the single frames; these are not read from `clips`."""
+        features = {"frames": frame_features, "num_frames": clips.num_frames}
         if "sound" in self.streams:
             features |= self._sounds(clips.spectrograms, clips.num_spectra, train=train)
         return features
@@ -275,7 +285,7 @@ class GenreCRNN(FramewiseModel, kw_only=True):
 
     def _sounds(
         self, spectrograms: Float[Array, "batch spectrum band"], length: Int[Array, "batch"], *, train: bool
-    ) -> Mapping[str, Array]:
+    ) -> Features:
         if spectrograms.shape[2] != self.num_bands:
             raise ValueError(
                 f"config.model.num_bands is {self.num_bands}; the spectrograms have {spectrograms.shape[2]}"

@@ -70,8 +70,7 @@ def main(argv: Sequence[str]) -> int:
     if _CAMERA.value is not None:
         from jaxvid.predict.camera import follow_camera
 
-        # Windows of a camera are predicted one by one, as they arrive.
-        predictor = load(workdir, _CHECKPOINT.value, batch_size=1, positive_class=_POSITIVE_CLASS.value)
+        predictor = load(workdir, _CHECKPOINT.value, positive_class=_POSITIVE_CLASS.value)
         follow_camera(predictor, _CAMERA.value, options)
         return 0
     videos = named_videos([Path(argument) for argument in argv[1:]])

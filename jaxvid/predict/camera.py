@@ -160,13 +160,13 @@ def follow_camera(predictor: Predictor, address: str, options: PredictOptions) -
     classes = event_classes(predictor.class_names, options.classes, predictor.positive_class)
     trackers = {name: EventTracker(name, options.thresholds) for name in classes}
     # Compiles before the first frame is read, so that no window waits for it.
-    predictor.classify(np.zeros((1, predictor.config.clip.num_frames, *predictor.frame_size, 3), np.uint8))
+    predictor.compile_live()
     began = time.monotonic()
     frames = DropOldest(read_camera(address, predictor.frame_size, began))
     latencies: list[float] = []
     end = seen = 0.0
     with contextlib.closing(frames), contextlib.suppress(KeyboardInterrupt):
-        for window, probabilities in predictor.follow(frames, plan, batch_size=1, more_waiting=frames.has_waiting):
+        for _, window, probabilities in predictor.follow_live(frames, plan, frames.has_waiting):
             latencies.append(time.monotonic() - began - float(plan.offsets[-1]) - window.start)
             begin, end, seen = end, (window.start + window.end + plan.stride) / 2, window.end
             for name, tracker in trackers.items():
@@ -176,10 +176,10 @@ def follow_camera(predictor: Predictor, address: str, options: PredictOptions) -
         _print(tracker.finish(seen), latencies[-1] if latencies else 0.0)
     if latencies:
         logging.info(
-            "%d windows, latency from last frame to result: median %.0f ms, longest %.0f ms; %d of %d frames dropped",
+            "%d windows, latency from last frame to result: median %.0f ms, 99th percentile %.0f ms, longest %.0f ms; "
+            "%d of %d frames dropped",
             len(latencies),
-            1e3 * float(np.median(latencies)),
-            1e3 * max(latencies),
+            *(1e3 * np.quantile(latencies, (0.5, 0.99, 1.0))),
             frames.num_dropped,
             frames.num_read,
         )

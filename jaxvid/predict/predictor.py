@@ -2,7 +2,7 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -13,15 +13,18 @@ from jaxvid import parallel, trained
 from jaxvid.classes import find_positive_class
 from jaxvid.config import load_config
 from jaxvid.data.audio import sound_inputs
+from jaxvid.predict.batches import Classified, FrameFeatures, WindowClassifier
 from jaxvid.predict.events import Timeline
-from jaxvid.predict.windows import Window, WindowPlan, plan_windows, windows
-from jaxvid.trained import Probabilities
+from jaxvid.predict.windows import SlidingWindow, Window, WindowPlan, plan_windows, windows
+from jaxvid.trained import FramePrograms, Probabilities
 from jaxvid.types import ConfigDict, Inputs
 from jaxvid.video.sound import Sound, open_sound
 from jaxvid.video.streams import Damage, TimedFrame, ahead, decode_stream, open_video, video_seconds, video_start
 
-# Windows per batch.
+# Windows per batch; of networks with features of single frames, so many windows' frames.
 _BATCH_SIZE = 4
+# Batches of windows whose features are classified together: a recurrent network alone is small.
+_BATCHES_OF_FEATURES = 4
 
 # Called with every window, its probabilities and the length of the video in seconds, or None if it is not known.
 Watcher = Callable[[Window, Float[np.ndarray, "classes"], float | None], None]
@@ -46,7 +49,8 @@ def load(
     config.dataset.positive_class = positive_class or config.dataset.positive_class
     find_positive_class(config.dataset.class_names, config.dataset.positive_class)
     run = trained.load(Path(workdir), which, config=config)
-    return Predictor(config, run.variables, parallel.local_multiple(batch_size), run.probabilities)
+    frame_programs = trained.compile_frame_programs(run.model, config)
+    return Predictor(config, run.variables, parallel.local_multiple(batch_size), run.probabilities, frame_programs)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -58,12 +62,14 @@ class Predictor:
       variables: variables of the model.
       batch_size: windows per batch.
       probabilities: `(variables, inputs)` -> class probabilities, compiled at the first call.
+      frame_programs: its two parts, if the model has features of single frames, which windows can share.
     """
 
     config: ConfigDict
     variables: PyTree
     batch_size: int
     probabilities: Probabilities
+    frame_programs: FramePrograms | None = None
 
     @property
     def class_names(self) -> list[str]:
@@ -104,55 +110,103 @@ class Predictor:
         if clips.shape[1:] != expected:
             raise ValueError(f"clips have shape {clips.shape}; expected (batch, {', '.join(map(str, expected))})")
         counts = num_frames or [clips.shape[1]] * len(clips)
-        return self._classify_inputs(self._inputs(clips, counts, sounds or [np.zeros(0, np.int16)] * len(clips)))
+        others = self._other_inputs(counts, sounds or [np.zeros(0, np.int16)] * len(clips))
+        return self._in_batches(self.probabilities, {"frames": clips, **others}, self.batch_size)
 
     def inputs(self, windows: Sequence[Window]) -> Inputs:
         """Returns the model's inputs for windows, one row each."""
-        return self._inputs(
-            np.stack([window.frames for window in windows]),
-            [window.num_frames for window in windows],
-            [window.audio for window in windows],
-        )
+        return {"frames": np.stack([window.frames for window in windows]), **self._inputs_beside_frames(windows)}
 
-    def _inputs(self, clips: np.ndarray, num_frames: Sequence[int], sounds: Sequence[np.ndarray]) -> Inputs:
-        inputs = {"frames": clips, "num_frames": np.asarray(num_frames, np.int32)}
+    def _inputs_beside_frames(self, windows: Sequence[Window]) -> Inputs:
+        return self._other_inputs([window.num_frames for window in windows], [window.audio for window in windows])
+
+    def _other_inputs(self, num_frames: Sequence[int], sounds: Sequence[np.ndarray]) -> Inputs:
+        inputs = {"num_frames": np.asarray(num_frames, np.int32)}
         return inputs | sound_inputs(sounds, self.config.audio) if self.config.audio.sample_rate else inputs
 
-    def _classify_inputs(self, inputs: Inputs) -> np.ndarray:
-        outputs = parallel.in_batches(partial(self.probabilities, self.variables), inputs, self.batch_size)
+    def _in_batches(self, program: Probabilities, inputs: Inputs, batch_size: int) -> np.ndarray:
+        outputs = parallel.in_batches(partial(program, self.variables), inputs, batch_size)
         return np.concatenate([np.zeros((0, len(self.class_names)), np.float32), *outputs])
+
+    def window_classifier(self, *, one_by_one: bool = False) -> WindowClassifier:
+        """Returns what classifies windows, each frame only once where the model allows it.
+
+        Args:
+          one_by_one: whether windows, and frames, do not wait until there is a batch of them.
+        """
+        programs = self.frame_programs
+        size = parallel.local_multiple(1) if one_by_one else self.batch_size
+        if programs is None:
+            return WindowClassifier(
+                partial(self._in_batches, self.probabilities, batch_size=size), self._inputs_beside_frames, size
+            )
+        num_frames = size if one_by_one else size * self.config.clip.num_frames
+        size = size if one_by_one else size * _BATCHES_OF_FEATURES
+
+        def features(frames: np.ndarray) -> np.ndarray:
+            return np.concatenate(
+                list(parallel.in_batches(partial(programs.features, self.variables), frames, num_frames))
+            )
+
+        return WindowClassifier(
+            partial(self._in_batches, programs.probabilities, batch_size=size),
+            self._inputs_beside_frames,
+            size,
+            FrameFeatures(features, num_frames),
+        )
 
     def plan(self, *, window_seconds: float | None = None, stride_seconds: float | None = None) -> WindowPlan:
         """Returns the windows that the model takes of a video (`plan_windows`)."""
         return plan_windows(self.config, window_seconds, stride_seconds)
 
     def follow(
-        self,
-        frames: Iterable[TimedFrame],
-        plan: WindowPlan,
-        *,
-        batch_size: int | None = None,
-        sound: Sound | None = None,
-        more_waiting: Callable[[], bool] | None = None,
-    ) -> Generator[tuple[Window, Float[np.ndarray, "classes"]], None, None]:
-        """Yields every window of a stream with its probabilities, batch by batch.
+        self, frames: Iterable[TimedFrame], plan: WindowPlan, *, sound: Sound | None = None
+    ) -> Generator[Classified, None, None]:
+        """Yields every window of a video with its probabilities, batch by batch.
 
         Args:
           frames: frames of `frame_size`, in order of time.
           plan: the windows to take.
-          batch_size: windows per batch; 1 for the lowest latency.
           sound: as in `windows`.
-          more_waiting: as in `windows`.
         """
-        size = batch_size or self.batch_size
-        batch: list[Window] = []
-        for window in windows(frames, plan, sound=sound, more_waiting=more_waiting):
-            batch.append(window)
-            if len(batch) == size:
-                yield from zip(batch, self._classify_inputs(self.inputs(batch)), strict=True)
-                batch = []
-        if batch:
-            yield from zip(batch, self._classify_inputs(self.inputs(batch)), strict=True)
+        classifier = self.window_classifier()
+        for window in windows(frames, plan, sound=sound):
+            yield from classifier.add(0, window)
+        yield from classifier.finish()
+
+    def follow_live(
+        self, frames: Iterable[TimedFrame], plan: WindowPlan, more_waiting: Callable[[], bool]
+    ) -> Generator[Classified, None, None]:
+        """Yields the windows of a live stream with their probabilities, each as soon as its last frame has come.
+
+        Frames are computed when it is clear that the next window shows them. If the stream is faster than the network,
+        windows are left out.
+
+        Args:
+          frames: frames of `frame_size`, as they arrive.
+          plan: the windows to take.
+          more_waiting: whether further frames have arrived already.
+        """
+        classifier, sliding = self.window_classifier(one_by_one=True), SlidingWindow(plan)
+        for frame in frames:
+            sliding.add(frame)
+            if more_waiting():
+                continue
+            yield from self._at_once(classifier, sliding.newest())
+            classifier.prepare(0, sliding.certain())
+        yield from self._at_once(classifier, sliding.finish())
+
+    def _at_once(self, classifier: WindowClassifier, windows: Iterable[Window]) -> Iterator[Classified]:
+        for window in windows:
+            yield from classifier.add(0, window)
+            # Several devices have a batch of several windows.
+            yield from classifier.finish()
+
+    def compile_live(self) -> None:
+        """Compiles what `follow_live` calls, so that no window waits for it."""
+        image, length = np.zeros((*self.frame_size, 3), np.uint8), self.config.clip.num_frames
+        window = Window(0.0, 1.0, (image,) * length, (0,) * length, length, np.zeros(0, np.int16))
+        list(self._at_once(self.window_classifier(one_by_one=True), [window]))
 
     def predict_frames(
         self,
@@ -212,18 +266,16 @@ class Predictor:
         ):
             return self._timeline(_watched(self.follow(frames, plan, sound=sound), video_seconds(container), watch))
 
-    def _timeline(self, followed: Iterable[tuple[Window, np.ndarray]]) -> Timeline:
-        rows = [(window.start, window.end, probabilities) for window, probabilities in followed]
+    def _timeline(self, followed: Iterable[Classified]) -> Timeline:
+        rows = [(window.start, window.end, probabilities) for _, window, probabilities in followed]
         starts, ends, outputs = zip(*rows, strict=True)
         return Timeline(np.asarray(starts), np.asarray(ends), np.stack(outputs), self.class_names, self.positive_class)
 
 
-def _watched(
-    followed: Iterable[tuple[Window, np.ndarray]], total: float | None, watch: Watcher
-) -> Generator[tuple[Window, np.ndarray], None, None]:
-    for window, probabilities in followed:
-        watch(window, probabilities, total)
-        yield window, probabilities
+def _watched(followed: Iterable[Classified], total: float | None, watch: Watcher) -> Generator[Classified, None, None]:
+    for classified in followed:
+        watch(classified.window, classified.probabilities, total)
+        yield classified
 
 
 def _resize(

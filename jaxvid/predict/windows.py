@@ -2,7 +2,7 @@
 
 import collections
 import dataclasses
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Generator, Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -20,16 +20,23 @@ class Window(NamedTuple):
     Attributes:
       start: seconds since the video's first frame.
       end: seconds since the video's first frame.
-      frames: RGB frames.
+      images: RGB frames, those of neighboring windows in part the same; each (height, width, 3).
+      numbers: of the frames, by which windows know the frames that they share: positions in the video.
       num_frames: number of real frames; the others repeat the last one.
       audio: 16-bit samples; empty without sound.
     """
 
     start: float
     end: float
-    frames: UInt8[np.ndarray, "time height width 3"]
+    images: tuple[UInt8[np.ndarray, "height width 3"], ...]
+    numbers: tuple[int, ...]
     num_frames: int
     audio: Int16[np.ndarray, "sample"]
+
+    @property
+    def frames(self) -> UInt8[np.ndarray, "time height width 3"]:
+        """The images as one array."""
+        return np.stack(self.images)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,54 +84,94 @@ def plan_windows(config: ConfigDict, window_seconds: float | None = None, stride
     return WindowPlan(seconds, stride or seconds / 4, scheme.window_offsets(seconds, fps), scheme.stretches)
 
 
-def windows(
-    frames: Iterable[TimedFrame],
-    plan: WindowPlan,
-    *,
-    sound: Sound | None = None,
-    more_waiting: Callable[[], bool] | None = None,
-) -> Generator[Window, None, None]:
-    """Yields the windows of a stream, each as soon as its last frame has arrived; the last one ends with the video.
+class SlidingWindow:
+    """The windows of a stream whose frames come one by one.
 
     A frame lasts until the next one begins, the last frame as long as the one before it. A video shorter than a window
-    makes one window.
+    makes one window. Frames are kept for as long as a window may show them.
+    """
+
+    def __init__(self, plan: WindowPlan, sound: Sound | None = None):
+        """Stands at the beginning of a stream; `sound` is that of the video, for models that take audio."""
+        self._plan, self._sound = plan, sound
+        self._kept: collections.deque[TimedFrame] = collections.deque()
+        # Position in the stream of the first frame that is kept.
+        self._first = 0
+        self._start, self._last_start = 0.0, None
+
+    def add(self, frame: TimedFrame) -> None:
+        """Takes the next frame."""
+        self._kept.append(frame)
+
+    def certain(self) -> Iterator[tuple[int, UInt8[np.ndarray, "height width 3"]]]:
+        """Yields number and image of frames that the next window will show, whatever frames are still to come."""
+        newest = self._kept[-1].seconds - TIME_EPSILON
+        instants = self._plan.instants(self._start, self._plan.seconds)
+        for position in sorted(set(self._shown(instants[instants < newest]))):
+            yield self._first + position, self._kept[position].image
+
+    def complete(self) -> Iterator[Window]:
+        """Yields the windows whose last frame has come."""
+        # Until the instant of a window's frame has passed, a later frame may be the one that shows then.
+        while self._kept[-1].seconds > self._start + self._plan.offsets[-1]:
+            yield self._next()
+
+    def newest(self) -> Iterator[Window]:
+        """Yields the newest of the windows whose last frame has come, if there are any; the others are left out."""
+        late = self._kept[-1].seconds - self._start - self._plan.offsets[-1]
+        if late > 0:
+            self._start += (float(np.ceil(late / self._plan.stride)) - 1) * self._plan.stride
+            yield self._next()
+
+    def finish(self) -> Iterator[Window]:
+        """Yields the window that ends with the video, unless the last one did; nothing of a video without frames."""
+        if not self._kept:
+            return
+        last = self._kept[-1].seconds
+        end = last + (last - self._kept[-2].seconds if len(self._kept) > 1 else ONE_FRAME)
+        if self._last_start is None or end > self._last_start + self._plan.seconds + TIME_EPSILON:
+            start = max(0.0, end - self._plan.seconds)
+            yield self._window(start, end, self._plan.instants(start, end - start))
+
+    def _next(self) -> Window:
+        start = self._start
+        window = self._window(start, start + self._plan.seconds, self._plan.instants(start, self._plan.seconds))
+        self._last_start, self._start = start, start + self._plan.stride
+        # The last window of the video may begin right after this one.
+        while len(self._kept) > 1 and self._kept[1].seconds <= start:
+            self._kept.popleft()
+            self._first += 1
+        return window
+
+    def _shown(self, instants: Float[np.ndarray, "_"]) -> list[int]:
+        """Returns the positions, among the frames kept, of those that show at some instants."""
+        begins = [frame.seconds - TIME_EPSILON for frame in self._kept]
+        return np.maximum(np.searchsorted(begins, instants, side="right") - 1, 0).tolist()
+
+    def _window(self, start: float, end: float, instants: Float[np.ndarray, "time"]) -> Window:
+        shown = self._shown(instants)
+        return Window(
+            start,
+            end,
+            tuple(self._kept[position].image for position in shown),
+            tuple(self._first + position for position in shown),
+            max(1, int((instants < end + TIME_EPSILON).sum())),
+            self._sound.stretch(start, end) if self._sound else np.zeros(0, np.int16),
+        )
+
+
+def windows(
+    frames: Iterable[TimedFrame], plan: WindowPlan, *, sound: Sound | None = None
+) -> Generator[Window, None, None]:
+    """Yields the windows of a video, each as soon as its last frame has come; the last one ends with the video.
 
     Args:
       frames: frames in order of time.
       plan: the windows to take.
       sound: sound of the video, for models that take audio.
-      more_waiting: for live streams, whether further frames have arrived already; stale windows are then skipped.
     """
-    kept: collections.deque[TimedFrame] = collections.deque()
-    start, last_start = 0.0, None
+    sliding = SlidingWindow(plan, sound)
     for frame in frames:
-        kept.append(frame)
-        # Until the instant of a window's frame has passed, a later frame may be the one that shows then.
-        if more_waiting is not None and more_waiting():
-            continue
-        while frame.seconds > start + plan.offsets[-1]:
-            if more_waiting is not None:
-                overtaken = np.ceil((frame.seconds - start - plan.offsets[-1]) / plan.stride) - 1
-                start += float(overtaken) * plan.stride
-            yield _window(kept, start, start + plan.seconds, plan.instants(start, plan.seconds), sound)
-            last_start, start = start, start + plan.stride
-            # The last window of the video may begin right after this one.
-            while len(kept) > 1 and kept[1].seconds <= last_start:
-                kept.popleft()
-    if not kept:
-        return
-    end = kept[-1].seconds + (kept[-1].seconds - kept[-2].seconds if len(kept) > 1 else ONE_FRAME)
-    if last_start is None or end > last_start + plan.seconds + TIME_EPSILON:
-        start = max(0.0, end - plan.seconds)
-        yield _window(kept, start, end, plan.instants(start, end - start), sound)
-
-
-def _window(
-    frames: Iterable[TimedFrame], start: float, end: float, instants: Float[np.ndarray, "time"], sound: Sound | None
-) -> Window:
-    listed = list(frames)
-    begins = [frame.seconds - TIME_EPSILON for frame in listed]
-    shown = np.maximum(np.searchsorted(begins, instants, side="right") - 1, 0)
-    own = max(1, int((instants < end + TIME_EPSILON).sum()))
-    audio = sound.stretch(start, end) if sound else np.zeros(0, np.int16)
-    return Window(start, end, np.stack([listed[i].image for i in shown]), own, audio)
+        sliding.add(frame)
+        yield from sliding.complete()
+    yield from sliding.finish()

@@ -72,7 +72,8 @@ def test_a_strip_shows_frames_with_their_heat_maps_below(monkeypatch):
     config.model = {"name": "made up"}
     frames = np.zeros((3, 8, 16, 3), np.uint8)
     frames[1, 2:6, 8:, 0] = 255
-    strip = explain(Predictor(config, {}, 1, lambda *_: None), Window(0.0, 1.0, frames, 3, np.zeros(0, np.int16)), 0)
+    window = Window(0.0, 1.0, tuple(frames), (0, 1, 2), 3, np.zeros(0, np.int16))
+    strip = explain(Predictor(config, {}, 1, lambda *_: None), window, 0)
     # Three columns of 320x160, each over the other, with gaps of 3.
     assert strip.shape == (160 + 3 + 160, 3 * 320 + 2 * 3, 3)
     above, below = strip[80, 323 + 240], strip[163 + 80, 323 + 240]

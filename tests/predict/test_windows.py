@@ -6,7 +6,7 @@ import ml_collections
 import numpy as np
 import pytest
 
-from jaxvid.predict.windows import WindowPlan, plan_windows, windows
+from jaxvid.predict.windows import SlidingWindow, WindowPlan, plan_windows, windows
 from jaxvid.video.sound import Sound
 from jaxvid.video.streams import TimedFrame, ahead, decode_stream, open_video
 from jaxvid.video.workers import InvalidVideoError
@@ -104,11 +104,32 @@ def test_few_frames_are_in_memory_at_any_length_of_the_stream():
 
 
 def test_a_live_stream_skips_stale_windows():
-    waiting = iter([False, True, True, True, False])
-    frames = numbered([0, 1, 2, 3, 4])
-    found = list(windows(frames, plan(stride=1.0), more_waiting=lambda: next(waiting)))
+    sliding = SlidingWindow(plan(stride=1.0))
+    for frame in numbered([0, 1, 2, 3, 4]):
+        sliding.add(frame)
     # When the frame of 4 s is seen, the window from 3 s is the newest one whose frames have all come.
-    assert found[0].start == 3.0
+    assert [window.start for window in sliding.newest()] == [3.0]
+    assert list(sliding.newest()) == []
+
+
+def test_frames_of_the_next_window_are_certain_once_later_ones_have_come():
+    sliding = SlidingWindow(plan(stride=0.5))
+    certain = []
+    # A window of 1 s shows the frames of 0.25 and 0.75 s.
+    for frame in numbered([0, 0.25, 0.5, 0.75, 1.0]):
+        sliding.add(frame)
+        certain.append([(number, int(image[0, 0, 0])) for number, image in sliding.certain()])
+    assert certain == [[], [], [(1, 1)], [(1, 1)], [(1, 1), (3, 3)]]
+    [window] = sliding.complete()
+    assert window.numbers == (1, 3)
+    # The next one is from 0.5 s on.
+    assert [number for number, _ in sliding.certain()] == [3]
+
+
+def test_windows_number_the_frames_that_they_share():
+    found = list(windows(numbered(np.arange(9) / 4), plan()))
+    assert [window.numbers for window in found] == [(1, 3), (3, 5), (5, 7), (6, 8)]
+    assert found[0].images[1] is found[1].images[0]
 
 
 def test_items_made_ahead_are_bounded_and_end_when_closed():
