@@ -30,6 +30,7 @@ RESUMABLE = (
     "train.num_epochs",
     "train.num_steps",
     "train.early_stopping_patience",
+    "train.feature_cache",
 )
 # Changes from the default that `load_config` gives an older config, for a key that it could not have.
 _ONCE_UNKNOWN = ("dataset.version: '' ->",)
@@ -161,6 +162,8 @@ _TRAIN = {
     "num_steps": 0,  # instead of epochs, if not 0
     "l2": 0.0,  # weight of the sum of squared kernels in the loss
     "label_smoothing": 0.0,
+    "cached_views": 0,  # of every training clip (jaxvid/train/feature_cache.py); 0: one, if no augmentation changes it
+    "feature_cache": "",  # directory of such features, which runs share; "": in the workdir
     "class_weights": "none",  # or "balanced": inversely to the classes' numbers of clips
     "early_stopping_patience": 0,  # the last of so many evaluations without improvement ends the run; 0: none does
     "log_every_steps": 10,

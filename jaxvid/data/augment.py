@@ -5,7 +5,7 @@ Every clip has its own random key (`jaxvid.ops.random`) and one transform for al
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Key, Shaped, UInt8
+from jaxtyping import Array, Float, Key, PyTree, Shaped, UInt8
 
 from jaxvid.data.preprocess import normalize
 from jaxvid.types import ConfigDict
@@ -103,17 +103,17 @@ def _random_erasing(
 
 
 def mixup(
-    clips: Shaped[Array, "batch *shape"],
+    clips: PyTree[Shaped[Array, "batch ..."]],
     targets: Float[Array, "batch classes"],
     keys: Key[Array, "batch"],
     alpha: float,
-) -> tuple[Shaped[Array, "batch *shape"], Float[Array, "batch classes"]]:
+) -> tuple[PyTree[Shaped[Array, "batch ..."]], Float[Array, "batch classes"]]:
     """Blends the clips of each pair of neighbors, and their targets (Zhang et al., 2018).
 
     Neighbors, rather than a shuffle of the batch, lie on one device whatever the number of devices.
 
     Args:
-      clips: a batch of an even number of clips.
+      clips: a batch of an even number of clips, or their features, one array or several.
       targets: their class probabilities.
       keys: one a clip; the first of each pair draws the weight for both.
       alpha: both parameters of the weight's Beta distribution.
@@ -121,7 +121,7 @@ def mixup(
     Raises:
       ValueError: if the number of clips is odd.
     """
-    batch_size = clips.shape[0]
+    batch_size = len(targets)
     if batch_size % 2:
         raise ValueError(f"mixup pairs the clips of each device's batch, which must be even, not {batch_size}")
     weights = jax.vmap(lambda key: jax.random.beta(key, alpha, alpha))(keys[::2])
@@ -131,4 +131,4 @@ def mixup(
         weight = weights.reshape(-1, *[1] * (pairs.ndim - 1)).astype(values.dtype)
         return (weight * pairs + (1 - weight) * pairs[:, ::-1]).reshape(values.shape)
 
-    return blend(clips), blend(targets)
+    return jax.tree.map(blend, clips), blend(targets)

@@ -135,7 +135,7 @@ def require_fitting_clips(split: ClipSplit, clip: ConfigDict) -> None:
 
 def _load(stored: Clip, scheme: Sampling, audio: ConfigDict | None, sample: int, seed: int) -> Inputs:
     frames = scheme.train(len(stored.frames), stored.fps, np.random.default_rng(seed), sample)
-    inputs = _inputs(stored, frames[None], scheme.num_frames, audio)
+    inputs = view_inputs(stored, frames[None], scheme.num_frames, audio)
     return {"label": np.asarray(stored.label, np.int32), **{key: values[0] for key, values in inputs.items()}}
 
 
@@ -172,10 +172,13 @@ def clip_inputs(stored: Clip, clip: ConfigDict, num_views: int = 0, audio: Confi
     zeros, and `num_samples`, int32 (view,): the number of real samples, 0 for a clip without sound.
     """
     frames = create_sampling(clip).evaluate(len(stored.frames), stored.fps, num_views)
-    return _inputs(stored, frames, clip.num_frames, audio)
+    return view_inputs(stored, frames, clip.num_frames, audio)
 
 
-def _inputs(stored: Clip, frames: Int[np.ndarray, "view time"], num_frames: int, audio: ConfigDict | None) -> Inputs:
+def view_inputs(
+    stored: Clip, frames: Int[np.ndarray, "view time"], num_frames: int, audio: ConfigDict | None
+) -> Inputs:
+    """Returns views of one clip, of which `frames` are taken, as inputs of a network (see `clip_inputs`)."""
     # A frame that several views show is decoded once.
     images = decode_frames(stored.frames, frames.reshape(-1))
     inputs = {

@@ -60,6 +60,16 @@ class Sampling(abc.ABC):
           num_views: number of views; 0 for the scheme's own.
         """
 
+    def plain(self, num_frames: int, fps: float, sample: int = 0) -> Int[np.ndarray, "time"]:
+        """Returns the frames of a training sample without randomness: those of the only view in evaluation.
+
+        Args:
+          num_frames: of the clip.
+          fps: of the clip.
+          sample: number of the sample, where a clip gives several (see `count`).
+        """
+        return self.evaluate(num_frames, fps, 1)[0]
+
     @abc.abstractmethod
     def window_seconds(self, clip_seconds: float, fps: float) -> float:
         """Returns the length of a window over a stream that matches a training sample.
@@ -190,6 +200,9 @@ class _SlidingWindow(_Consecutive):
     """All windows of consecutive frames, `window_stride` apart, each a training sample and a view."""
 
     def train(self, num_frames: int, fps: float, rng: np.random.Generator, sample: int = 0) -> Int[np.ndarray, "time"]:
+        return self.plain(num_frames, fps, sample)
+
+    def plain(self, num_frames: int, fps: float, sample: int = 0) -> Int[np.ndarray, "time"]:
         return self.evaluate(num_frames, fps)[sample]
 
     def count(self, num_frames: Int[np.ndarray, "clip"]) -> Int[np.ndarray, "clip"]:

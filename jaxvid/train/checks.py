@@ -9,6 +9,7 @@ from jaxvid.inference import check_views
 from jaxvid.metrics.table import monitor_metric
 from jaxvid.models.freezing import check_trainable
 from jaxvid.train.adaptation import check_adaptation
+from jaxvid.train.feature_cache import check_cached_views
 from jaxvid.train.optimizer import check_optimizer
 from jaxvid.train.splits import CLASS_WEIGHTS
 from jaxvid.train.two_stage import check_sequences
@@ -29,6 +30,7 @@ def check_config(config: ConfigDict) -> None:
     check_trainable(config.model)
     check_sequences(config)
     check_views(config)
+    check_cached_views(config)
     monitor_metric(config.eval.monitor)
     one_of(config.train, "train.class_weights", CLASS_WEIGHTS)
     if not 0 <= config.train.label_smoothing < 1:

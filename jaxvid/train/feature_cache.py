@@ -1,172 +1,272 @@
-"""Features of a frozen backbone, computed once for every clip, so that an epoch of head training takes seconds."""
+"""Features of a frozen backbone, computed once for every view of a clip: an epoch of head training takes seconds."""
 
 import dataclasses
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import grain
 import jax
 import jax.numpy as jnp
+import ml_collections
 import numpy as np
+from absl import logging
 from jaxtyping import Array, Float, Int, PyTree
 from tqdm import tqdm
 
 from jaxvid import parallel
+from jaxvid.config import at_least
+from jaxvid.data.augment import augmented
 from jaxvid.data.dataset import ClipSplit
-from jaxvid.data.pipeline import ENDLESS, evaluation_batches, evaluation_views
+from jaxvid.data.pipeline import ENDLESS, evaluation_batches
 from jaxvid.data.preprocess import preprocess
 from jaxvid.data.sampling import create_sampling
-from jaxvid.files import replacing_directory
+from jaxvid.files import replacing
 from jaxvid.inference import of_videos
 from jaxvid.models.clip_model import ClipModel
 from jaxvid.models.create import module_from_config
 from jaxvid.steps import TrainState, network_input
+from jaxvid.train.feature_store import FeatureRows, Features, Writer, halved, locked, missing_rows, open_rows
+from jaxvid.train.feature_views import View, clip_digests, load_views, training_views, validation_views
 from jaxvid.train.setup import Run
 from jaxvid.train.validation import validation_metrics
 from jaxvid.types import ConfigDict
 
 _DIRECTORY = "features"
-# States what the features beside it were computed from.
-_KEY_FILE = "key.json"
+_DESCRIPTION_FILE = "computed_for.json"
 # The name of the features of a model that has one array of them.
 _ONLY = "features"
 
-# Arrays by name, with a row for every clip.
-Features = dict[str, np.ndarray]
 Classifier = Callable[[PyTree, PyTree], Array]
+
+
+def are_cached(config: ConfigDict) -> bool:
+    """Returns whether a run trains on cached features: several views of a clip, or the only one there is."""
+    return bool(config.train.cached_views) or are_constant(config)
 
 
 def are_constant(config: ConfigDict) -> bool:
     """Returns whether the features of a clip are the same at every step."""
-    augment = config.augment
-    changes = augment.flip or augment.min_scale < 1 or augment.brightness or augment.contrast or augment.erasing
     # Of two stages, only the first augments its frames.
-    changes = changes and not config.retrain.num_steps
+    changes = _augments(config.augment) and not config.retrain.num_steps
     if config.activations.policy != "fixed" or config.eval.clips > 1:
         return False
     same_input = create_sampling(config.clip).is_fixed and config.clip.crop == "resize" and not changes
+    frozen = _has_backbone_features(config) and config.model.trainable == "head"
+    return frozen and same_input and not config.augment.mixup and jax.process_count() == 1
+
+
+def _has_backbone_features(config: ConfigDict) -> bool:
     model = module_from_config(config.model)
     # Without a backbone, what makes the features is trained.
-    frozen = model.has_features and bool(model.backbones()) and config.model.trainable == "head"
-    return frozen and same_input and not augment.mixup and jax.process_count() == 1
+    return model.has_features and bool(model.backbones())
+
+
+def _augments(augment: ConfigDict) -> bool:
+    """Returns whether augmentation changes single clips."""
+    return bool(augment.flip or augment.min_scale < 1 or augment.brightness or augment.contrast or augment.erasing)
+
+
+def check_cached_views(config: ConfigDict) -> None:
+    """Checks `train.cached_views`.
+
+    Raises:
+      ValueError: if the number is not allowed, or the run has no features that could be cached.
+    """
+    at_least(config.train, 0, "train.cached_views")
+    count = config.train.cached_views
+    if not count:
+        return
+    obstacles = {
+        f"model.name {config.model.name!r}": not _has_backbone_features(config),
+        f"model.trainable {config.model.trainable!r}": config.model.trainable != "head",
+        f"activations.policy {config.activations.policy!r}": config.activations.policy != "fixed",
+        f"retrain.num_steps {config.retrain.num_steps}": config.retrain.num_steps > 0,
+        f"eval.crops {config.eval.crops}": config.eval.crops > 1,
+        f"{jax.process_count()} processes": jax.process_count() > 1,
+    }
+    for obstacle, is_there in obstacles.items():
+        if is_there:
+            raise ValueError(f"config.train.cached_views is {count}; allowed with {obstacle}: 0")
+    fixed_frames = create_sampling(config.clip).is_fixed and config.clip.crop == "resize"
+    if count > 1 and fixed_frames and not _augments(config.augment):
+        raise ValueError(
+            f"config.train.cached_views is {count}, but neither config.augment nor config.clip.sampling changes a "
+            "clip: all its views would be the same; allowed: 0 or 1"
+        )
 
 
 def on_cached_features(run: Run, variables: dict[str, PyTree], workdir: Path) -> Run:
     """Returns the run with batches and validation of cached features instead of frames.
 
     Args:
-      run: of a model whose features are constant (`are_constant`).
+      run: of a model whose features are cached (`are_cached`).
       variables: of the model, at any step: the frozen ones do not change.
-      workdir: that holds the cache.
+      workdir: of the run; it holds the cache where `config.train.feature_cache` names no other directory.
     """
-    config = run.config
-    train_features, val_features = (
-        cached_features(workdir, run.model, variables, split, run.splits.builder.info.full_name, config)
-        for split in (run.splits.train, run.splits.val)
-    )
+    config, train, val = run.config, run.splits.train, run.splits.val
+    root = Path(config.train.feature_cache).expanduser() if config.train.feature_cache else workdir / _DIRECTORY
+    extractor = create_extractor(root, config, variables, train, augments=False)
+    digests = clip_digests(train)
+    plain = training_views(train, digests, config.clip, 0)
+    train_rows = cached_rows(extractor, train, plain)
+    views = validation_views(val, clip_digests(val), config.clip, config.eval.clips)
+    val_rows = cached_rows(extractor, val, views)
+    if config.train.cached_views > 1:
+        extractor = create_extractor(root, config, variables, train, augments=True)
+        numbers = range(1, config.train.cached_views)
+        drawn = [view for number in numbers for view in training_views(train, digests, config.clip, number)]
+        train_rows = train_rows.followed_by(cached_rows(extractor, train, drawn))
     classifier = compile_classifier(run.model)
+    clip_index = np.asarray([view.position for view in views])
 
     def validate(state: TrainState) -> dict[str, float]:
-        outputs = classify(classifier, state.variables, val_features, config.eval.batch_size)
-        return validation_metrics(of_videos(run.splits.val, np.arange(len(outputs)), outputs), config)
+        outputs = classify(classifier, state.variables, val_rows, config.eval.batch_size)
+        return validation_metrics(of_videos(val, clip_index, outputs), config)
 
-    batches = feature_batches(
-        train_features, run.splits.train.metadata.labels, batch_size=config.train.batch_size, seed=config.seed
-    )
+    labels = train.metadata.labels[[view.position for view in plain]]
+    batches = feature_batches(train_rows, labels, batch_size=config.train.batch_size, seed=config.seed)
     return dataclasses.replace(run, batches=batches, validate=validate)
 
 
-def cached_features(
-    workdir: Path,
-    model: ClipModel,
-    variables: dict[str, PyTree],
-    split: ClipSplit,
-    dataset: str,
-    config: ConfigDict,
-) -> Features:
-    """Returns the features of every clip of a split, from the workdir's cache if it holds them.
+class Extractor(NamedTuple):
+    """The frozen part of a model as a function, with the store of its features.
 
-    They stay on disk (memory-mapped): 10,000 clips of 40 frames of Inception v3 are 3.3 GB.
-
-    Args:
-      workdir: of the run.
-      model: with `has_features`.
-      variables: of the model.
-      split: the clips.
-      dataset: name of the split's dataset, with its version.
+    Attributes:
+      store: directory, named after the compiled program and the weights.
+      features: `inputs` -> features by name, on the devices of this process.
+      row_bytes: size of a row on disk.
       config: of the run.
     """
-    directory = workdir / _DIRECTORY / split.name.replace("/", "-")
-    key = _cache_key(variables, split, dataset, config)
-    key_path = directory / _KEY_FILE
-    if not key_path.exists() or json.loads(key_path.read_text()) != key:
-        with replacing_directory(directory) as unfinished:
-            _extract(unfinished, model, variables, split, config)
-            (unfinished / _KEY_FILE).write_text(json.dumps(key, indent=2) + "\n")
-    return {path.stem: np.load(path, mmap_mode="r") for path in sorted(directory.glob("*.npy"))}
+
+    store: Path
+    features: Callable[[PyTree], dict[str, Array]]
+    row_bytes: int
+    config: ConfigDict
 
 
-def _cache_key(variables: dict[str, PyTree], split: ClipSplit, dataset: str, config: ConfigDict) -> dict[str, PyTree]:
-    """Returns everything on which the features depend, ready for JSON: large values as their SHA-256."""
-    clips = {field.name: getattr(split.metadata, field.name) for field in dataclasses.fields(split.metadata)}
+def create_extractor(
+    root: Path, config: ConfigDict, variables: dict[str, PyTree], split: ClipSplit, *, augments: bool
+) -> Extractor:
+    """Creates an extractor; it compiles at its first call.
+
+    Its store is found by the program that XLA is given, without the size of a batch, by the frozen weights and by the
+    settings of the sound: models that differ in their heads alone share it, and so do folds and seeds. Another version
+    of JAX may write another program, and then computes its features again.
+
+    Args:
+      root: directory of the stores.
+      config: of the run.
+      variables: of the model.
+      split: any one with clips of the size that is to come.
+      augments: whether the views are augmented.
+    """
     frozen = {
         name: {module: values for module, values in collection.items() if module != "head"}
         for name, collection in variables.items()
     }
-    settings = {section: config[section].to_dict() for section in ("clip", "audio", "model")}
-    return json.loads(json.dumps({"dataset": dataset, "clips": _digest(clips), "weights": _digest(frozen), **settings}))
-
-
-def _digest(tree: PyTree) -> str:
-    """Returns the SHA-256 of the names, types, shapes and values in a tree of arrays, numbers and strings."""
-    digest = hashlib.sha256()
-    for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
-        values = leaf if isinstance(leaf, str) else np.asarray(leaf)
-        header = "" if isinstance(values, str) else f"{values.dtype} {values.shape}"
-        digest.update(f"{jax.tree_util.keystr(path)} {header}\0".encode())
-        digest.update(values.encode() if isinstance(values, str) else values.tobytes())
-    return digest.hexdigest()
+    model = module_from_config(config.model)
+    step = partial(_extract, model=model, config=ml_collections.FrozenConfigDict(config), augments=augments)
+    halves = config.train.cached_views > 0
+    one_view = View(0, np.zeros(config.clip.num_frames, int), 0, "")
+    _, example = next(load_views(split, [one_view], config, 1))
+    program = jax.jit(step).lower(frozen, example).as_text()
+    key = {
+        "program": hashlib.sha256(program.encode()).hexdigest(),
+        "weights": _digest(frozen),
+        "audio": config.audio.to_dict(),
+        "half_precision": halves,
+    }
+    shapes = jax.eval_shape(step, frozen, example)
+    row_bytes = sum(leaf.size * (2 if halves and leaf.dtype == jnp.float32 else 4) for leaf in jax.tree.leaves(shapes))
+    on_devices = parallel.over_local_devices(step)
+    store = root / hashlib.sha256(json.dumps(key).encode()).hexdigest()[:32]
+    return Extractor(store, partial(on_devices, frozen), row_bytes, config)
 
 
 def _extract(
-    directory: Path, model: ClipModel, variables: dict[str, PyTree], split: ClipSplit, config: ConfigDict
-) -> None:
-    def step(variables: dict[str, PyTree], inputs: dict[str, Array]) -> dict[str, Array]:
-        clips = network_input(inputs, preprocess(inputs["frames"], config.clip), model, config.audio)
-        # Flax declares also the updated variables, which this call does not ask for.
-        features: Any = model.apply(variables, clips, method="extract")
-        return features if isinstance(features, dict) else {_ONLY: features}
+    variables: dict[str, PyTree], inputs: dict[str, Array], *, model: ClipModel, config: ConfigDict, augments: bool
+) -> dict[str, Array]:
+    if augments:
+        keys = jax.vmap(jax.random.key)(inputs["seed"])
+        frames = augmented(inputs["frames"], keys, config.clip, config.augment)
+    else:
+        frames = preprocess(inputs["frames"], config.clip)
+    # Flax declares also the updated variables, which this call does not ask for.
+    features: Any = model.apply(variables, network_input(inputs, frames, model, config.audio), method="extract")
+    return features if isinstance(features, dict) else {_ONLY: features}
 
-    on_devices = parallel.over_local_devices(step)
-    views = evaluation_views(split, config.clip, num_threads=config.pipeline.num_threads, audio=config.audio)
-    progress = iter(tqdm(views, f"Features of {split.name}", len(split), unit="clip"))
-    stored: dict[str, np.memmap] = {}
+
+def _digest(tree: PyTree) -> str:
+    """Returns the SHA-256 of the names, types, shapes and values in a tree of arrays."""
+    digest = hashlib.sha256()
+    for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
+        values = np.asarray(leaf)
+        digest.update(f"{jax.tree_util.keystr(path)} {values.dtype} {values.shape}\0".encode())
+        digest.update(values.tobytes())
+    return digest.hexdigest()
+
+
+def cached_rows(extractor: Extractor, split: ClipSplit, views: Sequence[View]) -> FeatureRows:
+    """Returns the features of views of a split, a row each; those that the store lacks are computed."""
+    names = [view.name for view in views]
+    if missing_rows(extractor.store, names):
+        with locked(extractor.store):
+            # Another process may have computed them in the meantime.
+            missing = missing_rows(extractor.store, names)
+            message = "%s: features of %d views of clips, %d of them to be computed; all take %.1f MB in %s"
+            size = len(set(names)) * extractor.row_bytes / 1e6
+            logging.info(message, split.name, len(names), len(missing), size, extractor.store)
+            _describe(extractor)
+            _compute(extractor, split, [views[position] for position in missing])
+    return open_rows(extractor.store, names)
+
+
+def _describe(extractor: Extractor) -> None:
+    """Writes to the store, for people, what its features were first computed for."""
+    sections = {name: extractor.config[name].to_dict() for name in ("dataset", "model", "clip", "audio", "augment")}
+    with replacing(extractor.store / _DESCRIPTION_FILE) as unfinished:
+        unfinished.write_text(json.dumps(sections, indent=2) + "\n")
+
+
+def _compute(extractor: Extractor, split: ClipSplit, views: Sequence[View]) -> None:
+    config, writer = extractor.config, Writer(extractor.store)
+    loaded = load_views(split, views, config, config.pipeline.num_threads)
+    progress = iter(tqdm(loaded, f"Features of {split.name}", len(views), unit="view"))
     for batch in evaluation_batches(progress, parallel.local_multiple(config.eval.batch_size)):
-        outputs = on_devices(variables, batch.inputs)
-        for name, values in outputs.items():
-            rows = np.asarray(values)
-            if name not in stored:
-                shape = (len(split), *rows.shape[1:])
-                stored[name] = np.lib.format.open_memmap(directory / f"{name}.npy", "w+", rows.dtype, shape)
-            stored[name][batch.clip_index[batch.mask]] = rows[batch.mask]
-    for array in stored.values():
-        array.flush()
+        outputs = {name: np.asarray(values)[batch.mask] for name, values in extractor.features(batch.inputs).items()}
+        if config.train.cached_views:
+            outputs = {name: halved(values) for name, values in outputs.items()}
+        writer.add([views[number].name for number in batch.clip_index[batch.mask]], outputs)
+    writer.finish()
 
 
 def feature_batches(
-    features: Features, labels: Int[np.ndarray, "clip"], *, batch_size: int, seed: int
+    features: FeatureRows, labels: Int[np.ndarray, "sample"], *, batch_size: int, seed: int
 ) -> grain.DatasetIterator:
-    """Returns endless batches `{"features": for the head, "label": int32}`, like `training_batches`."""
+    """Returns endless batches `{"features": for the head, "label": int32}`, like `training_batches`.
 
-    def load(positions: Int[np.ndarray, "batch"]) -> dict[str, PyTree[np.ndarray]]:
-        rows = {name: np.asarray(values[positions]) for name, values in features.items()}
-        return {"features": for_head(rows), "label": labels[positions].astype(np.int32)}
+    In every epoch, each sample is one of its views, drawn at random.
 
-    dataset = grain.MapDataset.range(len(labels)).seed(seed).shuffle().repeat(ENDLESS).batch(batch_size).map(load)
+    Args:
+      features: of view 0 of all samples, of view 1 of all samples, and so on.
+      labels: of the samples.
+      batch_size: samples per batch.
+      seed: seed of order and views.
+    """
+    num_views = len(features) // len(labels)
+
+    def load(samples: Int[np.ndarray, "batch"], rng: np.random.Generator) -> dict[str, PyTree[np.ndarray]]:
+        views = rng.integers(num_views, size=len(samples))
+        rows = features.take(views * len(labels) + samples)
+        return {"features": for_head(rows), "label": labels[samples].astype(np.int32)}
+
+    dataset = (
+        grain.MapDataset.range(len(labels)).seed(seed).shuffle().repeat(ENDLESS).batch(batch_size).random_map(load)
+    )
     return iter(dataset.to_iter_dataset(grain.ReadOptions(num_threads=1, prefetch_buffer_size=2)))
 
 
@@ -185,8 +285,12 @@ def compile_classifier(model: ClipModel) -> Classifier:
 
 
 def classify(
-    classifier: Classifier, variables: dict[str, PyTree], features: Features, batch_size: int
-) -> Float[np.ndarray, "clip classes"]:
-    """Returns the class probabilities of every clip."""
+    classifier: Classifier, variables: dict[str, PyTree], features: FeatureRows, batch_size: int
+) -> Float[np.ndarray, "row classes"]:
+    """Returns the class probabilities of every row."""
     size = parallel.local_multiple(batch_size)
-    return np.concatenate(list(parallel.in_batches(partial(classifier, variables), for_head(features), size)))
+    parts = (np.arange(first, min(first + size, len(features))) for first in range(0, len(features), size))
+    outputs = (
+        parallel.in_batches(partial(classifier, variables), for_head(features.take(rows)), size) for rows in parts
+    )
+    return np.concatenate([output for part in outputs for output in part])

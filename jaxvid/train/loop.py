@@ -56,7 +56,7 @@ def train(config: ConfigDict, workdir: Path, command: str = "") -> None:
     opened = checkpoint.open_checkpoints(workdir, config.eval.monitor, keep_all=config.checkpoint.keep_all)
     with contextlib.closing(opened) as checkpoints:
         state, position = restore(run, checkpoints, workdir)
-        if feature_cache.are_constant(run.config):
+        if feature_cache.are_cached(run.config):
             run = feature_cache.on_cached_features(run, state.variables, workdir)
         if position.batches is not None:
             run.batches.set_state(position.batches)

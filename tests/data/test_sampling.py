@@ -136,3 +136,18 @@ def test_a_clip_that_does_not_suit_the_scheme_is_explained():
     assert "4fps_4frames" in scheme_of(sampling="sequence").misfit(5)
     assert scheme_of(sampling="sliding_window").misfit(4) is scheme_of(sampling="sequence").misfit(4) is None
     assert scheme_of(sampling="uniform").misfit(1) is None
+
+
+@pytest.mark.parametrize(
+    ("scheme_name", "expected"),
+    [
+        # Of 10 frames, the middles of 4 segments of 2.5; the middle window of 4; the second window of stride 3.
+        ("uniform", [1, 3, 6, 8]),
+        ("random_segment", [1, 3, 6, 8]),
+        ("consecutive", [3, 4, 5, 6]),
+        ("sliding_window", [3, 4, 5, 6]),
+    ],
+)
+def test_plain_frames_of_a_sample_are_those_of_evaluation(scheme_name, expected):
+    scheme = scheme_of(sampling=scheme_name, window_stride=3)
+    np.testing.assert_array_equal(scheme.plain(10, 25.0, 1), expected)

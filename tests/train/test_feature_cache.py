@@ -1,4 +1,5 @@
 import dataclasses
+import json
 import shutil
 
 import jax
@@ -9,11 +10,16 @@ import pytest
 import tensorflow_datasets as tfds
 
 from jaxvid import checkpoint
+from jaxvid.data.augment import augmented
 from jaxvid.data.dataset import open_split
+from jaxvid.data.records import decode_frames
 from jaxvid.evaluate.evaluate import evaluate
 from jaxvid.inference import predict_split
 from jaxvid.models.create import module_from_config
 from jaxvid.train import feature_cache, setup
+from jaxvid.train.checks import check_config
+from jaxvid.train.feature_store import FeatureRows
+from jaxvid.train.feature_views import clip_digests, training_views
 from jaxvid.train.logbook import read_rows
 from jaxvid.train.loop import train
 from jaxvid.train.signals import Interrupted
@@ -43,7 +49,7 @@ def frozen_config(config, tiny_backbone):
 @pytest.mark.slow
 def test_training_on_cached_features_is_training_on_frames(frozen_config, tmp_path, monkeypatch):
     train(frozen_config, tmp_path / "cached")
-    assert {path.name for path in (tmp_path / "cached" / "features").iterdir()} == {"train", "val"}
+    assert len(list((tmp_path / "cached" / "features").glob("*/chunk-*"))) == 2
     monkeypatch.setattr(feature_cache, "are_constant", lambda config: False)
     train(frozen_config, tmp_path / "frames")
     assert not (tmp_path / "frames" / "features").exists()
@@ -51,6 +57,12 @@ def test_training_on_cached_features_is_training_on_frames(frozen_config, tmp_pa
         for key in set(cached) - {"clips_per_second"}:
             assert cached[key] == pytest.approx(plain[key], rel=1e-3, abs=1e-5), key
     assert evaluate(tmp_path / "cached")["num_clips"] == 8
+
+
+def stored_features(workdir):
+    """The chunks of a run's cache by their numbers of rows, which differ here."""
+    chunks = map(np.load, (workdir / "features").glob("*/chunk-*/features.npy"))
+    return {len(chunk): chunk for chunk in chunks}
 
 
 @pytest.mark.slow
@@ -67,12 +79,14 @@ def test_training_starts_from_pretrained_weights_which_a_resumed_run_does_not_ne
         with pytest.raises(Interrupted):
             train(frozen_config, tmp_path / "run")
     path.unlink()
-    # As if the file of features had been lost too: they come from the checkpoint's weights.
-    features_file = tmp_path / "run" / "features" / "train" / "features.npy"
-    before = np.load(features_file)
-    shutil.rmtree(features_file.parent)
+    # As if the features had been lost too: they come from the checkpoint's weights.
+    before = stored_features(tmp_path / "run")
+    shutil.rmtree(tmp_path / "run" / "features")
     train(frozen_config, tmp_path / "run")
-    np.testing.assert_array_equal(np.load(features_file), before)
+    after = stored_features(tmp_path / "run")
+    assert len(before) == len(after) == 2
+    for count, features in after.items():
+        np.testing.assert_array_equal(features, before[count])
 
     with checkpoint.open_checkpoints(tmp_path / "run", "val_loss") as checkpoints:
         params = checkpoint.restore_variables(checkpoints, 4)["params"]
@@ -83,104 +97,131 @@ def test_training_starts_from_pretrained_weights_which_a_resumed_run_does_not_ne
         train(frozen_config, tmp_path / "another")
 
 
-def test_cached_features_are_computed_once_and_classify_as_the_whole_model_does(
-    frozen_config, data_dir, tmp_path, monkeypatch
-):
-    split = open_split(tfds.builder("synthetic_fight/tiny", data_dir=data_dir), "val")
+@pytest.fixture
+def cached(frozen_config, data_dir, tmp_path, monkeypatch):
+    """A call that caches a view of a split, with some settings changed, and tells how many rows were computed."""
+    builder = tfds.builder("synthetic_fight/tiny", data_dir=data_dir)
     run = setup.set_up(frozen_config)
-    variables = run.initial_state.variables
-    stored = feature_cache.cached_features(tmp_path, run.model, variables, split, "tiny/1.0.0", run.config)
-    assert {name: values.shape for name, values in stored.items()} == {"features": (8, 2, 12)}
-    # The same features are not computed again.
-    with monkeypatch.context() as patch:
-        patch.setattr(feature_cache, "_extract", None)
-        again = feature_cache.cached_features(tmp_path, run.model, variables, split, "tiny/1.0.0", run.config)
-    np.testing.assert_array_equal(stored["features"], again["features"])
+    compute, computed = feature_cache._compute, []
 
-    outputs = feature_cache.classify(feature_cache.compile_classifier(run.model), variables, stored, 3)
-    whole = predict_split(
-        compile_probabilities(module_from_config(run.config.model), run.config), variables, split, run.config
-    )
+    def recorded(extractor, split, views):
+        computed.append(len(views))
+        compute(extractor, split, views)
+
+    monkeypatch.setattr(feature_cache, "_compute", recorded)
+
+    def call(split="val", *, number=0, root=tmp_path, variables=run.initial_state.variables, clips=None, **sections):
+        computed.clear()
+        config = run.config.copy_and_resolve_references()
+        config.update(sections)
+        clips = clips or open_split(builder, split)
+        views = training_views(clips, clip_digests(clips), config.clip, number)
+        extractor = feature_cache.create_extractor(root, config, variables, clips, augments=number > 0)
+        rows = feature_cache.cached_rows(extractor, clips, views)
+        return rows.take(np.arange(len(rows)))["features"], sum(computed)
+
+    return run, call
+
+
+def test_cached_features_are_computed_once_and_classify_as_the_whole_model_does(cached, data_dir):
+    run, call = cached
+    variables = run.initial_state.variables
+    features, computed = call()
+    assert (features.shape, features.dtype, computed) == ((8, 2, 12), np.float32, 8)
+    again, computed = call()
+    assert computed == 0
+    np.testing.assert_array_equal(features, again)
+    rows = FeatureRows([{"features": features}], np.asarray([(0, i) for i in range(8)]))
+    outputs = feature_cache.classify(feature_cache.compile_classifier(run.model), variables, rows, 3)
+    split = open_split(tfds.builder("synthetic_fight/tiny", data_dir=data_dir), "val")
+    model = module_from_config(run.config.model)
+    whole = predict_split(compile_probabilities(model, run.config), variables, split, run.config)
     np.testing.assert_allclose(outputs, whole.clips.probabilities, atol=1e-5)
 
 
-@pytest.fixture
-def cached(frozen_config, data_dir, tmp_path, monkeypatch):
-    """A call of `cached_features` with some arguments changed, that tells whether the features are computed."""
-    split = open_split(tfds.builder("synthetic_fight/tiny", data_dir=data_dir), "val")
-    run = setup.set_up(frozen_config)
-    arguments = {
-        "workdir": tmp_path,
-        "model": run.model,
-        "variables": run.initial_state.variables,
-        "split": split,
-        "dataset": "tiny/1.0.0",
-        "config": run.config,
-    }
-    extract, computed = feature_cache._extract, []
-
-    def recorded(*args):
-        computed.append(1)
-        extract(*args)
-
-    monkeypatch.setattr(feature_cache, "_extract", recorded)
-
-    def call(**changed):
-        computed.clear()
-        features = feature_cache.cached_features(**(arguments | changed))["features"]
-        return np.array(features), bool(computed)
-
-    assert call()[1]
-    return arguments, call
-
-
-def test_other_clips_under_the_name_of_a_split_get_new_features(cached, data_dir, tmp_path):
-    arguments, call = cached
-    features, _ = call()
-    builder = tfds.builder("synthetic_fight/tiny", data_dir=data_dir)
-    others = dataclasses.replace(open_split(builder, "test"), name="val")
-    new, computed = call(split=others)
-    assert computed
-    expected, _ = call(split=others, workdir=tmp_path / "fresh")
-    np.testing.assert_array_equal(new, expected)
-    assert not np.array_equal(new, features)
-    assert not call(split=others)[1]
-    # The first clips again.
-    again, computed = call(split=arguments["split"])
-    assert computed
-    np.testing.assert_array_equal(again, features)
-
-
-def test_the_same_clips_in_another_directory_get_the_cached_features(cached, data_dir, tmp_path):
+def test_folds_seeds_and_heads_share_the_features_of_a_clip(cached):
     _, call = cached
+    everything, computed = call("train+val")
+    assert computed == 24
+    head = {"lstm_features": 3, "dense": (2, 2), "dropout_rate": 0.5}
+    for split, count in (("train", 16), ("val", 8), ("train+val@0/3", None)):
+        features, computed = call(split, seed=7, model=head)
+        assert computed == 0
+        assert len(features) == count or count is None
+        assert (features[:, None] == everything).all(axis=(2, 3)).any(axis=1).all()
+
+
+def test_other_clips_preprocessing_or_frozen_weights_get_new_features(cached, data_dir, tmp_path):
+    run, call = cached
+    features, _ = call()
+    assert call("test")[1] == 8
+    # The clips decide, not the name or the directory of their split.
     shutil.copytree(data_dir, tmp_path / "copy")
     copied = open_split(tfds.builder("synthetic_fight/tiny", data_dir=tmp_path / "copy"), "val")
-    assert not call(split=copied)[1]
+    assert call(clips=dataclasses.replace(copied, name="another"))[1] == 0
+    assert call(clip={"normalization": "unit"})[1] == 8
+    assert call(clip={"normalization": "unit"})[1] == 0
+    variables, params = run.initial_state.variables, run.initial_state.variables["params"]
+    larger = {part: jax.tree.map(lambda leaf: leaf + 1, params[part]) for part in params}
+    assert call(variables={**variables, "params": {**params, "head": larger["head"]}})[1] == 0
+    others, computed = call(variables={**variables, "params": {**params, "cnn": larger["cnn"]}})
+    assert computed == 8
+    assert not np.allclose(others, features)
 
 
-def test_another_version_or_preprocessing_or_frozen_weight_gets_new_features(cached):
-    arguments, call = cached
-    assert call(dataset="tiny/2.0.0")[1]
-    config = arguments["config"].copy_and_resolve_references()
-    config.clip.normalization = "unit"
-    assert call(config=config)[1]
-    assert not call(config=config)[1]
-    params = arguments["variables"]["params"]
-    cnn = jax.tree.map(lambda leaf: leaf + 1, params["cnn"])
-    assert call(config=config, variables=arguments["variables"] | {"params": params | {"cnn": cnn}})[1]
+AUGMENTED = {"clip": {"sampling": "random_segment"}, "augment": {"flip": True, "brightness": 0.3}}
 
 
-def test_a_trained_head_gets_the_cached_features(cached):
-    arguments, call = cached
-    params = arguments["variables"]["params"]
-    head = jax.tree.map(lambda leaf: leaf + 1, params["head"])
-    assert not call(variables=arguments["variables"] | {"params": params | {"head": head}})[1]
-
-
-def test_features_cached_by_earlier_versions_are_computed_again(cached, tmp_path):
+def test_drawn_views_differ_and_depend_on_neither_batch_nor_threads_nor_seed(cached, tmp_path):
     _, call = cached
-    (tmp_path / "features" / "val" / "key.json").unlink()
-    assert call()[1]
+    views = [call(number=number, **AUGMENTED) for number in range(3)]
+    assert [computed for _, computed in views] == [8, 8, 8]
+    for one, other in ((0, 1), (0, 2), (1, 2)):
+        assert (np.abs(views[one][0] - views[other][0]).max(axis=(1, 2)) > 1e-3).all()
+    less = {"flip": True, "brightness": 0.2}
+    assert call(number=1, **AUGMENTED | {"augment": less})[1] == 8
+    others = {"seed": 3, "eval": {"batch_size": 3}, "pipeline": {"num_threads": 1}}
+    again, computed = call(number=1, root=tmp_path / "other", **AUGMENTED, **others)
+    assert computed == 8
+    np.testing.assert_allclose(again, views[1][0], rtol=1e-5, atol=1e-6)
+
+
+def test_features_of_a_view_are_those_of_its_frames_and_augmentation(cached, data_dir):
+    """Without the cache: the frames of the view, its key, `augmented`, the backbone."""
+    run, call = cached
+    features, _ = call(number=1, **AUGMENTED)
+    config = run.config.copy_and_resolve_references()
+    config.update(AUGMENTED)
+    split = open_split(tfds.builder("synthetic_fight/tiny", data_dir=data_dir), "val")
+    view = training_views(split, clip_digests(split), config.clip, 1)[5]
+    frames = decode_frames(split[5].frames, view.frames)[None]
+    keys = jax.random.key(view.seed)[None]
+    clips = augmented(jax.numpy.asarray(frames), keys, config.clip, config.augment)
+    expected = run.model.apply(run.initial_state.variables, clips, method="extract")
+    np.testing.assert_allclose(features[5], expected[0], rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("views", [pytest.param(1, marks=pytest.mark.slow), 3])
+def test_a_run_on_cached_views_goes_on_from_its_checkpoint_bit_for_bit(frozen_config, tmp_path, monkeypatch, views):
+    if views > 1:
+        frozen_config.update(AUGMENTED)
+    frozen_config.augment.mixup = 0.4
+    frozen_config.train.update(cached_views=views, feature_cache=str(tmp_path / "shared"))
+    train(frozen_config, tmp_path / "whole")
+    stored = set((tmp_path / "shared").glob("*/chunk-*"))
+    with monkeypatch.context() as patch:
+        interrupt_after(patch, 3)
+        with pytest.raises(Interrupted):
+            train(frozen_config, tmp_path / "parts")
+    train(frozen_config, tmp_path / "parts")
+    for one, other in zip(read_rows(tmp_path / "whole"), read_rows(tmp_path / "parts"), strict=True):
+        assert {key: one[key] for key in one if key != "clips_per_second"} == {
+            key: other[key] for key in other if key != "clips_per_second"
+        }
+    assert not (tmp_path / "parts" / "features").exists()
+    assert set((tmp_path / "shared").glob("*/chunk-*")) == stored
+    assert sum(len(np.load(path / "features.npy")) for path in stored) == 16 * views + 8
+    assert {np.load(path / "features.npy").dtype for path in stored} == {np.dtype(np.float16)}
 
 
 @pytest.mark.parametrize(
@@ -208,15 +249,49 @@ def test_without_a_backbone_no_features_are_constant(config):
     assert not feature_cache.are_constant(config)
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"model.trainable": "all"}, "cached_views is 2; allowed with model.trainable 'all': 0"),
+        ({"eval.crops": 3, "clip.crop": "center"}, "cached_views is 2; allowed with eval.crops 3: 0"),
+        ({"augment.flip": False}, "all its views would be the same; allowed: 0 or 1"),
+        ({"train.cached_views": -1}, "cached_views is -1; allowed: 0 or more"),
+    ],
+)
+def test_views_that_cannot_be_cached_are_refused(frozen_config, changes, message):
+    frozen_config.update_from_flattened_dict({"augment.flip": True, "train.cached_views": 2, **changes})
+    with pytest.raises(ValueError, match=message):
+        check_config(frozen_config)
+
+
+def numbered_rows(count):
+    """Rows whose only feature is their number."""
+    values = np.arange(count, dtype=np.float32).reshape(count, 1, 1)
+    return FeatureRows([{"features": values}], np.stack([np.zeros(count, int), np.arange(count)], axis=1))
+
+
+def test_every_epoch_shows_each_clip_in_one_of_its_views():
+    # Clip i of five has the rows i, 5 + i and 10 + i.
+    iterator = feature_cache.feature_batches(numbered_rows(15), np.arange(5), batch_size=5, seed=0)
+    seen = set()
+    for _ in range(40):
+        batch = next(iterator)
+        rows = batch["features"][:, 0, 0].astype(int)
+        assert sorted(batch["label"].tolist()) == [0, 1, 2, 3, 4]
+        np.testing.assert_array_equal(rows % 5, batch["label"])
+        seen |= set(rows.tolist())
+    assert seen == set(range(15))
+
+
 def test_feature_batches_resume_at_their_position():
-    stored = np.arange(20, dtype=np.float32).reshape(10, 1, 2)
-    labels = np.arange(10)
-    iterator = feature_cache.feature_batches({"features": stored}, labels, batch_size=4, seed=0)
-    first = [next(iterator) for _ in range(2)]
-    state = iterator.get_state()
+    rows, labels = numbered_rows(30), np.arange(10)
+    iterator = feature_cache.feature_batches(rows, labels, batch_size=4, seed=0)
+    for _ in range(2):
+        next(iterator)
+    state = json.loads(json.dumps(iterator.get_state()))
     third = next(iterator)
-    restored = feature_cache.feature_batches({"features": stored}, labels, batch_size=4, seed=0)
+    restored = feature_cache.feature_batches(rows, labels, batch_size=4, seed=0)
     restored.set_state(state)
-    np.testing.assert_array_equal(next(restored)["label"], third["label"])
-    for batch in first:
-        np.testing.assert_array_equal(batch["features"], stored[batch["label"]])
+    again = next(restored)
+    for name in ("features", "label"):
+        np.testing.assert_array_equal(again[name], third[name])
