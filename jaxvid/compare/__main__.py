@@ -1,4 +1,4 @@
-"""Compares evaluated runs: tables in Markdown and HTML, a bar chart, McNemar's test between runs on the same clips.
+"""Compares evaluated runs: tables in Markdown and HTML, charts, and tests between systems on the same clips.
 
 python -m jaxvid.compare WORKDIR... [--output=DIR] [--class_map=theirs:ours,...]
 [--results=FILE.csv [--set=COLUMN=VALUE ...]]
@@ -11,7 +11,7 @@ from absl import flags
 
 from jaxvid import commands
 
-_OUTPUT = flags.DEFINE_string("output", "comparison", "directory to write comparison.md, .html and .png to")
+_OUTPUT = flags.DEFINE_string("output", "comparison", "directory to write comparison.md, .html, .png and roc.png to")
 _CLASS_MAP = flags.DEFINE_string(
     "class_map", "", "theirs:ours,...: classes of some runs that other runs have under another name"
 )

@@ -5,11 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
+from jaxvid.compare.pairs import Difference, compare_pairs
 from jaxvid.compare.runs import (
-    Difference,
     EvaluatedRun,
     SystemRuns,
-    compare_pairs,
     find_cautions,
     group_runs,
     read_run,
@@ -23,12 +22,15 @@ from jaxvid.tables import in_markdown
 
 def systems_table(groups: Sequence[SystemRuns]) -> list[list[str]]:
     """Makes a header and a row for each system and dataset: of several runs mean and spread, of one the interval."""
-    header = ["system", "data", "runs", "clips", *(metric.label for metric in COMPARED)]
+    across = any(group.is_across for group in groups)
+    header = ["system", *(["trained on"] if across else []), "data", "runs", "clips"]
+    header += [metric.label for metric in COMPARED]
     rows = []
     for group in groups:
         clips = sum(run.metrics["num_clips"] for run in group.runs)
         cells = [_metric_cell(group, metric) for metric in COMPARED]
-        rows.append([group.system, group.data, str(len(group.runs)), str(clips), *cells])
+        names = [group.system, *([group.trained_on] if across else []), group.data]
+        rows.append([*names, str(len(group.runs)), str(clips), *cells])
     return [header, *rows]
 
 
@@ -72,18 +74,28 @@ def _confusion_cell(run: EvaluatedRun, class_names: Sequence[str]) -> str:
 
 
 def differences_table(differences: Sequence[Difference]) -> list[list[str]]:
-    """Makes a header and a row for each pair of runs on the same clips."""
-    header = ["first", "second", "only first correct", "only second correct", "p (McNemar, exact)"]
+    """Makes a header and a row for each pair of systems on the same clips."""
+    header = ["first", "second", "runs", "only first correct", "only second correct", "difference, points"]
+    header += ["p (McNemar)", "p (sources)", "p (corrected)"]
     return [header] + [
         [
-            difference.first.workdir.name,
-            difference.second.workdir.name,
+            difference.first,
+            difference.second,
+            str(difference.num_runs),
             str(difference.only_first),
             str(difference.only_second),
-            f"{difference.p_value:.3g}",
+            _points(difference),
+            *(f"{value:.3g}" for value in (difference.p_clips, difference.p_sources, difference.p_corrected)),
         ]
         for difference in differences
     ]
+
+
+def _points(difference: Difference) -> str:
+    """The difference of the accuracies in percentage points, with its interval."""
+    if difference.low is None or difference.high is None:
+        return f"{100 * difference.accuracy:+.1f}"
+    return f"{100 * difference.accuracy:+.1f} [{100 * difference.low:+.1f}, {100 * difference.high:+.1f}]"
 
 
 def read_systems(workdirs: Sequence[Path], class_map: Mapping[str, str] | None = None) -> list[SystemRuns]:
@@ -92,7 +104,9 @@ def read_systems(workdirs: Sequence[Path], class_map: Mapping[str, str] | None =
 
 
 def compare(workdirs: Sequence[Path], output: Path, class_map: Mapping[str, str] | None = None) -> str:
-    """Compares the runs in `workdirs`; writes comparison.md, .html and .png into `output` and returns the Markdown.
+    """Compares the runs in `workdirs`; writes the files of a comparison into `output` and returns the Markdown.
+
+    The files are comparison.md, .html and .png, and roc.png if a run has a ROC curve.
 
     Args:
       workdirs: of evaluated runs.
@@ -107,18 +121,25 @@ def compare(workdirs: Sequence[Path], output: Path, class_map: Mapping[str, str]
         raise ValueError(f"a workdir is named twice: {', '.join(map(str, workdirs))}")
     # Not at the top: the runs are read first, and matplotlib takes a second to import.
     from jaxvid.compare.report import chart, page
+    from jaxvid.compare.roc import roc_plot
 
     runs = unify_classes([read_run(workdir) for workdir in workdirs], class_map)
     groups, cautions = group_runs(runs), find_cautions(runs)
-    tables = [systems_table(groups), runs_table(runs), differences_table(compare_pairs(runs))]
+    tables = [systems_table(groups), runs_table(runs), differences_table(compare_pairs(groups))]
     in_text = ["\n".join(in_markdown(table)) for table in tables if len(table) > 1]
     markdown = "\n\n".join([*in_text, *cautions]) + "\n"
+    accuracies, curves = chart(groups), roc_plot(groups)
     output.mkdir(parents=True, exist_ok=True)
     written = {
         "comparison.md": markdown.encode(),
-        "comparison.png": chart(groups).light,
-        "comparison.html": page(groups, tables, cautions).encode(),
+        "comparison.png": accuracies.light,
+        "roc.png": b"" if curves is None else curves.light,
+        "comparison.html": page(groups, tables, cautions, accuracies, curves).encode(),
     }
+    # An earlier comparison may have left files that this one has nothing to show in.
+    for name in [name for name, content in written.items() if not content]:
+        (output / name).unlink(missing_ok=True)
+        del written[name]
     for name, content in written.items():
         with replacing(output / name) as unfinished:
             unfinished.write_bytes(content)

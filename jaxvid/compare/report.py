@@ -31,7 +31,7 @@ def _draw(groups: Sequence[SystemRuns], theme: Theme) -> Figure:
         low, high = _error_bar(group, mean)
         style = {"ecolor": theme.ink, "elinewidth": 1.4, "capsize": 4, "fmt": "none"}
         axes.errorbar(100 * mean, position, xerr=[[100 * (mean - low)], [100 * (high - mean)]], **style)
-    labels = [drawable(group.system, _MAX_LABEL) for group in groups]
+    labels = [drawable(group.name, _MAX_LABEL) for group in groups]
     axes.set_yticks(range(len(groups)), labels, fontsize=8.5, parse_math=False)
     axes.set(xlim=(0, 100), xlabel="%")
     axes.invert_yaxis()
@@ -50,13 +50,21 @@ def _error_bar(group: SystemRuns, mean: float) -> tuple[float, float]:
     return mean - (spread or 0), float(np.minimum(1, mean + (spread or 0)))
 
 
-def page(groups: Sequence[SystemRuns], tables: Sequence[Table], cautions: Sequence[str]) -> str:
+def page(
+    groups: Sequence[SystemRuns],
+    tables: Sequence[Table],
+    cautions: Sequence[str],
+    accuracies: PlotImages,
+    curves: PlotImages | None,
+) -> str:
     """Renders the comparison as one HTML file.
 
     Args:
       groups: the systems.
       tables: of systems, runs and differences, each with its header first.
       cautions: a sentence or two each.
+      accuracies: of the systems.
+      curves: the systems' ROC curves; None if there are none.
     """
     systems, runs, differences = tables
     summary = (
@@ -65,19 +73,32 @@ def page(groups: Sequence[SystemRuns], tables: Sequence[Table], cautions: Sequen
         f"deviation.</p>\n{cautions_element([html.escape(caution) for caution in cautions])}"
     )
     sections = [
-        section("Systems", plot_element(chart(groups), "Accuracy of every system.", "") + _table(systems, "Systems")),
+        section("Systems", plot_element(accuracies, "Accuracy of every system.", "") + _table(systems, "Systems")),
+        *([] if curves is None else [section("ROC curves", _curves(curves))]),
         section("Runs", _table(runs, "Runs")),
-        section("Do two runs differ?", _differences(differences)),
+        section("Do two systems differ?", _differences(differences)),
     ]
     return render("jaxvid: comparison", summary, sections, "Written by jaxvid.")
 
 
+def _curves(curves: PlotImages) -> str:
+    words = (
+        "The curve of the positive class; without one, the mean over the classes. Of several runs it is the mean of "
+        "their curves (of the true positive rates at each false positive rate), whose area is the mean of their areas."
+    )
+    return plot_element(curves, "ROC curves of every system.", words)
+
+
 def _differences(rows: Table) -> str:
     if len(rows) == 1:
-        return "<p>No two runs were evaluated on the same clips and classes.</p>"
+        return "<p>No two systems were evaluated on the same clips and classes.</p>"
     words = (
-        "McNemar's exact test on the clips that only one of two runs classifies correctly. It assumes that clips are "
-        "independent: where several of them come from one source video, the p-value is too small."
+        "Clips that only one of two systems classifies correctly, and the difference of the accuracies in percentage "
+        "points with its 95&nbsp;% interval over source videos. Systems over the same folds or seeds are compared run "
+        "by run, on the clips of all runs together. McNemar's exact test assumes that clips are independent: where "
+        "several of them come from one source video, its p-value is too small. The permutation test over sources "
+        "exchanges the two systems for all clips of a source together; it is exact. The last column corrects its "
+        "p-value for the number of pairs in this table (Holm)."
     )
     return f"<p>{words}</p>\n{_table(rows, 'Differences')}"
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from jaxvid.compare.runs import EvaluatedRun, SystemRuns
+from jaxvid.compare.runs import EvaluatedRun, SystemRuns, dataset_label
 from jaxvid.files import replacing
 from jaxvid.metrics.bootstrap import percentiles, resample_counts
 from jaxvid.metrics.classification import resampled_values
@@ -40,7 +40,7 @@ def result_row(group: SystemRuns) -> Row:
     """Returns the row of a system on a dataset; what its runs do not tell is left out: config, command, seconds."""
     row = {
         "system": group.system,
-        "trained_on": dataset_label(group.runs[0].config["dataset.name"]),
+        "trained_on": group.trained_on,
         "dataset": dataset_label(group.data),
         "split": _splits(group.runs),
         "runs": _describe_runs(group.runs),
@@ -50,13 +50,6 @@ def result_row(group: SystemRuns) -> Row:
         row |= _measured(group, metric)
     row["date"] = max(run.metrics["evaluated"].get("Date", "") for run in group.runs)
     return row | _circumstances(group.runs)
-
-
-def dataset_label(name: str) -> str:
-    """Returns a TFDS name without version and size: "hockey_fight/64x64_random" is "hockey_fight_random"."""
-    builder, _, variant = name.partition("/")
-    # Folders of videos are no TFDS names.
-    return name if " " in name else builder.split(":")[0] + re.sub(r"^\d+x\d+", "", variant)
 
 
 def _splits(runs: Sequence[EvaluatedRun]) -> str:

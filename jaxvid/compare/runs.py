@@ -1,14 +1,14 @@
-"""Evaluated runs: which of them are one system, and whether two of them differ on the same clips."""
+"""Evaluated runs: which of them are one system, and what limits their comparison."""
 
 import dataclasses
 import itertools
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
 from jaxvid.classes import fold, match_classes
 from jaxvid.config import dotted, load_config
@@ -63,13 +63,25 @@ class SystemRuns:
 
     Attributes:
       system: name that distinguishes it from the other systems compared.
-      data: the dataset.
+      trained_on: label of the dataset that the runs were trained on (`dataset_label`).
+      data: the dataset that they were evaluated on.
       runs: at least one.
     """
 
     system: str
+    trained_on: str
     data: str
     runs: list[EvaluatedRun]
+
+    @property
+    def name(self) -> str:
+        """The name of the system, with what it was trained on if it was evaluated on another dataset."""
+        return f"{self.system}, trained on {self.trained_on}" if self.is_across else self.system
+
+    @property
+    def is_across(self) -> bool:
+        """Whether the runs were evaluated on another dataset than they were trained on."""
+        return self.trained_on != dataset_label(self.data)
 
     def mean_and_spread(self, metric: str) -> tuple[float, float | None]:
         """Returns the mean of a metric over the runs, and with several runs its standard deviation (n - 1)."""
@@ -78,25 +90,6 @@ class SystemRuns:
         if not defined:
             return float("nan"), None
         return float(np.mean(defined)), float(np.std(defined, ddof=1)) if len(defined) > 1 else None
-
-
-@dataclasses.dataclass(frozen=True)
-class Difference:
-    """McNemar's exact test between two runs on the same clips (Q. McNemar, Psychometrika 12, 1947).
-
-    Attributes:
-      first: one run.
-      second: the other.
-      only_first: number of clips that only the first classifies correctly.
-      only_second: number of clips that only the second classifies correctly.
-      p_value: probability of at least as uneven a division of those clips if neither run is better; two-sided.
-    """
-
-    first: EvaluatedRun
-    second: EvaluatedRun
-    only_first: int
-    only_second: int
-    p_value: float
 
 
 def read_run(workdir: Path) -> EvaluatedRun:
@@ -159,17 +152,27 @@ def _same_classes(names: Sequence[str], others: Sequence[str]) -> list[str] | No
     return [others[match] for match in matches] if sorted(matches) == list(range(len(others))) else None
 
 
+def dataset_label(name: str) -> str:
+    """Returns a dataset's name without version and size: "hockey_fight/64x64_random" is "hockey_fight_random"."""
+    # A folder of videos has no such name.
+    if name.startswith("videos of "):
+        return name
+    parts = [part.partition("/") for part in name.split("+")]
+    return " + ".join(builder.split(":")[0] + re.sub(r"^\d+x\d+", "", variant) for builder, _, variant in parts)
+
+
 def group_runs(runs: Sequence[EvaluatedRun]) -> list[SystemRuns]:
-    """Groups runs by system and dataset, in order of their first one; a system is named by what differs between them.
+    """Groups runs by system and datasets, in order of their first one; a system is named by what differs between them.
 
     Runs with other classes, or another positive class, are not put together.
     """
     differing = _differing_keys(runs)
-    groups: dict[tuple[str, str, frozenset[str], str | None], list[EvaluatedRun]] = {}
+    groups: dict[tuple[str, str, str, frozenset[str], str | None], list[EvaluatedRun]] = {}
     for run in runs:
-        key = (_name(run, differing), run.data, frozenset(run.classes), run.positive_class)
+        trained_on = dataset_label(run.config["dataset.name"])
+        key = (_name(run, differing), trained_on, run.data, frozenset(run.classes), run.positive_class)
         groups.setdefault(key, []).append(run)
-    return [SystemRuns(system, data, members) for (system, data, *_), members in groups.items()]
+    return [SystemRuns(system, trained_on, data, members) for (system, trained_on, data, *_), members in groups.items()]
 
 
 def _differing_keys(runs: Sequence[EvaluatedRun]) -> list[str]:
@@ -184,25 +187,18 @@ def _name(run: EvaluatedRun, differing: Sequence[str]) -> str:
     return " ".join([run.config["model.name"], *parts])
 
 
-def compare_pairs(runs: Sequence[EvaluatedRun]) -> list[Difference]:
-    """Tests every two runs that were evaluated on the same clips with the same true classes."""
-    return [
-        _difference(first, second)
-        for first, second in itertools.combinations(runs, 2)
-        if _same_clips(first, second) and _have_same_classes(first, second) and not _relabeled_clips(first, second)
-    ]
-
-
-def _same_clips(first: EvaluatedRun, second: EvaluatedRun) -> bool:
+def same_clips(first: EvaluatedRun, second: EvaluatedRun) -> bool:
+    """Whether two runs were evaluated on the same clips."""
     return sorted(first.predictions.clips) == sorted(second.predictions.clips)
 
 
-def _have_same_classes(first: EvaluatedRun, second: EvaluatedRun) -> bool:
+def have_same_classes(first: EvaluatedRun, second: EvaluatedRun) -> bool:
+    """Whether two runs have the same classes, in whatever order."""
     return set(first.classes) == set(second.classes)
 
 
-def _relabeled_clips(first: EvaluatedRun, second: EvaluatedRun) -> list[str]:
-    """The clips that the two runs were evaluated with different true classes for."""
+def relabeled_clips(first: EvaluatedRun, second: EvaluatedRun) -> list[str]:
+    """The clips that two runs on the same clips were evaluated with different true classes for."""
     labels, others = (
         {clip: run.classes[label] for clip, label in zip(run.predictions.clips, run.predictions.labels, strict=True)}
         for run in (first, second)
@@ -210,39 +206,20 @@ def _relabeled_clips(first: EvaluatedRun, second: EvaluatedRun) -> list[str]:
     return [clip for clip, label in labels.items() if others[clip] != label]
 
 
-def _difference(first: EvaluatedRun, second: EvaluatedRun) -> Difference:
-    correct_first, correct_second = (_correct_by_clip(run.predictions) for run in (first, second))
-    only_first = sum(correct_first[clip] and not correct_second[clip] for clip in correct_first)
-    only_second = sum(correct_second[clip] and not correct_first[clip] for clip in correct_first)
-    return Difference(first, second, only_first, only_second, mcnemar(only_first, only_second))
-
-
-def _correct_by_clip(predictions: Predictions) -> dict[str, bool]:
-    correct = predictions.labels == predictions.predicted
-    return dict(zip(predictions.clips, correct.tolist(), strict=True))
-
-
-def mcnemar(only_first: int, only_second: int) -> float:
-    """The two-sided p-value of McNemar's exact test; 1 where both runs classify the same clips correctly."""
-    if not only_first + only_second:
-        return 1.0
-    return float(stats.binomtest(only_first, only_first + only_second).pvalue)
-
-
 def find_cautions(runs: Sequence[EvaluatedRun]) -> list[str]:
     """Lists in sentences what limits the comparison: classes that differ, and the cautions of the evaluations."""
-    cautions = [
-        f"{run.workdir.name}: {line}"
-        for run in runs
-        for line in run.metrics["evaluated"].get("Caution", "").splitlines()
-    ]
+    having: dict[str, list[EvaluatedRun]] = {}
+    for run in runs:
+        for line in run.metrics["evaluated"].get("Caution", "").splitlines():
+            having.setdefault(line, []).append(run)
+    cautions = [f"{_names(members)}: {line}" for line, members in having.items()]
     return [*_class_cautions(runs), *_label_cautions(runs), *cautions]
 
 
 def _class_cautions(runs: Sequence[EvaluatedRun]) -> list[str]:
-    pairs = [pair for pair in itertools.combinations(runs, 2) if _same_clips(*pair) or pair[0].data == pair[1].data]
+    pairs = [pair for pair in itertools.combinations(runs, 2) if same_clips(*pair) or pair[0].data == pair[1].data]
     cautions = []
-    if not all(_have_same_classes(*pair) for pair in pairs):
+    if not all(have_same_classes(*pair) for pair in pairs):
         by_classes: dict[frozenset[str], list[EvaluatedRun]] = {}
         for run in runs:
             by_classes.setdefault(frozenset(run.classes), []).append(run)
@@ -251,7 +228,7 @@ def _class_cautions(runs: Sequence[EvaluatedRun]) -> list[str]:
             f"The runs have different classes: {listed}. Runs with different classes are not averaged or tested "
             "against one another. If these are other names of the same classes, say so with --class_map=theirs:ours,..."
         )
-    if any(_have_same_classes(*pair) and pair[0].positive_class != pair[1].positive_class for pair in pairs):
+    if any(have_same_classes(*pair) and pair[0].positive_class != pair[1].positive_class for pair in pairs):
         by_positive: dict[str, list[EvaluatedRun]] = {}
         for run in runs:
             by_positive.setdefault(run.positive_class or "none", []).append(run)
@@ -266,9 +243,9 @@ def _class_cautions(runs: Sequence[EvaluatedRun]) -> list[str]:
 def _label_cautions(runs: Sequence[EvaluatedRun]) -> list[str]:
     cautions = []
     for first, second in itertools.combinations(runs, 2):
-        if not (_same_clips(first, second) and _have_same_classes(first, second)):
+        if not (same_clips(first, second) and have_same_classes(first, second)):
             continue
-        if clips := _relabeled_clips(first, second):
+        if clips := relabeled_clips(first, second):
             cautions.append(
                 f"{_names([first, second])} have different true classes for {len(clips)} of their clips, such as "
                 f"{clips[0]}, and are not tested against one another."

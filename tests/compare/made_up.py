@@ -23,6 +23,7 @@ def write_run(
     class_names=("no_fight", "fight"),
     positive=1,
     cautions="",
+    sources=None,
     **changes,
 ):
     """Writes a workdir whose model classifies the clips in `correct` correctly, and the others wrongly.
@@ -35,11 +36,13 @@ def write_run(
       class_names: in their order.
       positive: index of the class that every other clip is of.
       cautions: of the evaluation, one a line.
+      sources: of the clips; by default each is its own.
       **changes: of the config, `section__key=value` or `key=value`.
     """
     workdir.mkdir()
     config = base_config()
     config.model = {"name": "cnn_lstm", "arch": "C4R1D2"}
+    config.dataset.name = data.split(",")[0]
     for key, value in changes.items():
         section, _, name = key.partition("__")
         if name:
@@ -49,7 +52,7 @@ def write_run(
     save_config(config, workdir)
     labels = np.where(POSITIVE == 1, positive, 1 - positive)
     predicted = np.where([name in correct for name in CLIPS], labels, 1 - labels)
-    predictions = Predictions(list(clips), list(clips), labels, np.eye(2)[predicted], list(class_names))
+    predictions = Predictions(list(clips), list(sources or clips), labels, np.eye(2)[predicted], list(class_names))
     write_csv(predictions, workdir / "predictions.csv")
     evaluated = {"Data": data} | ({"Caution": cautions} if cautions else {})
     metrics = classification_metrics(predictions, positive_class=find_positive_class(class_names), num_resamples=20)

@@ -1,7 +1,8 @@
 import pytest
 
 from jaxvid.compare.compare import compare, differences_table, runs_table, systems_table
-from jaxvid.compare.runs import compare_pairs, group_runs, read_run, unify_classes
+from jaxvid.compare.pairs import compare_pairs
+from jaxvid.compare.runs import group_runs, read_run, unify_classes
 from tests.compare.made_up import write_run
 
 
@@ -36,7 +37,12 @@ def test_confusion_matrices_have_the_classes_in_one_order(tmp_path):
 def test_differences_have_the_clips_of_either_run_and_the_p_value(tmp_path):
     runs = [read_run(write_run(tmp_path / "a", "abcdefghi")), read_run(write_run(tmp_path / "b", "ab"))]
     # 7 clips against none: 2 / 2**7.
-    assert differences_table(compare_pairs(runs))[1] == ["a", "b", "7", "0", "0.0156"]
+    header, row = differences_table(compare_pairs(group_runs(runs)))
+    assert header[:5] == ["first", "second", "runs", "only first correct", "only second correct"]
+    assert row[:5] == ["a", "b", "1", "7", "0"]
+    # 7 of 12 clips: 58.3 points.
+    assert row[5].startswith("+58.3 [+")
+    assert row[6:] == ["0.0156"] * 3
 
 
 def test_a_comparison_writes_a_table_a_chart_and_a_page(tmp_path):
@@ -46,9 +52,10 @@ def test_a_comparison_writes_a_table_a_chart_and_a_page(tmp_path):
         "comparison.html",
         "comparison.md",
         "comparison.png",
+        "roc.png",
     }
     assert (tmp_path / "out" / "comparison.md").read_text() == markdown
-    assert "| a | b\\|c | 7 | 0 | 0.0156 |" in markdown
+    assert "| a | b\\|c | 1 | 7 | 0 | +58.3 [" in markdown
     page = (tmp_path / "out" / "comparison.html").read_text()
     assert "0.0156" in page
     assert "data:image/png" in page
@@ -66,7 +73,30 @@ def test_a_comparison_says_what_limits_it(tmp_path):
     assert "a: 2 sources &lt;x&gt; are in the training split too" in page
     assert "The runs have different classes" in markdown
     assert "The runs have different classes" in page
-    assert "No two runs were evaluated on the same clips and classes." in page
+    assert "No two systems were evaluated on the same clips and classes." in page
+
+
+def test_a_comparison_without_roc_curves_leaves_none_of_an_earlier_one(tmp_path):
+    workdir = write_run(tmp_path / "a", "abcdefghi")
+    compare([workdir], tmp_path / "out")
+    assert (tmp_path / "out" / "roc.png").exists()
+    lines = (workdir / "predictions.csv").read_text().splitlines()
+    # Clips of one class alone.
+    (workdir / "predictions.csv").write_text("\n".join([lines[0], *lines[1::2]]) + "\n")
+    compare([workdir], tmp_path / "out")
+    assert not (tmp_path / "out" / "roc.png").exists()
+    assert "ROC curves" not in (tmp_path / "out" / "comparison.html").read_text()
+
+
+def test_the_training_set_is_shown_where_it_is_not_the_evaluated_one(tmp_path):
+    runs = [
+        read_run(write_run(tmp_path / "a", "abcdefghi")),
+        read_run(write_run(tmp_path / "b", "abc", dataset__name="hockey/64x64")),
+    ]
+    header, first, second = systems_table(group_runs(runs))
+    assert header[:3] == ["system", "trained on", "data"]
+    assert first[:3] == ["cnn_lstm", "movies", "movies/64x64"]
+    assert second[:3] == ["cnn_lstm", "hockey", "movies/64x64"]
 
 
 def test_what_cannot_be_compared_is_named(tmp_path):

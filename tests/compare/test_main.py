@@ -13,10 +13,14 @@ def test_the_command_compares_runs_with_its_real_arguments(tmp_path):
     first = write_run(tmp_path / "a", "abcdefgh")
     second = write_run(tmp_path / "b", "aijkl", class_names=("violence", "calm"), positive=0)
     output = tmp_path / "out"
-    done = run_command(first, second, f"--output={output}", "--class_map=violence:fight,calm:no_fight")
+    values = (f"--results={tmp_path / 'results.csv'}", "--set=system=A b", "--set=seconds=60")
+    done = run_command(first, second, f"--output={output}", "--class_map=violence:fight,calm:no_fight", *values)
     assert done.returncode == 0, done.stderr
-    assert "| a | b | 7 | 4 | 0.549 |" in done.stdout
-    assert done.stdout.splitlines()[-1] == f"Page: {output / 'comparison.html'}"
+    assert "| a | b | 1 | 7 | 4 | +25.0 [" in done.stdout
+    page, added = done.stdout.splitlines()[-2:]
+    assert page == f"Page: {output / 'comparison.html'}"
+    assert added.endswith("results.csv: added A b, movies, movies, test")
+    assert (tmp_path / "results.csv").read_text().splitlines()[1].startswith("A b,movies,movies,test,2 runs,24,")
     assert (output / "comparison.md").read_text() in done.stdout
 
 
@@ -24,14 +28,3 @@ def test_the_command_prints_one_line_for_a_mistake_of_the_user(tmp_path):
     done = run_command(write_run(tmp_path / "a", "a"), "--class_map=violence")
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith("error: --class_map has the part 'violence'; allowed: theirs:ours")
-
-
-def test_the_command_writes_results(tmp_path):
-    path = tmp_path / "results.csv"
-    first = write_run(tmp_path / "a", "abcdefgh")
-    done = run_command(
-        first, f"--output={tmp_path / 'out'}", f"--results={path}", "--set=system=A b", "--set=seconds=60"
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-1].startswith(f"{path}: added A b, ")
-    assert path.read_text().splitlines()[1].startswith("A b,")

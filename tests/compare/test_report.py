@@ -21,8 +21,9 @@ def test_the_chart_is_drawn_for_light_and_dark(tmp_path):
 def test_the_page_counts_runs_and_systems_and_shows_every_table(tmp_path):
     runs = [read_run(write_run(tmp_path / "a", "abc"))]
     tables = [[["system"], ["one"]], [["run"], ["two"]], [["first"]]]
-    parsed = Page(page(group_runs(runs), tables, ["a caution"]))
+    groups = group_runs(runs)
+    parsed = Page(page(groups, tables, ["a caution"], chart(groups), None))
     assert "1 run of 1 system." in parsed.text
     assert parsed.cautions() == ["a caution"]
     assert {"one", "two"} <= set(parsed.texts)
-    assert "No two runs were evaluated on the same clips and classes." in parsed.text
+    assert "No two systems were evaluated on the same clips and classes." in parsed.text

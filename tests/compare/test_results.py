@@ -6,7 +6,6 @@ import pytest
 
 from jaxvid.compare.compare import read_systems
 from jaxvid.compare.results import (
-    dataset_label,
     group_interval,
     parse_values,
     portable,
@@ -31,7 +30,7 @@ def two_folds(tmp_path):
     for fold, correct in enumerate(("abcdefghi", "abcdef")):
         clips = [f"{fold}{letter}" for letter in "abcdefghijkl"]
         data = f"movies/64x64, split train+test@{fold}/2"
-        runs.append(write_run(tmp_path / f"fold{fold}", correct, clips=clips, data=data, dataset__name="movies/64x64"))
+        runs.append(write_run(tmp_path / f"fold{fold}", correct, clips=clips, data=data))
         trained(runs[-1], (COMMAND.format(fold, runs[-1]), 100.0 * fold), (COMMAND.format(fold, runs[-1]), 50.0))
     return runs
 
@@ -86,7 +85,7 @@ def test_a_row_is_replaced_and_keeps_columns_written_by_hand(tmp_path):
     runs = two_folds(tmp_path)
     values = parse_values(["system=LRCN", "note=by hand", "hardware=a laptop=old"])
     assert write_results(path, read_systems(runs), values) == [f"{path}: added LRCN, movies, movies, train+test@0+1/2"]
-    other = write_run(tmp_path / "other", "abc", dataset__name="movies/64x64")
+    other = write_run(tmp_path / "other", "abc")
     assert write_results(path, read_systems([other]), {"system": "LRCN"}) == [
         f"{path}: added LRCN, movies, movies, test"
     ]
@@ -129,19 +128,6 @@ def test_a_file_with_a_row_of_another_length_is_refused(tmp_path):
 def test_values_that_cannot_be_read_are_refused(assignment):
     with pytest.raises(ValueError, match="is not of the form column=value; columns: system, config, "):
         parse_values([assignment])
-
-
-@pytest.mark.parametrize(
-    ("name", "label"),
-    [
-        ("hockey_fight/64x64", "hockey_fight"),
-        ("hockey_fight:1.0.0/64x64_random", "hockey_fight_random"),
-        ("ucf50/64x64_tutorial", "ucf50_tutorial"),
-        ("videos of /data/others", "videos of /data/others"),
-    ],
-)
-def test_labels_of_datasets(name, label):
-    assert dataset_label(name) == label
 
 
 def test_commands_for_other_machines_name_no_places_of_this_one():

@@ -3,19 +3,13 @@ import json
 import numpy as np
 import pytest
 
-from jaxvid.compare.runs import compare_pairs, find_cautions, group_runs, mcnemar, read_run, unify_classes
+from jaxvid.compare.pairs import compare_pairs
+from jaxvid.compare.runs import dataset_label, find_cautions, group_runs, read_run, unify_classes
 from tests.compare.made_up import CLIPS, write_run
 
 
 def read_runs(*workdirs, class_map=None):
     return unify_classes([read_run(workdir) for workdir in workdirs], class_map)
-
-
-def test_mcnemar_by_hand():
-    # Of 8 clips that only one run classifies correctly, one is the other run's: 2 * (1 + 8) / 2**8.
-    assert mcnemar(1, 7) == pytest.approx(18 / 256)
-    assert mcnemar(0, 0) == 1
-    assert mcnemar(3, 3) == pytest.approx(1)
 
 
 def test_an_evaluation_without_one_of_the_metrics_is_refused(tmp_path):
@@ -25,17 +19,6 @@ def test_an_evaluation_without_one_of_the_metrics_is_refused(tmp_path):
     path.write_text(json.dumps(metrics))
     with pytest.raises(ValueError, match="metrics.json has no f1; evaluate .* again, with this version"):
         read_run(tmp_path / "a")
-
-
-def test_pairs_are_runs_on_the_same_clips(tmp_path):
-    runs = read_runs(
-        write_run(tmp_path / "a", "abcdefgh"),
-        write_run(tmp_path / "b", "aijkl", seed=1),
-        write_run(tmp_path / "c", "abc", clips="mnopqrstuvwx"),
-    )
-    (pair,) = compare_pairs(runs)
-    assert (pair.first.workdir.name, pair.second.workdir.name) == ("a", "b")
-    assert (pair.only_first, pair.only_second) == (7, 4)
 
 
 def test_runs_over_seeds_and_folds_are_one_system_with_mean_and_spread(tmp_path):
@@ -59,15 +42,42 @@ def test_runs_over_seeds_and_folds_are_one_system_with_mean_and_spread(tmp_path)
     assert groups[1].mean_and_spread("accuracy") == (pytest.approx(0.25), None)
 
 
+def test_runs_trained_on_different_datasets_are_different_systems(tmp_path):
+    groups = group_runs(
+        read_runs(
+            write_run(tmp_path / "a", "abc"),
+            write_run(tmp_path / "b", "ab", dataset__name="hockey/64x64"),
+            write_run(tmp_path / "c", "a", dataset__name="movies/224x224"),
+        )
+    )
+    assert [(group.name, len(group.runs)) for group in groups] == [
+        ("cnn_lstm", 2),
+        ("cnn_lstm, trained on hockey", 1),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "label"),
+    [
+        ("hockey_fight/64x64", "hockey_fight"),
+        ("hockey_fight:1.0.0/64x64_random", "hockey_fight_random"),
+        ("hockey_fight/64x64+ucf50/64x64_tutorial", "hockey_fight + ucf50_tutorial"),
+        ("videos of /data/others", "videos of /data/others"),
+    ],
+)
+def test_labels_of_datasets(name, label):
+    assert dataset_label(name) == label
+
+
 def test_runs_with_the_same_classes_in_another_order_are_compared_by_name(tmp_path):
     runs = read_runs(
         write_run(tmp_path / "a", "abcdefgh"),
         write_run(tmp_path / "b", "aijkl", class_names=("fight", "noFight"), positive=0, seed=1),
     )
-    (pair,) = compare_pairs(runs)
+    (pair,) = compare_pairs(group_runs(runs))
     assert (pair.only_first, pair.only_second) == (7, 4)
     # 2 * (C(11, 7) + C(11, 8) + ... + C(11, 11)) / 2**11, with two tails of 330 + 165 + 55 + 11 + 1.
-    assert pair.p_value == pytest.approx(2 * 562 / 2048)
+    assert pair.p_clips == pytest.approx(2 * 562 / 2048)
     assert [run.positive_class for run in runs] == ["fight", "fight"]
     (group,) = group_runs(runs)
     # 8 and 5 of 12.
@@ -80,7 +90,7 @@ def test_runs_with_other_classes_are_not_compared_and_a_caution_says_so(tmp_path
         write_run(tmp_path / "a", "abcdefgh"),
         write_run(tmp_path / "b", "aijkl", class_names=("calm", "violence"), seed=1),
     )
-    assert compare_pairs(runs) == []
+    assert compare_pairs(group_runs(runs)) == []
     assert [len(group.runs) for group in group_runs(runs)] == [1, 1]
     (caution,) = find_cautions(runs)
     assert "different classes: no_fight, fight (a); calm, violence (b)" in caution
@@ -98,7 +108,7 @@ def test_a_class_map_makes_classes_the_same(tmp_path, class_map):
         write_run(tmp_path / "b", "aijkl", class_names=("violence", "calm"), positive=0, seed=1),
         class_map=class_map,
     )
-    (pair,) = compare_pairs(runs)
+    (pair,) = compare_pairs(group_runs(runs))
     assert (pair.only_first, pair.only_second) == (7, 4)
     assert len(group_runs(runs)) == 1
     assert find_cautions(runs) == []
@@ -111,7 +121,7 @@ def test_a_class_map_that_exchanges_the_classes_is_followed(tmp_path):
         write_run(tmp_path / "b", "aijkl", class_names=("calm", "violence"), seed=1),
         class_map={"violence": "no_fight", "calm": "fight"},
     )
-    assert compare_pairs(runs) == []
+    assert compare_pairs(group_runs(runs)) == []
     assert find_cautions(runs)[-1] == (
         "a, b have different true classes for 12 of their clips, such as a, and are not tested against one another."
     )
@@ -140,7 +150,7 @@ def test_runs_with_different_positive_classes_are_not_averaged_and_a_caution_say
     (caution,) = find_cautions(runs)
     assert "different positive classes: cats (a); none (b)" in caution
     # Whether a clip is classified correctly does not depend on it.
-    assert len(compare_pairs(runs)) == 1
+    assert len(compare_pairs(group_runs(runs))) == 1
 
 
 def test_clips_with_other_true_classes_are_named(tmp_path):
@@ -148,11 +158,14 @@ def test_clips_with_other_true_classes_are_named(tmp_path):
         write_run(tmp_path / "a", "abcdefgh"),
         write_run(tmp_path / "b", "aijkl", clips=CLIPS[1] + CLIPS[0] + CLIPS[2:], seed=1),
     )
-    assert compare_pairs(runs) == []
+    assert compare_pairs(group_runs(runs)) == []
     (caution,) = find_cautions(runs)
     assert caution.startswith("a, b have different true classes for 2 of their clips, such as a,")
 
 
 def test_cautions_of_the_evaluations_are_repeated_with_the_name_of_the_run(tmp_path):
-    runs = read_runs(write_run(tmp_path / "a", "abc", cautions="3 sources are in the training split too\n25 fps"))
-    assert find_cautions(runs) == ["a: 3 sources are in the training split too", "a: 25 fps"]
+    runs = read_runs(
+        write_run(tmp_path / "a", "abc", cautions="3 sources are in the training split too\n25 fps"),
+        write_run(tmp_path / "b", "abc", cautions="25 fps"),
+    )
+    assert find_cautions(runs) == ["a: 3 sources are in the training split too", "a, b: 25 fps"]
