@@ -15,7 +15,7 @@ from jaxvid.compare.runs import (
     unify_classes,
 )
 from jaxvid.files import replacing
-from jaxvid.metrics.table import COMPARED, Metric
+from jaxvid.metrics.table import COMPARED
 from jaxvid.metrics.text import format_estimate
 from jaxvid.tables import in_markdown
 
@@ -28,21 +28,10 @@ def systems_table(groups: Sequence[SystemRuns]) -> list[list[str]]:
     rows = []
     for group in groups:
         clips = sum(run.metrics["num_clips"] for run in group.runs)
-        cells = [_metric_cell(group, metric) for metric in COMPARED]
+        cells = [group.metric_text(metric) for metric in COMPARED]
         names = [group.system, *([group.trained_on] if across else []), group.data]
         rows.append([*names, str(len(group.runs)), str(clips), *cells])
     return [header, *rows]
-
-
-def _metric_cell(group: SystemRuns, metric: Metric) -> str:
-    if len(group.runs) == 1:
-        return format_estimate(group.runs[0].metrics[metric.name], percent=metric.percent)
-    mean, spread = group.mean_and_spread(metric.name)
-    if np.isnan(mean):
-        return "undefined"
-    if not metric.percent:
-        return f"{mean:.3f} ± {spread or 0:.3f}"
-    return f"{100 * mean:.1f} % ± {100 * (spread or 0):.1f}"
 
 
 def runs_table(runs: Sequence[EvaluatedRun]) -> list[list[str]]:
@@ -106,10 +95,11 @@ def read_systems(workdirs: Sequence[Path], class_map: Mapping[str, str] | None =
 def compare(workdirs: Sequence[Path], output: Path, class_map: Mapping[str, str] | None = None) -> str:
     """Compares the runs in `workdirs`; writes the files of a comparison into `output` and returns the Markdown.
 
-    The files are comparison.md, .html and .png, and roc.png if a run has a ROC curve.
+    The files are comparison.md, .html and .png, roc.png if a run has a ROC curve, and matrix.png if a run was evaluated
+    on another dataset than it was trained on.
 
     Args:
-      workdirs: of evaluated runs.
+      workdirs: of evaluated runs, or directories that `jaxvid.evaluate` wrote to.
       output: directory to write to; created if missing.
       class_map: names of classes to the names that other runs have for them.
 
@@ -120,21 +110,33 @@ def compare(workdirs: Sequence[Path], output: Path, class_map: Mapping[str, str]
     if len({workdir.resolve() for workdir in workdirs}) < len(workdirs):
         raise ValueError(f"a workdir is named twice: {', '.join(map(str, workdirs))}")
     # Not at the top: the runs are read first, and matplotlib takes a second to import.
-    from jaxvid.compare.report import chart, page
+    from jaxvid.compare.matrix import matrix_of, matrix_plot, matrix_tables
+    from jaxvid.compare.report import Content, chart, page
     from jaxvid.compare.roc import roc_plot
 
     runs = unify_classes([read_run(workdir) for workdir in workdirs], class_map)
-    groups, cautions = group_runs(runs), find_cautions(runs)
-    tables = [systems_table(groups), runs_table(runs), differences_table(compare_pairs(groups))]
+    groups = group_runs(runs)
+    matrix = matrix_of(groups)
+    content = Content(
+        systems=systems_table(groups),
+        runs=runs_table(runs),
+        differences=differences_table(compare_pairs(groups)),
+        across=[] if matrix is None else matrix_tables(matrix),
+        cautions=find_cautions(runs),
+        accuracies=chart(groups),
+        curves=roc_plot(groups),
+        matrix=None if matrix is None else matrix_plot(matrix),
+    )
+    tables = [content.systems, *content.across, content.runs, content.differences]
     in_text = ["\n".join(in_markdown(table)) for table in tables if len(table) > 1]
-    markdown = "\n\n".join([*in_text, *cautions]) + "\n"
-    accuracies, curves = chart(groups), roc_plot(groups)
+    markdown = "\n\n".join([*in_text, *content.cautions]) + "\n"
     output.mkdir(parents=True, exist_ok=True)
     written = {
         "comparison.md": markdown.encode(),
-        "comparison.png": accuracies.light,
-        "roc.png": b"" if curves is None else curves.light,
-        "comparison.html": page(groups, tables, cautions, accuracies, curves).encode(),
+        "comparison.png": content.accuracies.light,
+        "roc.png": content.curves.light if content.curves else b"",
+        "matrix.png": content.matrix.light if content.matrix else b"",
+        "comparison.html": page(groups, content).encode(),
     }
     # An earlier comparison may have left files that this one has nothing to show in.
     for name in [name for name, content in written.items() if not content]:

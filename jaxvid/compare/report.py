@@ -2,6 +2,7 @@
 
 import html
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -50,35 +51,55 @@ def _error_bar(group: SystemRuns, mean: float) -> tuple[float, float]:
     return mean - (spread or 0), float(np.minimum(1, mean + (spread or 0)))
 
 
-def page(
-    groups: Sequence[SystemRuns],
-    tables: Sequence[Table],
-    cautions: Sequence[str],
-    accuracies: PlotImages,
-    curves: PlotImages | None,
-) -> str:
-    """Renders the comparison as one HTML file.
+class Content(NamedTuple):
+    """What the page of a comparison shows.
 
-    Args:
-      groups: the systems.
-      tables: of systems, runs and differences, each with its header first.
+    Attributes:
+      systems: table of them, its header first, as in all tables.
+      runs: table of them.
+      differences: table of the pairs of systems.
+      across: tables of the systems across datasets; empty without any.
       cautions: a sentence or two each.
-      accuracies: of the systems.
-      curves: the systems' ROC curves; None if there are none.
+      accuracies: plot of the systems' accuracies.
+      curves: plot of their ROC curves; None if there are none.
+      matrix: plot of the systems across datasets; None without any.
     """
-    systems, runs, differences = tables
+
+    systems: Table
+    runs: Table
+    differences: Table
+    across: Sequence[Table]
+    cautions: Sequence[str]
+    accuracies: PlotImages
+    curves: PlotImages | None
+    matrix: PlotImages | None
+
+
+def page(groups: Sequence[SystemRuns], content: Content) -> str:
+    """Renders the comparison of systems as one HTML file."""
     summary = (
-        f"<p>{counted(len(runs) - 1, 'run')} of {counted(len(groups), 'system')}. A single run has its 95&nbsp;% "
-        "interval over source videos; several runs of one system, over seeds or folds, have their mean and standard "
-        f"deviation.</p>\n{cautions_element([html.escape(caution) for caution in cautions])}"
+        f"<p>{counted(len(content.runs) - 1, 'run')} of {counted(len(groups), 'system')}. A single run has its "
+        "95&nbsp;% interval over source videos; several runs of one system, over seeds or folds, have their mean and "
+        f"standard deviation.</p>\n{cautions_element([html.escape(caution) for caution in content.cautions])}"
     )
+    accuracies = plot_element(content.accuracies, "Accuracy of every system.", "")
     sections = [
-        section("Systems", plot_element(accuracies, "Accuracy of every system.", "") + _table(systems, "Systems")),
-        *([] if curves is None else [section("ROC curves", _curves(curves))]),
-        section("Runs", _table(runs, "Runs")),
-        section("Do two systems differ?", _differences(differences)),
+        section("Systems", accuracies + _table(content.systems, "Systems")),
+        *([_across(content.matrix, content.across)] if content.matrix else []),
+        *([section("ROC curves", _curves(content.curves))] if content.curves else []),
+        section("Runs", _table(content.runs, "Runs")),
+        section("Do two systems differ?", _differences(content.differences)),
     ]
     return render("jaxvid: comparison", summary, sections, "Written by jaxvid.")
+
+
+def _across(matrix: PlotImages, tables: Sequence[Table]) -> str:
+    words = (
+        "Rows are what a system was trained on, columns what it was tested on. In a cell with a frame it was tested on "
+        "a dataset that it was trained on, on clips of other source videos; in the others, on a dataset it never saw."
+    )
+    elements = [_table(table, f"Across datasets: {table[0][0]}") for table in tables]
+    return section("Across datasets", plot_element(matrix, "Metrics across datasets.", words) + "\n".join(elements))
 
 
 def _curves(curves: PlotImages) -> str:

@@ -32,8 +32,8 @@ COLUMNS = (
 )
 
 # Values of flags that name places on one machine, and the word that stands for them in a command for others.
-_PLACES = {"--workdir": "DIR", "--config.dataset.manual_dir": "VIDEOS"}
-_LEFT_OUT = ("--config.dataset.data_dir",)
+_PLACES = {"--workdir": "DIR", "--config.dataset.manual_dir": "VIDEOS", "--manual_dir": "VIDEOS"}
+_LEFT_OUT = ("--config.dataset.data_dir", "--data_dir", "--output")
 
 
 def result_row(group: SystemRuns) -> Row:
@@ -133,6 +133,8 @@ def _circumstances(runs: Sequence[EvaluatedRun]) -> Row:
     if not commands:
         return row
     configs = dict.fromkeys(_config_of(command) for command in commands)
+    evaluations = [run.metrics["evaluated"].get("Command", "") for run in runs]
+    commands |= dict.fromkeys(portable(command) for command in evaluations if command)
     return row | {"config": _merged(list(configs)), "command": "; ".join(commands)}
 
 
@@ -144,7 +146,7 @@ def portable(command: str) -> str:
     """Returns a command for other machines: DIR for its workdir, VIDEOS for its videos, file names for its weights."""
     words = []
     # "--workdir DIR" is the same as "--workdir=DIR".
-    for word in shlex.split(re.sub(r"(--workdir|--config) (?=[^-])", r"\1=", command)):
+    for word in shlex.split(re.sub(r"(--workdir|--config|--output) (?=[^-])", r"\1=", command)):
         flag, equals, value = word.partition("=")
         if flag in _LEFT_OUT:
             continue

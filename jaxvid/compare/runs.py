@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 
 from jaxvid.classes import fold, match_classes
-from jaxvid.config import dotted, load_config
+from jaxvid.config import FILE_NAME, dotted, load_config
 from jaxvid.metrics.classification import SplitMetrics
 from jaxvid.metrics.predictions import Predictions, read_csv
-from jaxvid.metrics.table import COMPARED
+from jaxvid.metrics.table import COMPARED, Metric
+from jaxvid.metrics.text import format_estimate
 
 # Runs that differ in these keys alone are runs of one system.
 _REPEATED = ("seed", "dataset.train_split", "dataset.val_split", "dataset.test_split")
@@ -91,14 +92,25 @@ class SystemRuns:
             return float("nan"), None
         return float(np.mean(defined)), float(np.std(defined, ddof=1)) if len(defined) > 1 else None
 
+    def metric_text(self, metric: Metric) -> str:
+        """Returns a metric of several runs as mean and standard deviation, of one with its interval."""
+        if len(self.runs) == 1:
+            return format_estimate(self.runs[0].metrics[metric.name], percent=metric.percent)
+        mean, spread = self.mean_and_spread(metric.name)
+        if np.isnan(mean):
+            return "undefined"
+        if not metric.percent:
+            return f"{mean:.3f} ± {spread or 0:.3f}"
+        return f"{100 * mean:.1f} % ± {100 * (spread or 0):.1f}"
+
 
 def read_run(workdir: Path) -> EvaluatedRun:
-    """Reads a run with its evaluation.
+    """Reads a run with its evaluation, from its workdir or from a directory that `jaxvid.evaluate` wrote to.
 
     Raises:
-      ValueError: if the workdir holds no run, or one that has not been evaluated by this version.
+      ValueError: if the directory holds no run, or one that has not been evaluated by this version.
     """
-    config = load_config(workdir)
+    config = load_config(_run_of(workdir))
     path = workdir / "metrics.json"
     if not path.exists():
         raise ValueError(f"{workdir} has not been evaluated; run: python -m jaxvid.evaluate --workdir={workdir}")
@@ -107,6 +119,16 @@ def read_run(workdir: Path) -> EvaluatedRun:
         raise ValueError(f"{path} has no {', '.join(missing)}; evaluate {workdir} again, with this version")
     predictions = read_csv(workdir / "predictions.csv")
     return EvaluatedRun(workdir, dotted(config), metrics, predictions, predictions.class_names)
+
+
+def _run_of(directory: Path) -> Path:
+    """Returns the directory that has the config of a run."""
+    metrics = directory / "metrics.json"
+    if (directory / FILE_NAME).exists() or not metrics.exists():
+        return directory
+    # Earlier versions wrote evaluations without the config, but with the name of the workdir.
+    match = re.search(r" of (.+)$", json.loads(metrics.read_text())["evaluated"].get("Checkpoint", ""))
+    return Path(match[1]) if match else directory
 
 
 def unify_classes(runs: Sequence[EvaluatedRun], class_map: Mapping[str, str] | None = None) -> list[EvaluatedRun]:

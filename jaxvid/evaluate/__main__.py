@@ -5,6 +5,8 @@ python -m jaxvid.evaluate --workdir=DIR [--split=NAME] [--dataset=NAME | --video
 [--output=DIR]
 """
 
+import shlex
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -60,6 +62,7 @@ def main(argv: Sequence[str]) -> None:
         crops=_CROPS.value,
         which=_CHECKPOINT.value,
         output=Path(_OUTPUT.value) if _OUTPUT.value else None,
+        command=shlex.join(["python", "-m", "jaxvid.evaluate", *sys.argv[1:]]),
     )
 
 

@@ -8,7 +8,9 @@ from pathlib import Path
 import jax
 
 from jaxvid import parallel, trained
+from jaxvid.checkpoint import has_checkpoint
 from jaxvid.classes import describe_positive_class, find_positive_class
+from jaxvid.config import FILE_NAME as CONFIG_FILE
 from jaxvid.config import load_config
 from jaxvid.evaluate.evaluated import Evaluated
 from jaxvid.evaluate.folder import evaluate_videos
@@ -25,6 +27,7 @@ from jaxvid.report import write_report
 from jaxvid.report.activations import Adaptation, format_adaptation
 from jaxvid.train.adaptation import Evaluation, best_rows, change_rows, replay
 from jaxvid.train.logbook import Row, read_rows
+from jaxvid.train.sessions import FILE_NAME as SESSIONS_FILE
 from jaxvid.types import ConfigDict
 
 
@@ -43,12 +46,16 @@ def evaluate(
     crops: int | None = None,
     which: str = "best",
     output: Path | None = None,
+    command: str = "",
 ) -> SplitMetrics:
     """Evaluates a checkpoint of `workdir`, and writes metrics.json, predictions.csv and report/.
 
+    Another directory than the workdir also gets what the workdir tells of the run, so that `jaxvid.compare` can read it
+    like a workdir: config.json and sessions.jsonl.
+
     Where clips have several windows, or videos several sequences, the metrics of single ones stand under "views", those
     of the class predicted for most of them under "vote", and the predictions of single ones in view_predictions.csv.
-    The arguments are those of the command.
+    The arguments are those of the command, which `command` repeats for the report.
 
     Returns:
       The metrics, as `metrics.classification.classification_metrics` returns them.
@@ -56,6 +63,8 @@ def evaluate(
     Raises:
       ValueError: if the workdir, the checkpoint, the split or the dataset does not exist or does not fit.
     """
+    output = output or workdir
+    _check_output(output, workdir)
     trained_on = load_config(workdir).dataset
     changes = {
         "dataset": {"data_dir": data_dir, "manual_dir": manual_dir, "positive_class": positive_class or None},
@@ -78,11 +87,28 @@ def evaluate(
             "Checkpoint": f"step {run.step} ({which}) of {workdir}",
             **evaluated.details,
             **_details(run, metrics),
+            **({"Command": command} if command else {}),
         }
         history = read_rows(workdir)
         adaptation = _adaptation(config, run.model, history)
-        _write(output or workdir, evaluated, {**metrics, "evaluated": details}, history, adaptation)
+        _write(output, evaluated, {**metrics, "evaluated": details}, history, adaptation)
+        _copy_run(workdir, output)
     return metrics
+
+
+def _check_output(output: Path, workdir: Path) -> None:
+    """Checks that an evaluation does not take the place of another run's."""
+    if output.resolve() != workdir.resolve() and has_checkpoint(output):
+        raise ValueError(f"--output={output} is the workdir of another run; name another directory")
+
+
+def _copy_run(workdir: Path, output: Path) -> None:
+    if output.resolve() == workdir.resolve():
+        return
+    for name in (CONFIG_FILE, SESSIONS_FILE):
+        if (workdir / name).exists():
+            with replacing(output / name) as unfinished:
+                unfinished.write_bytes((workdir / name).read_bytes())
 
 
 def _changed(config: ConfigDict, changes: Mapping[str, Mapping[str, str | int | None]]) -> ConfigDict:

@@ -88,6 +88,19 @@ def test_a_comparison_without_roc_curves_leaves_none_of_an_earlier_one(tmp_path)
     assert "ROC curves" not in (tmp_path / "out" / "comparison.html").read_text()
 
 
+def test_runs_on_other_datasets_make_a_matrix(tmp_path):
+    workdirs = [
+        write_run(tmp_path / "a", "abcdefghi"),
+        write_run(tmp_path / "b", "abc", dataset__name="hockey/64x64"),
+    ]
+    markdown = compare(workdirs, tmp_path / "out")
+    assert "| Accuracy | on movies |" in markdown
+    assert "| trained on hockey | 25.0 % [" in markdown
+    assert (tmp_path / "out" / "matrix.png").exists()
+    assert "on hockey" not in compare(workdirs[:1], tmp_path / "out")
+    assert not (tmp_path / "out" / "matrix.png").exists()
+
+
 def test_the_training_set_is_shown_where_it_is_not_the_evaluated_one(tmp_path):
     runs = [
         read_run(write_run(tmp_path / "a", "abcdefghi")),

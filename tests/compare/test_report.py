@@ -1,7 +1,7 @@
 import cv2
 import numpy as np
 
-from jaxvid.compare.report import chart, page
+from jaxvid.compare.report import Content, chart, page
 from jaxvid.compare.runs import group_runs, read_run
 from tests.compare.made_up import write_run
 from tests.report.made_up import Page
@@ -20,10 +20,25 @@ def test_the_chart_is_drawn_for_light_and_dark(tmp_path):
 
 def test_the_page_counts_runs_and_systems_and_shows_every_table(tmp_path):
     runs = [read_run(write_run(tmp_path / "a", "abc"))]
-    tables = [[["system"], ["one"]], [["run"], ["two"]], [["first"]]]
     groups = group_runs(runs)
-    parsed = Page(page(groups, tables, ["a caution"], chart(groups), None))
+    plot = chart(groups)
+    content = Content(
+        systems=[["system"], ["one"]],
+        runs=[["run"], ["two"]],
+        differences=[["first"]],
+        across=[[["Accuracy"], ["three"]]],
+        cautions=["a caution"],
+        accuracies=plot,
+        curves=None,
+        matrix=plot,
+    )
+    parsed = Page(page(groups, content))
     assert "1 run of 1 system." in parsed.text
     assert parsed.cautions() == ["a caution"]
-    assert {"one", "two"} <= set(parsed.texts)
+    assert {"one", "two", "three"} <= set(parsed.texts)
+    assert "Across datasets" in parsed.text
+    assert "ROC curves" not in parsed.text
+    without = Page(page(groups, content._replace(curves=plot, across=[], matrix=None)))
+    assert "Across datasets" not in without.text
+    assert "ROC curves" in without.text
     assert "No two systems were evaluated on the same clips and classes." in parsed.text

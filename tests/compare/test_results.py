@@ -130,6 +130,17 @@ def test_values_that_cannot_be_read_are_refused(assignment):
         parse_values([assignment])
 
 
+def test_a_row_across_datasets_has_the_command_of_the_evaluation_too(tmp_path):
+    workdir = trained(write_run(tmp_path / "a", "abc", dataset__name="hockey/64x64"), ("python -m x --config=c", 1.0))
+    path = workdir / "metrics.json"
+    metrics = json.loads(path.read_text())
+    metrics["evaluated"]["Command"] = "python -m jaxvid.evaluate --workdir=/tmp/a --output /tmp/b --split=test"
+    path.write_text(json.dumps(metrics))
+    row = result_row(*read_systems([workdir]))
+    assert (row["trained_on"], row["dataset"]) == ("hockey", "movies")
+    assert row["command"] == "python -m x --config=c; python -m jaxvid.evaluate --workdir=DIR --split=test"
+
+
 def test_commands_for_other_machines_name_no_places_of_this_one():
     command = (
         "python -m jaxvid.main --config=configs/lrcn.py --workdir /tmp/a --config.dataset.data_dir=/tfds "

@@ -42,6 +42,19 @@ def test_runs_over_seeds_and_folds_are_one_system_with_mean_and_spread(tmp_path)
     assert groups[1].mean_and_spread("accuracy") == (pytest.approx(0.25), None)
 
 
+def test_evaluations_of_earlier_versions_name_the_workdir_of_their_run(tmp_path):
+    workdir = write_run(tmp_path / "a", "abc", seed=7)
+    evaluation = write_run(tmp_path / "b", "abcd")
+    (evaluation / "config.json").unlink()
+    path = evaluation / "metrics.json"
+    metrics = json.loads(path.read_text())
+    metrics["evaluated"]["Checkpoint"] = f"step 3 (best) of {workdir}"
+    path.write_text(json.dumps(metrics))
+    run = read_run(evaluation)
+    assert run.config["seed"] == 7
+    assert run.metrics["accuracy"]["value"] == pytest.approx(4 / 12)
+
+
 def test_runs_trained_on_different_datasets_are_different_systems(tmp_path):
     groups = group_runs(
         read_runs(

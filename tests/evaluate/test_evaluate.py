@@ -56,6 +56,22 @@ def test_a_missing_run_or_checkpoint_is_named(run, tmp_path):
         evaluate(tmp_path)
 
 
+def test_an_evaluation_elsewhere_keeps_what_the_workdir_tells_of_the_run(run, tmp_path):
+    evaluate(run, output=tmp_path / "a", command="python -m jaxvid.evaluate")
+    for name in ("config.json", "sessions.jsonl"):
+        assert (tmp_path / "a" / name).read_text() == (run / name).read_text()
+    evaluated = json.loads((tmp_path / "a" / "metrics.json").read_text())["evaluated"]
+    assert evaluated["Command"] == "python -m jaxvid.evaluate"
+
+
+def test_the_workdir_of_another_run_is_no_output(run, changed_run):
+    other = changed_run()
+    before = sorted(other.iterdir())
+    with pytest.raises(ValueError, match=f"--output={other} is the workdir of another run"):
+        evaluate(run, output=other)
+    assert sorted(other.iterdir()) == before
+
+
 def test_another_split_and_checkpoint(run, tmp_path):
     assert evaluate(run, split="train", which="last", output=tmp_path)["num_clips"] == 16
     details = json.loads((tmp_path / "metrics.json").read_text())["evaluated"]
