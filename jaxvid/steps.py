@@ -14,7 +14,6 @@ from jaxvid.data.preprocess import preprocess
 from jaxvid.data.spectrograms import num_spectra, spectrograms
 from jaxvid.models import create
 from jaxvid.models.clip_model import AudioVisualClips, ClipModel
-from jaxvid.models.framewise import FramewiseModel
 from jaxvid.models.freezing import frozen_norms_kept, without_gradient
 from jaxvid.ops.random import row_keys
 from jaxvid.types import ConfigDict
@@ -182,18 +181,18 @@ def eval_step(
     return _mean_probabilities([logits(place) for place in _crop_places(config)])
 
 
-def frame_step(
+def stream_step(
     variables: dict[str, PyTree],
     frames: UInt8[Array, "frame height width 3"],
     *,
-    model: FramewiseModel,
+    model: ClipModel,
     config: ConfigDict,
 ) -> Float[Array, "frame crop feature"]:
-    """Returns the features of single frames, of every crop that `eval_step` takes; the arguments are as there."""
+    """Returns features of frames in a row (`ClipModel.stream_features`), of every crop that `eval_step` takes."""
 
     def features(place: float) -> Array:
         images = preprocess(frames[:, None], config.clip, place)[:, 0]
-        return jnp.asarray(model.apply(variables, images, method="frame_features"), jnp.float32)
+        return jnp.asarray(model.apply(variables, images, method="stream_features"), jnp.float32)
 
     return jnp.stack([features(place) for place in _crop_places(config)], axis=1)
 
@@ -202,16 +201,16 @@ def sequence_step(
     variables: dict[str, PyTree],
     inputs: Mapping[str, Array],
     *,
-    model: FramewiseModel,
+    model: ClipModel,
     config: ConfigDict,
 ) -> Float[Array, "batch classes"]:
     """Returns what `eval_step` does, given the features of the frames, which clips may share.
 
-    The arguments are as there, but `inputs` has `features` instead of `frames`: what `frame_step` returns for the
-    frames of the clips, float32 (batch, time, crop, feature).
+    The arguments are as there, but `inputs` has `features` instead of `frames`: of each clip the rows of `stream_step`
+    that end on its frames, float32 (batch, time, crop, feature); none for the first `model.feature_span() - 1` frames.
     """
 
-    def classify(module: FramewiseModel, features: Array) -> Array:
+    def classify(module: Any, features: Array) -> Array:
         clips = network_input(inputs, features, model, config.audio)
         return module.classify(module.join(features, clips), train=False)
 

@@ -16,24 +16,25 @@ from jaxvid.checkpoint import load_variables
 from jaxvid.config import load_config
 from jaxvid.models.clip_model import ClipModel
 from jaxvid.models.create import module_from_config
-from jaxvid.models.framewise import FramewiseModel
-from jaxvid.steps import eval_step, frame_step, sequence_step
+from jaxvid.steps import eval_step, sequence_step, stream_step
 from jaxvid.types import ConfigDict, Inputs
 
 Probabilities = Callable[[PyTree, Inputs], jax.Array]
 
 
-class FramePrograms(NamedTuple):
-    """What `Trained.probabilities` computes in two parts; each compiles at its first call.
+class StreamPrograms(NamedTuple):
+    """What `Trained.probabilities` computes in two parts, for clips that share frames; each compiles at its first call.
 
     Attributes:
-      features: `(variables, frames)` -> features of single frames (`jaxvid.steps.frame_step`).
+      features: `(variables, frames)` -> features of frames in a row (`jaxvid.steps.stream_step`).
       probabilities: `(variables, inputs)` -> class probabilities, where the inputs have the `features` of the clips'
         frames in place of the frames (`jaxvid.steps.sequence_step`).
+      span: number of frames of a feature (`ClipModel.feature_span`).
     """
 
     features: Callable[[PyTree, UInt8[np.ndarray, "frame height width 3"]], Float[jax.Array, "frame crop feature"]]
     probabilities: Probabilities
+    span: int
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -81,10 +82,11 @@ def compile_probabilities(model: ClipModel, config: ConfigDict) -> Probabilities
     return parallel.over_local_devices(partial(eval_step, model=model, config=config))
 
 
-def compile_frame_programs(model: ClipModel, config: ConfigDict) -> FramePrograms | None:
-    """Returns the parts of `compile_probabilities`; None if the model has no features of single frames."""
-    if not isinstance(model, FramewiseModel) or not model.has_frame_features():
+def compile_stream_programs(model: ClipModel, config: ConfigDict) -> StreamPrograms | None:
+    """Returns the parts of `compile_probabilities`; None if clips cannot share features of their frames."""
+    span = model.feature_span()
+    if not 0 < span <= config.clip.num_frames:
         return None
     fields = {"model": model, "config": ml_collections.FrozenConfigDict(config)}
-    steps = partial(frame_step, **fields), partial(sequence_step, **fields)
-    return FramePrograms(*map(parallel.over_local_devices, steps))
+    features, probabilities = (parallel.over_local_devices(partial(f, **fields)) for f in (stream_step, sequence_step))
+    return StreamPrograms(features, probabilities, span)

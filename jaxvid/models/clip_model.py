@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from types import MappingProxyType
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import jax.numpy as jnp
 from flax import linen as nn
@@ -176,6 +176,23 @@ class ClipModel(nn.Module, kw_only=True):
         return False
 
     @nn.nowrap
-    def has_frame_features(self) -> bool:
-        """Whether windows of a video can share the features of their frames (`FramewiseModel.frame_features`)."""
-        return False
+    def feature_span(self) -> int:
+        """The number of neighboring frames that a feature of `extract` is computed from.
+
+        With 1 or more, windows of a video can share the features of its frames: calling the network is
+        `classify(join(features, clips))`, with features that `stream_features` computes. 0: they cannot.
+        """
+        return 0
+
+    def stream_features(self, frames: Float[Array, "frame height width channel"]) -> Float[Array, "frame feature"]:
+        """Returns features of frames in a row: one that ends on each; the first `feature_span() - 1` mean nothing.
+
+        Args:
+          frames: scaled as the network's clips are.
+        """
+        raise NotImplementedError
+
+    def join(self, features: Float[Array, "batch time feature"], clips: Any) -> Any:
+        """Returns what `classify` takes: features of `stream_features`, with what else than frames the clips have."""
+        del clips
+        return features.astype(jnp.float32)

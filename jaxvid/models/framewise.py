@@ -26,9 +26,13 @@ class FramewiseModel(ClipModel, kw_only=True):
     has_features: ClassVar = True
 
     @nn.nowrap
-    def has_frame_features(self) -> bool:
-        """The features are those of single frames."""
-        return True
+    def feature_span(self) -> int:
+        """Features are of single frames."""
+        return 1
+
+    def stream_features(self, frames: Float[Array, "frame height width channel"]) -> Float[Array, "frame feature"]:
+        """Returns `frame_features`."""
+        return self.frame_features(frames)
 
     def frame_features(
         self, frames: Float[Array, "frame height width channel"], *, train: bool = False
@@ -49,10 +53,6 @@ class FramewiseModel(ClipModel, kw_only=True):
           train: whether dropout acts, and batch norms take the statistics of the batch.
         """
         return self.join(per_frame(partial(self.frame_features, train=train), clips), clips)
-
-    def join(self, frame_features: Float[Array, "batch time feature"], clips: Any) -> Any:
-        """Returns what `extract` does, given the features of the single frames; these are not read from `clips`."""
-        return frame_features.astype(jnp.float32)
 
     def classify(self, features: Any, *, train: bool) -> Float[Array, "batch classes"]:
         """Returns logits in float32 for the features that `extract` returns."""

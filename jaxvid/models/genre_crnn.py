@@ -222,9 +222,9 @@ class GenreCRNN(FramewiseModel, kw_only=True):
         return self.streams
 
     @nn.nowrap
-    def has_frame_features(self) -> bool:
-        """Whether there is a stream of frames."""
-        return "frames" in self.streams
+    def feature_span(self) -> int:
+        """Features are of single frames, if there is a stream of frames."""
+        return int("frames" in self.streams)
 
     @nn.nowrap
     def last_stage(self) -> tuple[str, ...]:
@@ -271,13 +271,13 @@ class GenreCRNN(FramewiseModel, kw_only=True):
         return self.join(per_frame(partial(self.frame_features, train=train), clips.frames), clips, train=train)
 
     def join(
-        self, frame_features: Float[Array, "batch time feature"], clips: AudioVisualClips, *, train: bool = False
+        self, features: Float[Array, "batch time feature"], clips: AudioVisualClips, *, train: bool = False
     ) -> Features:
-        """Returns what `extract` does, given the features of the single frames; these are not read from `clips`."""
-        features = {"frames": frame_features, "num_frames": clips.num_frames}
+        """Returns what `extract` does, given the features of the frames; these are not read from `clips`."""
+        joined = {"frames": features, "num_frames": clips.num_frames}
         if "sound" in self.streams:
-            features |= self._sounds(clips.spectrograms, clips.num_spectra, train=train)
-        return features
+            joined |= self._sounds(clips.spectrograms, clips.num_spectra, train=train)
+        return joined
 
     def classify(self, features: Features, *, train: bool) -> Float[Array, "batch classes"]:
         """Returns logits in float32 for the features that `extract` returns."""

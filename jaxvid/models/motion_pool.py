@@ -96,6 +96,16 @@ class MotionPool(ClipModel, kw_only=True):
         architecture = find_architecture(self.backbone)
         return tuple(f"cnn/{name}" for name in architecture.names_between(self.stages))
 
+    @nn.nowrap
+    def feature_span(self) -> int:
+        """Features are of two neighboring frames."""
+        return 2
+
+    def stream_features(self, frames: Float[Array, "frame height width channel"]) -> Float[Array, "frame feature"]:
+        """Returns the changes from the frame before to every frame; the first row means nothing."""
+        changes = self.extract(frames[None])[0]
+        return jnp.concatenate([changes[:1], changes])[: len(frames)]
+
     def extract(
         self, clips: Float[Array, "batch time height width channel"], *, train: bool = False
     ) -> Float[Array, "batch pair feature"]:

@@ -13,15 +13,15 @@ from jaxvid import parallel, trained
 from jaxvid.classes import find_positive_class
 from jaxvid.config import load_config
 from jaxvid.data.audio import sound_inputs
-from jaxvid.predict.batches import Classified, FrameFeatures, WindowClassifier
+from jaxvid.predict.batches import Classified, StreamFeatures, WindowClassifier
 from jaxvid.predict.events import Timeline
 from jaxvid.predict.windows import SlidingWindow, Window, WindowPlan, plan_windows, windows
-from jaxvid.trained import FramePrograms, Probabilities
+from jaxvid.trained import Probabilities, StreamPrograms
 from jaxvid.types import ConfigDict, Inputs
 from jaxvid.video.sound import Sound, open_sound
 from jaxvid.video.streams import Damage, TimedFrame, ahead, decode_stream, open_video, video_seconds, video_start
 
-# Windows per batch; of networks with features of single frames, so many windows' frames.
+# Windows per batch; where windows share features, a batch of frames is as large as those of so many windows.
 _BATCH_SIZE = 4
 # Batches of windows whose features are classified together: a recurrent network alone is small.
 _BATCHES_OF_FEATURES = 4
@@ -49,8 +49,8 @@ def load(
     config.dataset.positive_class = positive_class or config.dataset.positive_class
     find_positive_class(config.dataset.class_names, config.dataset.positive_class)
     run = trained.load(Path(workdir), which, config=config)
-    frame_programs = trained.compile_frame_programs(run.model, config)
-    return Predictor(config, run.variables, parallel.local_multiple(batch_size), run.probabilities, frame_programs)
+    stream_programs = trained.compile_stream_programs(run.model, config)
+    return Predictor(config, run.variables, parallel.local_multiple(batch_size), run.probabilities, stream_programs)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -62,14 +62,14 @@ class Predictor:
       variables: variables of the model.
       batch_size: windows per batch.
       probabilities: `(variables, inputs)` -> class probabilities, compiled at the first call.
-      frame_programs: its two parts, if the model has features of single frames, which windows can share.
+      stream_programs: its two parts, if windows can share the features of their frames.
     """
 
     config: ConfigDict
     variables: PyTree
     batch_size: int
     probabilities: Probabilities
-    frame_programs: FramePrograms | None = None
+    stream_programs: StreamPrograms | None = None
 
     @property
     def class_names(self) -> list[str]:
@@ -134,26 +134,21 @@ class Predictor:
         Args:
           one_by_one: whether windows, and frames, do not wait until there is a batch of them.
         """
-        programs = self.frame_programs
-        size = parallel.local_multiple(1) if one_by_one else self.batch_size
+        programs, devices = self.stream_programs, parallel.local_multiple(1)
+        size = devices if one_by_one else self.batch_size
         if programs is None:
-            return WindowClassifier(
-                partial(self._in_batches, self.probabilities, batch_size=size), self._inputs_beside_frames, size
-            )
-        num_frames = size if one_by_one else size * self.config.clip.num_frames
+            classify = partial(self._in_batches, self.probabilities, batch_size=size)
+            return WindowClassifier(classify, self._inputs_beside_frames, size)
+        num_frames = size * (programs.span if one_by_one else self.config.clip.num_frames)
         size = size if one_by_one else size * _BATCHES_OF_FEATURES
 
         def features(frames: np.ndarray) -> np.ndarray:
-            return np.concatenate(
-                list(parallel.in_batches(partial(programs.features, self.variables), frames, num_frames))
-            )
+            [rows] = parallel.in_batches(partial(programs.features, self.variables), frames, num_frames)
+            return rows
 
-        return WindowClassifier(
-            partial(self._in_batches, programs.probabilities, batch_size=size),
-            self._inputs_beside_frames,
-            size,
-            FrameFeatures(features, num_frames),
-        )
+        classify = partial(self._in_batches, programs.probabilities, batch_size=size)
+        how = StreamFeatures(features, programs.span, num_frames, num_frames // devices)
+        return WindowClassifier(classify, self._inputs_beside_frames, size, how)
 
     def plan(self, *, window_seconds: float | None = None, stride_seconds: float | None = None) -> WindowPlan:
         """Returns the windows that the model takes of a video (`plan_windows`)."""
@@ -193,7 +188,7 @@ class Predictor:
             if more_waiting():
                 continue
             yield from self._at_once(classifier, sliding.newest())
-            classifier.prepare(0, sliding.certain())
+            classifier.prepare(0, *sliding.certain())
         yield from self._at_once(classifier, sliding.finish())
 
     def _at_once(self, classifier: WindowClassifier, windows: Iterable[Window]) -> Iterator[Classified]:

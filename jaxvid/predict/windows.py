@@ -103,12 +103,10 @@ class SlidingWindow:
         """Takes the next frame."""
         self._kept.append(frame)
 
-    def certain(self) -> Iterator[tuple[int, UInt8[np.ndarray, "height width 3"]]]:
-        """Yields number and image of frames that the next window will show, whatever frames are still to come."""
-        newest = self._kept[-1].seconds - TIME_EPSILON
+    def certain(self) -> tuple[tuple[int, ...], tuple[UInt8[np.ndarray, "height width 3"], ...]]:
+        """Returns numbers and images of the first frames of the next window: those that no later frame can change."""
         instants = self._plan.instants(self._start, self._plan.seconds)
-        for position in sorted(set(self._shown(instants[instants < newest]))):
-            yield self._first + position, self._kept[position].image
+        return self._frames(instants[instants < self._kept[-1].seconds - TIME_EPSILON])
 
     def complete(self) -> Iterator[Window]:
         """Yields the windows whose last frame has come."""
@@ -143,21 +141,19 @@ class SlidingWindow:
             self._first += 1
         return window
 
-    def _shown(self, instants: Float[np.ndarray, "_"]) -> list[int]:
-        """Returns the positions, among the frames kept, of those that show at some instants."""
-        begins = [frame.seconds - TIME_EPSILON for frame in self._kept]
-        return np.maximum(np.searchsorted(begins, instants, side="right") - 1, 0).tolist()
-
     def _window(self, start: float, end: float, instants: Float[np.ndarray, "time"]) -> Window:
-        shown = self._shown(instants)
-        return Window(
-            start,
-            end,
-            tuple(self._kept[position].image for position in shown),
-            tuple(self._first + position for position in shown),
-            max(1, int((instants < end + TIME_EPSILON).sum())),
-            self._sound.stretch(start, end) if self._sound else np.zeros(0, np.int16),
-        )
+        numbers, images = self._frames(instants)
+        own = max(1, int((instants < end + TIME_EPSILON).sum()))
+        audio = self._sound.stretch(start, end) if self._sound else np.zeros(0, np.int16)
+        return Window(start, end, images, numbers, own, audio)
+
+    def _frames(
+        self, instants: Float[np.ndarray, "_"]
+    ) -> tuple[tuple[int, ...], tuple[UInt8[np.ndarray, "height width 3"], ...]]:
+        """Returns numbers and images of the frames that show at some instants."""
+        begins = [frame.seconds - TIME_EPSILON for frame in self._kept]
+        shown = np.maximum(np.searchsorted(begins, instants, side="right") - 1, 0).tolist()
+        return tuple(self._first + position for position in shown), tuple(self._kept[i].image for i in shown)
 
 
 def windows(

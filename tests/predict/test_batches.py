@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from jaxvid.predict.batches import FrameFeatures, WindowClassifier
+from jaxvid.predict.batches import StreamFeatures, WindowClassifier
 from jaxvid.predict.windows import WindowPlan, windows
 from jaxvid.video.streams import TimedFrame
 
@@ -16,17 +16,25 @@ def plan(stride, seconds=1.0, num_frames=4):
 
 
 class Network:
-    """A network whose features are the red of frames, and whose probability is their mean; notes its batches."""
+    """A network whose probability is the mean of its features; notes its batches.
 
-    def __init__(self, windows_per_batch=2, frames_per_batch=3):
+    The features are the red of frames, or with `span` 2 the difference to the frame before.
+    """
+
+    def __init__(self, windows_per_batch=2, frames_per_batch=3, *, span=1, run_length=None):
         self.frame_batches, self.window_batches = [], []
-        self.classifier = WindowClassifier(
-            self.classify, lambda _: {}, windows_per_batch, FrameFeatures(self.features, frames_per_batch)
-        )
+        self.span, self.run_length = span, run_length or frames_per_batch
+        features = StreamFeatures(self.features, span, frames_per_batch, self.run_length)
+        self.classifier = WindowClassifier(self.classify, lambda _: {}, windows_per_batch, features)
 
     def features(self, frames):
-        self.frame_batches.append(frames[:, 0, 0, 0].tolist())
-        return frames[:, 0, 0, :1].astype(np.float32)[:, None]
+        red = frames[:, 0, 0, 0].astype(np.float32)
+        self.frame_batches.append(red.tolist())
+        if self.span == 2:
+            red = np.diff(red, prepend=np.nan)
+            # Each device knows only the frames of its own.
+            red[:: self.run_length] = np.nan
+        return red[:, None, None]
 
     def classify(self, inputs):
         self.window_batches.append(len(inputs["features"]))
@@ -97,24 +105,42 @@ def test_a_still_picture_does_not_make_windows_wait_without_end():
     assert most <= 260
 
 
+@pytest.mark.parametrize("run_length", [16, 8, 4, 2])
+@pytest.mark.parametrize("stride", [0.25, 0.3, 2.0])
+def test_features_of_two_frames_are_computed_of_frames_in_a_row(stride, run_length):
+    # Differences of neighboring frames of a window: levels grow ever faster, so that every pair has its own.
+    levels = np.arange(24) ** 2 // 3
+    network = Network(frames_per_batch=16, span=2, run_length=run_length)
+    [found] = network.run([levels], plan(stride))
+    stream = windows(frames_of(levels), plan(stride))
+    expected = [(w.start, np.diff([float(image[0, 0, 0]) for image in w.images]).mean()) for w in stream]
+    assert found == [(start, pytest.approx(mean)) for start, mean in expected]
+
+
+def test_the_frames_of_a_row_are_computed_once_but_for_the_first_one_of_a_batch():
+    network = Network(frames_per_batch=8, span=2)
+    network.run([range(24)], plan(0.25))
+    assert network.frame_batches == [[1, 3, 5, 7, 9, 11, 13, 15], [15, 17, 19, 21, 23]]
+
+
 def test_memory_for_features_is_bounded_by_the_frames_of_a_window():
     network = Network()
     for window in windows(frames_of(np.arange(2000) % 256), plan(0.3)):
         list(network.classifier.add(0, window))
-        assert len(network.classifier._frames[0]) <= 8 + 1
+        assert len(network.classifier._features._kept[0]) <= 8 + 1
     network.classifier.forget(0)
-    assert 0 not in network.classifier._frames
+    assert 0 not in network.classifier._features._kept
 
 
-def test_frames_prepared_ahead_leave_only_the_new_ones_to_a_window():
-    network = Network(windows_per_batch=1, frames_per_batch=1)
+@pytest.mark.parametrize(("span", "batches"), [(1, [[1], [3], [5], [7]]), (2, [[1, 3], [3, 5], [5, 7]])])
+def test_frames_prepared_ahead_leave_only_the_new_ones_to_a_window(span, batches):
+    network = Network(windows_per_batch=1, frames_per_batch=span, span=span)
     [window] = windows(frames_of(range(8)), plan(1.0))
-    pairs = list(zip(window.numbers, window.images, strict=True))
-    network.classifier.prepare(0, pairs[:3])
-    assert network.frame_batches == [[1], [3], [5]]
+    network.classifier.prepare(0, window.numbers[:3], window.images[:3])
+    assert network.frame_batches == batches[:-1]
     [classified] = network.classifier.add(0, window)
-    assert network.frame_batches == [[1], [3], [5], [7]]
-    assert classified.probabilities == [4.0]
+    assert network.frame_batches == batches
+    assert classified.probabilities == [4.0 if span == 1 else 2.0]
 
 
 def test_a_network_of_whole_clips_gets_the_frames_of_its_windows():

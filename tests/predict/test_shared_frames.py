@@ -1,25 +1,31 @@
 """Windows that share the features of frames have the probabilities of whole clips, whatever the network."""
 
 import dataclasses
+import os
+import subprocess
+import sys
+from types import MappingProxyType
 
 import jax.numpy as jnp
 import ml_collections
 import numpy as np
 import pytest
 
-from jaxvid import trained
+from jaxvid import parallel, trained
 from jaxvid.config import base_config
+from jaxvid.models import backbones
 from jaxvid.models.create import module_from_config
 from jaxvid.predict.predictor import Predictor
 from jaxvid.predict.windows import windows
 from jaxvid.video.sound import Sound
 from jaxvid.video.streams import TimedFrame
-from tests.tiny import random_variables
+from tests.tiny import TINY_BACKBONE, random_variables
 
 MODELS = {
     "cnn_lstm": {"arch": "C4R1D2"},
     "lrcn": {},
     "backbone_lstm": {"backbone": "tiny"},
+    "motion_pool": {"backbone": "tiny", "stages": ("relu",)},
     "genre_crnn": {"backbone": "tiny", "lstm_features": 8, "streams": ("frames",)},
 }
 
@@ -39,7 +45,9 @@ def load(config):
         model, jnp.zeros((1, config.clip.num_frames, config.clip.height, config.clip.width, 3))
     )
     probabilities = trained.compile_probabilities(model, config)
-    return Predictor(config, variables, 2, probabilities, trained.compile_frame_programs(model, config))
+    return Predictor(
+        config, variables, parallel.local_multiple(2), probabilities, trained.compile_stream_programs(model, config)
+    )
 
 
 def frames_of(num_frames, fps=8.0):
@@ -66,14 +74,14 @@ def assert_as_whole_clips(predictor, frames, plan, sound=lambda: None):
 
 def test_overlapping_windows_have_the_probabilities_of_whole_clips_with_every_frame_computed_once():
     predictor = load(config_of("cnn_lstm"))
-    features, counted = predictor.frame_programs.features, []
+    features, counted = predictor.stream_programs.features, []
 
     def count(variables, frames):
         counted.append(len(frames))
         return features(variables, frames)
 
-    programs = predictor.frame_programs._replace(features=count)
-    predictor = dataclasses.replace(predictor, frame_programs=programs)
+    programs = predictor.stream_programs._replace(features=count)
+    predictor = dataclasses.replace(predictor, stream_programs=programs)
     # 24 frames in 3 s: nine windows of 4 frames in 1 s, a quarter apart, show every second frame.
     assert_as_whole_clips(predictor, frames_of(24), predictor.plan())
     assert counted == [8, 8]
@@ -105,14 +113,38 @@ def test_sequences_keep_their_lengths_and_their_sound(tiny_backbone):
     assert classified.window.num_frames == 2
 
 
+def check(name):
+    """Checks files and live streams of a model that shares the features of frames."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(backbones, "BACKBONES", MappingProxyType(backbones.BACKBONES | {"tiny": TINY_BACKBONE}))
+        predictor = load(config_of(name, side=64 if name == "lrcn" else 32))
+        assert predictor.stream_programs is not None
+        for stride in (None, 0.3):
+            assert_as_whole_clips(predictor, frames_of(24), predictor.plan(stride_seconds=stride))
+        live = predictor.follow_live(frames_of(24), predictor.plan(), lambda: False)
+        of_file = predictor.follow(frames_of(24), predictor.plan())
+        for one, other in zip(live, of_file, strict=True):
+            assert one.window.start == other.window.start
+            np.testing.assert_allclose(one.probabilities, other.probabilities, atol=1e-5)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", MODELS)
-def test_every_framewise_network_shares_its_frames(tiny_backbone, name):
-    config = config_of(name, side=64 if name == "lrcn" else 32)
-    predictor = load(config)
-    assert predictor.frame_programs is not None
-    for stride in (None, 0.3):
-        assert_as_whole_clips(predictor, frames_of(24), predictor.plan(stride_seconds=stride))
+def test_every_network_of_frames_and_their_sequence_shares_its_frames(name):
+    check(name)
+
+
+@pytest.mark.slow
+def test_four_devices_share_the_batches_of_frames():
+    # Features of two frames: each device has a row of frames of its own.
+    program = """
+import jax
+from tests.predict.test_shared_frames import check
+assert jax.device_count() == 4
+check("motion_pool")
+"""
+    environment = {**os.environ, "JAX_PLATFORMS": "cpu", "XLA_FLAGS": "--xla_force_host_platform_device_count=4"}
+    subprocess.run([sys.executable, "-c", program], check=True, env=environment)
 
 
 @pytest.mark.parametrize(
@@ -121,4 +153,4 @@ def test_every_framewise_network_shares_its_frames(tiny_backbone, name):
 )
 def test_other_networks_take_whole_clips(tiny_backbone, name, model):
     config = config_of(name, **model)
-    assert trained.compile_frame_programs(module_from_config(config.model), config) is None
+    assert trained.compile_stream_programs(module_from_config(config.model), config) is None

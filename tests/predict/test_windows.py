@@ -118,12 +118,14 @@ def test_frames_of_the_next_window_are_certain_once_later_ones_have_come():
     # A window of 1 s shows the frames of 0.25 and 0.75 s.
     for frame in numbered([0, 0.25, 0.5, 0.75, 1.0]):
         sliding.add(frame)
-        certain.append([(number, int(image[0, 0, 0])) for number, image in sliding.certain()])
-    assert certain == [[], [], [(1, 1)], [(1, 1)], [(1, 1), (3, 3)]]
+        numbers, images = sliding.certain()
+        assert [int(image[0, 0, 0]) for image in images] == list(numbers)
+        certain.append(numbers)
+    assert certain == [(), (), (1,), (1,), (1, 3)]
     [window] = sliding.complete()
     assert window.numbers == (1, 3)
     # The next one is from 0.5 s on.
-    assert [number for number, _ in sliding.certain()] == [3]
+    assert sliding.certain()[0] == (3,)
 
 
 def test_windows_number_the_frames_that_they_share():
