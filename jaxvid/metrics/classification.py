@@ -118,10 +118,10 @@ def classification_metrics(
     samples = ResampledValues({}, {}) if counts is None else resampled_values(predictions, counts, positive_class)
     support = np.bincount(predictions.labels, minlength=len(names))
 
-    overall = {name: _estimate(value, samples.overall.get(name)) for name, value in values.overall.items()}
+    overall = {name: estimate(value, samples.overall.get(name)) for name, value in values.overall.items()}
     per_class = {
         class_name: {
-            metric.name: _estimate(values.classes[metric.name][index], _of_class(samples, metric.name, index))
+            metric.name: estimate(values.classes[metric.name][index], _of_class(samples, metric.name, index))
             for metric in CLASS_METRICS
         }
         | {"support": int(support[index])}
@@ -157,7 +157,8 @@ def _of_class(samples: ResampledValues, name: str, index: int) -> Float[np.ndarr
     return samples.classes[name][index] if name in samples.classes else None
 
 
-def _estimate(value: float, samples: Float[np.ndarray, "resample"] | None) -> Estimate:
+def estimate(value: float, samples: Float[np.ndarray, "resample"] | None) -> Estimate:
+    """Returns a metric with its interval over resamples; without one if it is undefined in most of them."""
     if np.isnan(value):
         return {"value": None, "low": None, "high": None}
     defined = samples[np.isfinite(samples)] if samples is not None else np.empty(0)

@@ -12,6 +12,7 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.select import Select
 from selenium.webdriver.support.wait import WebDriverWait
 
+from jaxvid.evaluate.events import evaluate_events
 from jaxvid.predict.events import Event
 from jaxvid.predict.files import PredictOptions, named_videos, predict_videos
 from jaxvid.predict.pages.video import write_video_page
@@ -195,6 +196,10 @@ def test_a_person_labels_events_and_downloads_them(page, output, tmp_path):
     assert [row[-1] for row in rows_of(page, "events")] == ["confirmed", "rejected"]
     click_button(page, "Download labels")
     assert downloaded(tmp_path, "labels.csv") == rows
+    # One event found is right and one a false alarm, and the one that was added was missed.
+    fights = evaluate_events(output, [tmp_path / "labels.csv"], output=tmp_path)["classes"]["fight"]
+    counts = [fights["overlap"]["0.5"][key] for key in ("num_right", "num_false_alarms", "num_missed")]
+    assert counts == [1, 1, 1]
     page.back()
     # The same verdict again takes it back, and a missed event can be removed.
     press(page, "n", "c")
