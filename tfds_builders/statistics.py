@@ -34,7 +34,8 @@ class SplitStatistics:
     def __init__(self):
         self._examples: Counter[str] = Counter()
         self._samples: Counter[str] = Counter()
-        self._properties: dict[str, list[VideoProperties]] = defaultdict(list)
+        self._properties: dict[str, VideoProperties] = {}
+        self._videos_by_class: dict[str, list[str]] = defaultdict(list)
 
     def add(self, video: VideoFile, audio: np.ndarray | None) -> int:
         """Counts an example of a video; returns its number among the video's examples."""
@@ -42,10 +43,15 @@ class SplitStatistics:
 
         number = self._examples[video.filename]
         if not number:
-            self._properties[video.label].append(read_properties(video.path))
+            self._properties[video.filename] = read_properties(video.path)
+            self._videos_by_class[video.label].append(video.filename)
         self._examples[video.filename] += 1
         self._samples[video.filename] += 0 if audio is None else len(audio)
         return number
+
+    def properties_of(self, video: VideoFile) -> "VideoProperties":
+        """Returns the properties of a video of which an example has been counted."""
+        return self._properties[video.filename]
 
     def summary(self, *, with_sound: bool) -> SplitSummary:
         """Returns the statistics; `with_sound` adds the names of videos without sound."""
@@ -54,7 +60,10 @@ class SplitStatistics:
         summary: SplitSummary = {
             "videos": len(self._examples),
             "examples": self._examples.total(),
-            "classes": {label: summarize_properties(of_class) for label, of_class in sorted(self._properties.items())},
+            "classes": {
+                label: summarize_properties([self._properties[name] for name in names])
+                for label, names in sorted(self._videos_by_class.items())
+            },
         }
         if with_sound:
             summary["videos_without_sound"] = [name for name, samples in self._samples.items() if not samples]

@@ -23,6 +23,7 @@ from tensorflow_datasets.core import example_serializer, file_adapters
 from tensorflow_datasets.core.splits import SplitInfo
 from tqdm import tqdm
 
+from tfds_builders.shards import write_shards
 from tfds_builders.splits import in_mixed_order
 from tfds_builders.statistics import SplitStatistics
 from tfds_builders.video_files import VideoFile, count_differences, files_left_out
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     # Not at run time: reading a prepared dataset needs neither decord nor OpenCV.
     from jaxvid.video.clips import EncodedClip
     from jaxvid.video.workers import InvalidVideo
+    from tfds_builders.clip_index import ClipRows
 
 # Height and width of the frames.
 SIZES = ((64, 64), (112, 112), (128, 128), (128, 171), (224, 224), (225, 225), (299, 299))
@@ -155,6 +157,7 @@ class VideoDataset(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         self._timeout_seconds = timeout_seconds
         self._invalid_videos: list[dict[str, str]] = []
         self._statistics: dict[str, SplitStatistics] = {}
+        self._rows: dict[str, ClipRows] = {}
         self._select_file_format(file_format)
 
     @classmethod
@@ -266,9 +269,11 @@ class VideoDataset(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     def _generate_examples(self, videos: Sequence[VideoFile]) -> Examples:
         # Not at the top: reading a prepared dataset needs neither decord nor OpenCV.
         from jaxvid.video.workers import InvalidVideo, InvalidVideoError
+        from tfds_builders.clip_index import ClipRows, row_of_decoded
 
         videos = in_mixed_order(videos)
         statistics = self._statistics[videos[0].split] = SplitStatistics()
+        rows = self._rows[videos[0].split] = ClipRows()
         with (
             contextlib.closing(self._decode([video.path for video in videos])) as decoding,
             tqdm(total=len(videos), desc=f"{self.name} {videos[0].split}", unit="video") as progress,
@@ -278,7 +283,9 @@ class VideoDataset(tfds.core.GeneratorBasedBuilder, skip_registration=True):
                 video = videos[position]
                 if not isinstance(result, InvalidVideo):
                     number = statistics.add(video, result.audio)
-                    yield f"{video.filename}#{number}", self._example(video, number, result)
+                    filename = self._filename(video, number)
+                    rows.add(row_of_decoded(video, filename, result, statistics.properties_of(video)))
+                    yield f"{video.filename}#{number}", self._example(video, filename, result)
                     continue
                 if self._on_invalid == "error":
                     raise InvalidVideoError(result.path, f'{result.reason} (on_invalid="skip" leaves such videos out)')
@@ -301,7 +308,13 @@ class VideoDataset(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         # A video that is listed as left out must not be in the data in part.
         yield from whole_videos(decoding) if self._on_invalid == "skip" else decoding
 
-    def _example(self, video: VideoFile, number: int, decoded: "EncodedClip") -> Example:
+    def _filename(self, video: VideoFile, number: int) -> str:
+        """Returns the name of an example."""
+        config = self.builder_config
+        assert isinstance(config, VideoConfig)
+        return f"{video.filename}#{number}" if config.sequence_frames else video.filename
+
+    def _example(self, video: VideoFile, filename: str, decoded: "EncodedClip") -> Example:
         config = self.builder_config
         assert isinstance(config, VideoConfig)
         example: Example = {
@@ -309,7 +322,7 @@ class VideoDataset(tfds.core.GeneratorBasedBuilder, skip_registration=True):
             "label": video.label,
             "fps": np.float32(decoded.fps),
             "source": video.source,
-            "filename": f"{video.filename}#{number}" if config.sequence_frames else video.filename,
+            "filename": filename,
         }
         if config.sequence_frames:
             example["begin"] = np.float32(decoded.begin)
@@ -336,23 +349,31 @@ class VideoDataset(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         file_format = self.info.file_format
         assert file_format is not None
         with contextlib.closing(examples):
-            shards = _write_shards(records, Path(self.data_dir), file_format, download_config.max_shard_size)
+            shards = write_shards(records, Path(self.data_dir), file_format, download_config.max_shard_size)
         if not shards:
             raise ValueError(f"{self.name}: no video of the split {split!r} can be decoded")
         template = self._get_filename_template(split_name=split)
         for position, shard in enumerate(shards):
             shard.path.rename(template.sharded_filepath(shard_index=position, num_shards=len(shards)))
-        return SplitInfo(
+        written = SplitInfo(
             name=split,
             shard_lengths=[shard.num_records for shard in shards],
             num_bytes=sum(shard.num_bytes for shard in shards),
             filename_template=template,
         )
+        self._write_index(written)
+        return written
+
+    def _write_index(self, split: SplitInfo) -> None:
+        from tfds_builders.clip_index import index_path, record_facts, write_index
+
+        path = index_path(Path(self.data_dir), split.name)
+        write_index(self._rows.pop(split.name).table(), path, record_facts(self.info, split))
 
     def _download_and_prepare(
         self, dl_manager: tfds.download.DownloadManager, download_config: tfds.download.DownloadConfig
     ) -> None:
-        self._invalid_videos, self._statistics = [], {}
+        self._invalid_videos, self._statistics, self._rows = [], {}, {}
         super()._download_and_prepare(dl_manager, download_config)
         if self._on_invalid == "skip":
             listing = json.dumps(self._invalid_videos, indent=2, ensure_ascii=False)
@@ -410,36 +431,6 @@ class VideoDataset(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         for leftover in final.parent.glob(f"incomplete.*_{final.name}"):
             logging.info("removing the leftovers of an interrupted build: %s", leftover)
             shutil.rmtree(leftover)
-
-
-@dataclasses.dataclass(frozen=True)
-class _Shard:
-    path: Path
-    num_records: int
-    num_bytes: int
-
-
-def _write_shards(records: Iterator[bytes], directory: Path, file_format: FileFormat, max_bytes: int) -> list[_Shard]:
-    """Writes the records to files of about `max_bytes`, under temporary names: final names need the number of files."""
-    adapter = file_adapters.ADAPTER_FOR_FORMAT[file_format]
-    shards = []
-    for first in records:
-        sizes: list[int] = []
-        path = directory / f"unnamed-{len(shards)}"
-        adapter.write_examples(path, _fill_shard(itertools.chain([first], records), max_bytes, sizes))
-        shards.append(_Shard(path, len(sizes), sum(sizes)))
-    return shards
-
-
-def _fill_shard(records: Iterator[bytes], max_bytes: int, sizes: list[int]) -> Iterator[tuple[int, bytes]]:
-    """Yields the records with their positions, up to the one that fills `max_bytes`; adds their sizes to `sizes`."""
-    free = max_bytes
-    for position, record in enumerate(records):
-        sizes.append(len(record))
-        yield position, record
-        free -= len(record)
-        if free <= 0:
-            return
 
 
 def _split_position(split: str) -> tuple[int, str]:

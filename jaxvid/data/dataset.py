@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 import tensorflow_datasets as tfds
 from jaxtyping import Int
-from sklearn.model_selection import StratifiedGroupKFold
 from tensorflow_datasets.core.registered import DatasetNotFoundError
-from tqdm import tqdm
 
-from jaxvid.data.records import Clip, ClipMetadata, collect_metadata, parse_clip
+from jaxvid.data.clip_index import metadata_of, open_index
+from jaxvid.data.folds import fold_of
+from jaxvid.data.records import Clip, ClipMetadata, parse_clip
 from jaxvid.types import ConfigDict
 
 _SPLIT = re.compile(r"(?P<base>[^@]+)(@(?P<others>!?)(?P<taken>\d+(?:\+\d+)*)/(?P<folds>\d+))?")
@@ -143,7 +143,7 @@ def open_split(builder: tfds.core.DatasetBuilder, split: str) -> ClipSplit:
             raise ValueError(
                 f"{builder.info.full_name} has no split {name!r}; it has: {', '.join(builder.info.splits)}"
             )
-    records, metadata = _read_records(str(builder.data_path), match["base"])
+    records, metadata = _open_records(str(builder.data_path), match["base"])
     indices = np.arange(len(records))
     if match["folds"]:
         num_folds, taken = int(match["folds"]), [int(fold) for fold in match["taken"].split("+")]
@@ -156,34 +156,14 @@ def open_split(builder: tfds.core.DatasetBuilder, split: str) -> ClipSplit:
     return ClipSplit(split, records, indices, metadata.take(indices), class_names(builder))
 
 
-def fold_of(metadata: ClipMetadata, num_folds: int) -> Int[np.ndarray, "clip"]:
-    """Returns the fold of every clip: stratified by class, sources kept together, the same at every call.
-
-    Raises:
-      ValueError: if there are fewer than two folds, or fewer sources than folds.
-    """
-    num_sources = len(set(metadata.sources))
-    if not 2 <= num_folds <= num_sources:
-        raise ValueError(f"{num_folds} folds of {num_sources} source videos; allowed: 2 to {num_sources}")
-    # Records are stored in the order of a hash. Sorted by name, the folds depend on the clips alone.
-    order = np.argsort(metadata.filenames)
-    labels, sources = metadata.labels[order], np.asarray(metadata.sources)[order]
-    folds = np.empty(len(order), int)
-    splitter = StratifiedGroupKFold(num_folds, shuffle=True, random_state=0)
-    for fold, (_, members) in enumerate(splitter.split(labels, labels, sources)):
-        folds[order[members]] = fold
-    return folds
-
-
 def shared_sources(one: ClipSplit, other: ClipSplit) -> list[str]:
     """Returns the sources with clips in both splits: metrics on one are too good for a model trained on the other."""
     return sorted(set(one.metadata.sources) & set(other.metadata.sources))
 
 
 @functools.lru_cache(maxsize=8)
-def _read_records(data_path: str, split: str) -> tuple[Sequence[bytes], ClipMetadata]:
+def _open_records(data_path: str, split: str) -> tuple[Sequence[bytes], ClipMetadata]:
     """Returns the records and metadata of a split without folds. Cached: most splits of a run are folds of the same."""
     builder: Any = tfds.builder_from_directory(data_path)
     records = builder.as_data_source(split, deserialize_method=tfds.decode.DeserializeMethod.RAW_BYTES)
-    positions = tqdm(range(len(records)), f"Reading {split}", unit="clip", leave=False)
-    return records, collect_metadata(parse_clip(records[position]) for position in positions)
+    return records, metadata_of(open_index(builder, split), class_names(builder))

@@ -4,8 +4,8 @@ TensorFlow is not needed.
 """
 
 import dataclasses
-from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any
 
 import cv2
 import numpy as np
@@ -116,30 +116,3 @@ def _decode_jpeg(frame: bytes) -> UInt8[np.ndarray, "height width 3"]:
             "a stored frame is no JPEG image: the dataset is damaged; remove its folder and build it again"
         )
     return np.asarray(image, np.uint8)
-
-
-class _Row(NamedTuple):
-    label: int
-    num_frames: int
-    num_samples: int
-    fps: float
-    source: str
-    filename: str
-    video: str
-
-
-def collect_metadata(clips: Iterable[Clip]) -> ClipMetadata:
-    """Returns the metadata of clips, of which only one is held in memory at a time."""
-    rows = [
-        _Row(clip.label, len(clip.frames), len(clip.audio), clip.fps, clip.source, clip.filename, clip.video)
-        for clip in clips
-    ]
-    return ClipMetadata(
-        labels=np.asarray([row.label for row in rows], int),
-        num_frames=np.asarray([row.num_frames for row in rows], int),
-        num_samples=np.asarray([row.num_samples for row in rows], int),
-        fps=np.asarray([row.fps for row in rows], float),
-        sources=[row.source for row in rows],
-        filenames=[row.filename for row in rows],
-        videos=[row.video for row in rows],
-    )

@@ -1,11 +1,9 @@
-import collections
-
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
-from jaxvid.data.dataset import find_prepared, fold_of, open_split, shared_sources
-from jaxvid.data.records import ClipMetadata, decode_frames
+from jaxvid.data.dataset import find_prepared, open_split, shared_sources
+from jaxvid.data.records import decode_frames
 
 
 @pytest.fixture(scope="module")
@@ -47,31 +45,6 @@ def test_folds_cover_a_split_once_and_keep_sources_together(builder):
 
 def test_splits_can_be_joined(builder):
     assert len(open_split(builder, "train+val")) == 24
-
-
-def metadata(labels, sources):
-    names = list(map(str, range(100, 100 + len(labels))))
-    return ClipMetadata(
-        labels=np.asarray(labels),
-        num_frames=np.ones(len(labels), int),
-        num_samples=np.zeros(len(labels), int),
-        fps=np.ones(len(labels)),
-        sources=list(sources),
-        filenames=names,
-        videos=names,
-    )
-
-
-def test_folds_are_stratified_and_depend_on_the_clips_alone():
-    labels = [0, 1] * 20
-    sources = [f"s{i // 2}" for i in range(40)]
-    folds = fold_of(metadata(labels, sources), 5)
-    assert collections.Counter(zip(folds.tolist(), labels, strict=True)) == {
-        (f, c): 4 for f in range(5) for c in (0, 1)
-    }
-    stored = np.random.default_rng(0).permutation(40)
-    reordered = metadata(labels, sources).take(stored)
-    np.testing.assert_array_equal(fold_of(reordered, 5), folds[stored])
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import tensorflow_datasets as tfds
 
@@ -71,6 +72,23 @@ def test_a_video_without_sound_has_no_samples_and_is_in_the_statistics(built):
     assert [(counts["videos"], counts["examples"]) for counts in statistics.values()] == [(2, 6)] * 3
     named = [name for counts in statistics.values() for name in counts["videos_without_sound"]]
     assert named == ["horror/2.avi"]
+
+
+def test_the_index_has_the_video_and_the_sound_of_every_sequence(built):
+    for split in built.info.splits:
+        rows = pq.read_table(Path(built.data_dir) / f"clips-{split}.parquet").to_pylist()
+        stored = list(built.as_data_source(split))
+        assert [row["filename"] for row in rows] == [example["filename"].decode() for example in stored]
+        assert [row["video"] for row in rows] == [row["filename"].split("#")[0] for row in rows]
+        assert [row["num_samples"] for row in rows] == [len(example["audio"]) for example in stored]
+        assert [row["num_frames"] for row in rows] == [len(example["video"]) for example in stored]
+        assert {row["fps"] for row in rows} == {4.0}
+        # What is known of the file, whole and as it was, stands beside each of its sequences.
+        for row in rows:
+            assert (row["file"]["fps"], row["file"]["height"], row["file"]["width"]) == (10, 48, 64)
+            assert row["file"]["seconds"] == pytest.approx(3.5, abs=0.1)
+            assert row["file"]["has_sound"] == (row["video"] != "horror/2.avi")
+            assert row["pixel_change"]["mean"] == 0
 
 
 def test_a_config_can_be_given_as_an_object(films, tmp_path):

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import tensorflow_datasets as tfds
 from tensorflow_datasets.proto import tf_example_pb2
@@ -20,7 +21,7 @@ import tfds_builders  # noqa: F401 - registers the builders
 from jaxvid.video.clips import encode_clip
 from jaxvid.video.files import write_video
 from jaxvid.video.workers import InvalidVideoError
-from tfds_builders.video_dataset import _write_shards
+from tfds_builders.shards import write_shards
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -86,6 +87,35 @@ def test_frames_are_stored_as_the_workers_encoded_them(videos, tmp_path):
     stored = tf_example_pb2.Example.FromString(records[0]).features.feature
     path = videos / stored["filename"].bytes_list.value[0].decode()
     assert list(stored["video"].bytes_list.value) == encode_clip(path, (64, 64)).frames
+
+
+def test_every_split_has_an_index_of_its_clips(videos, tmp_path):
+    builder = builder_of(videos, tmp_path)
+    builder.download_and_prepare()
+    for split in ("train", "test"):
+        rows = pq.read_table(Path(builder.data_dir) / f"clips-{split}.parquet").to_pylist()
+        stored = list(builder.as_data_source(split))
+        assert [row["filename"] for row in rows] == [example["filename"].decode() for example in stored]
+        for row in rows:
+            path = videos / row["filename"]
+            assert row["label"] == path.parent.name
+            assert row["source"] == f"{path.parent.name}/{path.stem}"
+            assert row["video"] == row["filename"]
+            assert (row["num_frames"], row["num_samples"], row["fps"]) == (4 if split == "train" else 1, 0, 12.5)
+            file = row["file"]
+            assert (file["container"], file["codec"]) == (("avi", "mjpeg") if split == "train" else ("mov", "mpeg4"))
+            assert (file["height"], file["width"], file["fps"], file["has_sound"]) == (64, 64, 12.5, False)
+            assert file["seconds"] == pytest.approx(row["num_frames"] / 12.5)
+            assert file["num_bytes"] == path.stat().st_size
+            # Every frame of these videos is the same.
+            assert set(row["pixel_change"].values()) == {0}
+    # TFDS knows the records alone.
+    read = tfds.builder_from_directory(builder.data_dir)
+    source = read.as_data_source("train", deserialize_method=tfds.decode.DeserializeMethod.RAW_BYTES)
+    assert read.info.splits["train"].num_bytes == sum(len(source[position]) for position in range(4))
+    assert [path.name for path in read.info.splits["train"].filepaths] == [
+        "video_folder-train.array_record-00000-of-00001"
+    ]
 
 
 def test_statistics_have_the_properties_of_the_files_by_class(tmp_path):
@@ -177,6 +207,7 @@ def test_max_examples_per_split_bounds_every_split(videos, tmp_path):
     builder = builder_of(videos, tmp_path)
     builder.download_and_prepare(download_config=tfds.download.DownloadConfig(max_examples_per_split=1))
     assert {name: split.num_examples for name, split in builder.info.splits.items()} == {"test": 1, "train": 1}
+    assert pq.read_metadata(Path(builder.data_dir) / "clips-train.parquet").num_rows == 1
 
 
 def test_large_splits_are_written_in_shards(videos, tmp_path):
@@ -184,7 +215,7 @@ def test_large_splits_are_written_in_shards(videos, tmp_path):
     # A clip takes some 3 KB: two per shard.
     builder.download_and_prepare(download_config=tfds.download.DownloadConfig(max_shard_size=4_000))
     assert builder.info.splits["train"].shard_lengths == [2, 2]
-    names = sorted(path.name for path in Path(builder.data_dir).glob("*train*"))
+    names = sorted(path.name for path in Path(builder.data_dir).glob("*-train.array_record*"))
     assert names == [f"video_folder-train.array_record-0000{k}-of-00002" for k in range(2)]
     assert len({example["filename"] for example in builder.as_data_source("train")}) == 4
 
@@ -198,7 +229,7 @@ def test_records_are_written_one_at_a_time(tmp_path):
             yield np.random.default_rng(0).bytes(1 << 20)
             sizes_on_disk.append(written.stat().st_size)
 
-    shards = _write_shards(records(), tmp_path, tfds.core.FileFormat.ARRAY_RECORD, 1 << 30)
+    shards = write_shards(records(), tmp_path, tfds.core.FileFormat.ARRAY_RECORD, 1 << 30)
     assert [(shard.num_records, shard.num_bytes) for shard in shards] == [(64, 64 << 20)]
     # After 32 MB of records, most of them are in the file and not in memory.
     assert sizes_on_disk[32] > 16 << 20
