@@ -36,6 +36,7 @@ def get_config(arg: str | None = None) -> ConfigDict:
         "backbone_lstm",
         backbone=values.backbone,
         features="pool",
+        temporal="lstm",
         lstm_features=256,
         lstm_layers=1,
         bidirectional=False,

@@ -33,7 +33,13 @@ RESUMABLE = (
     "train.feature_cache",
 )
 # Changes from the default that `load_config` gives an older config, for a key that it could not have.
-_ONCE_UNKNOWN = ("dataset.version: '' ->",)
+_ONCE_UNKNOWN = (
+    "dataset.version: '' ->",
+    "model.input: None -> 'frames'",
+    "model.motion: None -> 'none'",
+    "model.head_norm: None -> 'none'",
+    "model.temporal: None -> 'lstm'",
+)
 
 
 def parse_arg(arg: str | None, **defaults: Any) -> ConfigDict:

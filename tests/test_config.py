@@ -1,5 +1,6 @@
 import json
 
+import ml_collections
 import pytest
 
 from jaxvid import config as config_lib
@@ -92,6 +93,17 @@ def test_the_version_of_the_dataset_may_become_known_but_not_change(tmp_path):
     config_lib.save_config(config, tmp_path)
     config.dataset.version = "2.0.0"
     with pytest.raises(ValueError, match=r"dataset.version: '1.0.0' -> '2.0.0'"):
+        config_lib.save_config(config, tmp_path)
+
+
+def test_a_run_from_before_a_key_of_the_model_resumes_with_its_default_alone(tmp_path):
+    config = config_lib.base_config()
+    config.model = ml_collections.ConfigDict({"name": "lrcn"})
+    config_lib.save_config(config, tmp_path)
+    config.model.update(input="frames", motion="none", head_norm="none", temporal="lstm")
+    config_lib.save_config(config, tmp_path)
+    config.model.motion = "both"
+    with pytest.raises(ValueError, match=r"model.motion: 'none' -> 'both'"):
         config_lib.save_config(config, tmp_path)
 
 

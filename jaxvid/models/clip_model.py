@@ -12,6 +12,9 @@ from jaxtyping import Array, Float, Int
 from jaxvid.models.activations import Activation
 from jaxvid.models.backbones import Backbone, create_backbone
 from jaxvid.models.layers import Layers
+from jaxvid.models.temporal import differences
+
+INPUTS = ("frames", "differences")
 
 
 class AudioVisualClips(NamedTuple):
@@ -62,6 +65,11 @@ class ClipModel(nn.Module, kw_only=True):
 
     Attributes:
       num_classes: number of logits.
+      input: what of a clip the network computes from: "frames", or "differences", each frame less the one before it,
+        as many as frames, the first of them zero (after the frame differences of Z. Islam et al., Efficient Two-Stream
+        Network for Violence Detection Using Separable Convolutional LSTM, IJCNN 2021). The network takes clips either
+        way. Their scale stays: clips in [0, 1] have differences in [-1, 1], and those of a backbone's input in 0..255
+        are divided by what the backbone divides pixels by, without its offset.
       activation: name of the activation at the network's own sites.
       adaptive: whether the sites read their coefficients from the state.
       axis_name: the mapped axis that the batch is split over, if any: batch normalization shares its statistics over
@@ -86,6 +94,7 @@ class ClipModel(nn.Module, kw_only=True):
     sound_modules: ClassVar[tuple[str, ...]] = ()
 
     num_classes: int
+    input: str = "frames"
     activation: str = "relu"
     adaptive: bool = False
     axis_name: str | None = None
@@ -98,6 +107,7 @@ class ClipModel(nn.Module, kw_only=True):
         Raises:
           ValueError: as `check_fields`.
         """
+        check_choice("input", self.input, INPUTS)
         self.check_fields()
         super().__post_init__()
 
@@ -127,8 +137,12 @@ class ClipModel(nn.Module, kw_only=True):
         )
 
     @nn.nowrap
-    def create_backbone(self, name: str, *, activation: str | None, include_top: bool = False) -> Backbone:
+    def create_backbone(
+        self, name: str, *, activation: str | None, include_top: bool = False, differences: bool = False
+    ) -> Backbone:
         """The ImageNet backbone called `name`, with its own activation where `activation` is None.
+
+        `include_top` and `differences` are those of `Backbone`.
 
         Raises:
           ValueError: if there is no such backbone.
@@ -137,11 +151,19 @@ class ClipModel(nn.Module, kw_only=True):
             name,
             include_top=include_top,
             activation=activation,
+            differences=differences,
             adaptive=self.adaptive,
             axis_name=self.axis_name,
             dtype=self.dtype,
             param_dtype=self.param_dtype,
         )
+
+    @nn.nowrap
+    def prepared(
+        self, clips: Float[Array, "batch time height width channel"]
+    ) -> Float[Array, "batch time height width channel"]:
+        """What the first layer takes: the frames, or their differences (`input`), as many."""
+        return clips if self.input == "frames" else differences(clips)
 
     @nn.nowrap
     def input_streams(self) -> tuple[str, ...]:

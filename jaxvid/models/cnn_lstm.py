@@ -78,7 +78,8 @@ class CNNLSTM(FramewiseModel, kw_only=True):
 
     @nn.nowrap
     def check_fields(self) -> None:
-        """Checks `arch`."""
+        """Checks `arch` and the fields of all frame-wise networks."""
+        super().check_fields()
         parse_arch(self.arch)
 
     @nn.nowrap
@@ -90,7 +91,15 @@ class CNNLSTM(FramewiseModel, kw_only=True):
         """Creates the CNN and the head, whose layers are beside the CNN, not below a name of the head's own."""
         filters, dense = parse_arch(self.arch)
         self.cnn = FrameCNN(filters, self.layers())
-        self.sequence = LastOutputHead(self.num_classes, _LSTM, dense, self.dropout_rate, self.layers())
+        self.sequence = LastOutputHead(
+            num_classes=self.num_classes,
+            lstm_features=_LSTM,
+            dense=dense,
+            dropout_rate=self.dropout_rate,
+            motion=self.motion,
+            norm=self.head_norm,
+            layers=self.layers(),
+        )
         nn.share_scope(self, self.sequence)
 
     def frame_features(

@@ -174,7 +174,7 @@ class ConvLSTM(ClipModel, kw_only=True):
         """Returns logits in float32."""
         # Time first, once for all layers: each of them scans over it.
         layers = self.layers()
-        x = clips.astype(self.dtype).swapaxes(0, 1)
+        x = self.prepared(clips).astype(self.dtype).swapaxes(0, 1)
         for i, filters in enumerate(_FILTERS, start=1):
             x = ConvLSTMLayer(filters, layers, self.recurrent_dropout_rate, name=f"convlstm{i}")(x, train=train)
             x = max_pool(x, 2, "SAME")

@@ -7,7 +7,7 @@ from flax import linen as nn
 from jaxtyping import Array, Float
 
 from jaxvid.models.backbones import Backbone, find_architecture
-from jaxvid.models.clip_model import ClipModel
+from jaxvid.models.clip_model import ClipModel, check_choice
 from jaxvid.models.layers import per_frame
 
 
@@ -29,8 +29,9 @@ class FrameClassifier(ClipModel, kw_only=True):
 
     @nn.nowrap
     def check_fields(self) -> None:
-        """Checks `backbone`."""
+        """Checks `backbone` and `input`."""
         find_architecture(self.backbone)
+        check_choice("input", self.input, ("frames",))
 
     @nn.nowrap
     def default_clip(self) -> tuple[int, int, int, int]:

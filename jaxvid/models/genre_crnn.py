@@ -20,6 +20,7 @@ from jaxvid.models.backbones import Backbone, find_architecture
 from jaxvid.models.clip_model import AudioVisualClips, check_choice
 from jaxvid.models.framewise import FramewiseModel
 from jaxvid.models.layers import Layers, per_frame
+from jaxvid.models.temporal import normalized, with_motion
 
 FEATURES = ("pool", "softmax")
 STREAMS = ("frames", "sound")
@@ -122,6 +123,8 @@ class GenreHead(nn.Module):
       lstm_features: widths of the LSTMs by stream.
       has_spectrogram_cnn: whether the sound's features are spectrograms, which the small CNN takes.
       dropout_rate: before the dense layer.
+      motion: of the model, for the frames.
+      norm: its `head_norm`, for the frames.
       layers: makes the layers.
     """
 
@@ -129,6 +132,8 @@ class GenreHead(nn.Module):
     lstm_features: Mapping[str, int]
     has_spectrogram_cnn: bool
     dropout_rate: float
+    motion: str
+    norm: str
     layers: Layers
 
     @nn.compact
@@ -136,8 +141,10 @@ class GenreHead(nn.Module):
         """Returns logits in float32."""
         states = []
         if "frames" in self.lstm_features:
-            frames = LastState(self.lstm_features["frames"], self.layers, name="frames")
-            states.append(frames(features["frames"], features["num_frames"]))
+            # Padding follows the real frames, whose differences and norms it does not change.
+            frames = normalized(with_motion(features["frames"], self.motion), self.norm, self.layers, train=train)
+            lstm = LastState(self.lstm_features["frames"], self.layers, name="frames")
+            states.append(lstm(frames, features["num_frames"]))
         if "sound" in self.lstm_features:
             sounds, length = features["sound"], features["num_sounds"]
             if self.has_spectrogram_cnn:
@@ -187,9 +194,15 @@ class GenreCRNN(FramewiseModel, kw_only=True):
 
     @nn.nowrap
     def check_fields(self) -> None:
-        """Checks `streams`, `features` and the backbones."""
+        """Checks `streams`, `features`, the backbones and the fields of all frame-wise networks."""
+        super().check_fields()
         if not self.streams or set(self.streams) - set(STREAMS):
             raise ValueError(f"streams is {self.streams}; allowed: one or both of {', '.join(STREAMS)}")
+        if "frames" not in self.streams:
+            for key, only in (("motion", "none"), ("head_norm", "none"), ("input", "frames")):
+                check_choice(key, getattr(self, key), (only,))
+        # The batch's mean would be one over padding too.
+        check_choice("head_norm", self.head_norm, ("none", "layer"))
         check_choice("features", self.features, FEATURES)
         find_architecture(self.backbone)
         if self.audio_backbone:
@@ -213,6 +226,8 @@ class GenreCRNN(FramewiseModel, kw_only=True):
             lstm_features={stream: width for stream, width in widths.items() if stream in self.streams},
             has_spectrogram_cnn=not self.audio_backbone,
             dropout_rate=self.dropout_rate,
+            motion=self.motion,
+            norm=self.head_norm,
             layers=self.layers(),
         )
 
@@ -224,7 +239,7 @@ class GenreCRNN(FramewiseModel, kw_only=True):
     @nn.nowrap
     def feature_span(self) -> int:
         """Features are of single frames, if there is a stream of frames."""
-        return int("frames" in self.streams)
+        return super().feature_span() if "frames" in self.streams else 0
 
     @nn.nowrap
     def last_stage(self) -> tuple[str, ...]:
@@ -234,10 +249,13 @@ class GenreCRNN(FramewiseModel, kw_only=True):
     @nn.nowrap
     def backbones(self) -> dict[str, Backbone]:
         """The CNN of the frames, and that of the spectrograms unless it is the small one."""
-        names = {"cnn": self.backbone if "frames" in self.streams else ""}
-        names["audio_cnn"] = self.audio_backbone if "sound" in self.streams else ""
         create = partial(self.create_backbone, activation=self.backbone_activation)
-        return {module: create(name) for module, name in names.items() if name}
+        backbones = {}
+        if "frames" in self.streams:
+            backbones["cnn"] = create(self.backbone, differences=self.input == "differences")
+        if "sound" in self.streams and self.audio_backbone:
+            backbones["audio_cnn"] = create(self.audio_backbone)
+        return backbones
 
     @nn.nowrap
     def needs_first_stage(self) -> bool:
@@ -268,7 +286,8 @@ class GenreCRNN(FramewiseModel, kw_only=True):
         clips = clips if isinstance(clips, AudioVisualClips) else self._without_sound(clips)
         if "frames" not in self.streams:
             return self._sounds(clips.spectrograms, clips.num_spectra, train=train)
-        return self.join(per_frame(partial(self.frame_features, train=train), clips.frames), clips, train=train)
+        frames = self.prepared(clips.frames)
+        return self.join(per_frame(partial(self.frame_features, train=train), frames), clips, train=train)
 
     def join(
         self, features: Float[Array, "batch time feature"], clips: AudioVisualClips, *, train: bool = False

@@ -68,7 +68,15 @@ class LRCN(FramewiseModel, kw_only=True):
     def setup(self) -> None:
         """Creates the convolutions and the head; the layers of both are side by side, below no name of their own."""
         self.frame = FrameConvolutions(self.dropout_rate, self.layers())
-        self.sequence = LastOutputHead(self.num_classes, _STATE, (), 0.0, self.layers())
+        self.sequence = LastOutputHead(
+            num_classes=self.num_classes,
+            lstm_features=_STATE,
+            dense=(),
+            dropout_rate=0.0,
+            motion=self.motion,
+            norm=self.head_norm,
+            layers=self.layers(),
+        )
         nn.share_scope(self, self.frame)
         nn.share_scope(self, self.sequence)
 

@@ -87,7 +87,9 @@ class MotionPool(ClipModel, kw_only=True):
     @nn.nowrap
     def backbones(self) -> dict[str, Backbone]:
         """The CNN."""
-        backbone = self.create_backbone(self.backbone, activation=self.backbone_activation)
+        backbone = self.create_backbone(
+            self.backbone, activation=self.backbone_activation, differences=self.input == "differences"
+        )
         return {"cnn": backbone.clone(stages=tuple(self.stages))}
 
     @nn.nowrap
@@ -98,8 +100,8 @@ class MotionPool(ClipModel, kw_only=True):
 
     @nn.nowrap
     def feature_span(self) -> int:
-        """Features are of two neighboring frames."""
-        return 2
+        """Features are of two neighboring frames; of differences they are not shared."""
+        return 2 if self.input == "frames" else 0
 
     def stream_features(self, frames: Float[Array, "frame height width channel"]) -> Float[Array, "frame feature"]:
         """Returns the changes from the frame before to every frame; the first row means nothing."""
@@ -118,7 +120,8 @@ class MotionPool(ClipModel, kw_only=True):
           clips: red, green, blue in 0..255, not scaled otherwise.
           train: whether the backbone's batch norms take the statistics of the batch.
         """
-        maps = self.cnn(clips.reshape(-1, *clips.shape[2:]), train=train)
+        frames = self.prepared(clips).reshape(-1, *clips.shape[2:])
+        maps = self.cnn(frames, train=train)
         return jnp.concatenate(
             [_largest_changes(stage.reshape(*clips.shape[:2], *stage.shape[1:])) for stage in maps], -1
         )

@@ -195,7 +195,7 @@ class VideoResNet(ClipModel, kw_only=True):
         layers = self.layers(norm_epsilon=variant.norm_epsilon)
         # Argument 2, after `self` and the clips, is `train`.
         block = nn.remat(ResidualBlock, static_argnums=(2,)) if self.remat else ResidualBlock
-        x = Stem(variant.factored_stem, layers, name="stem")(clips, train)
+        x = Stem(variant.factored_stem, layers, name="stem")(self.prepared(clips), train)
         for i, (blocks, features, convolutions) in enumerate(
             zip(variant.blocks, _CHANNELS, variant.convolutions, strict=True)
         ):

@@ -68,6 +68,8 @@ def _check_retraining(config: ConfigDict, model: ClipModel) -> None:
     at_least(retrain, 1, "retrain.every_steps", "retrain.batch_size")
     if retrain.num_steps and "frames" not in model.input_streams():
         raise ValueError(f"config.retrain.num_steps is {retrain.num_steps}; allowed without a stream 'frames': 0")
+    if retrain.num_steps and model.input != "frames":
+        raise ValueError(f"config.retrain.num_steps is {retrain.num_steps}; allowed with input {model.input!r}: 0")
     if model.needs_first_stage() and not retrain.num_steps:
         raise ValueError(f"config.retrain.num_steps is 0; allowed with features {config.model.features!r}: above 0")
     one_of(retrain, "retrain.trainable", TRAINABLE)

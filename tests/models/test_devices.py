@@ -24,11 +24,26 @@ from tests.tiny import TINY_BACKBONE
 
 # Of every model a small version with dropout, and the number and size of its frames.
 SMALL = {
-    "cnn_lstm": ({"arch": "C4R1D3", "dropout_rate": 0.5}, 2, 32),
-    "backbone_lstm": ({"backbone": "tiny", "lstm_features": 8, "dense": (6,), "dropout_rate": 0.5}, 2, 32),
+    "cnn_lstm": ({"arch": "C4R1D3", "motion": "both", "head_norm": "layer", "dropout_rate": 0.5}, 2, 32),
+    "backbone_lstm": (
+        {
+            "backbone": "tiny",
+            "temporal": "pool",
+            "motion": "both",
+            "head_norm": "batch",
+            "dense": (6,),
+            "dropout_rate": 0.5,
+        },
+        3,
+        32,
+    ),
     "motion_pool": ({"backbone": "tiny", "stages": ("relu",), "dropout_rate": 0.5}, 3, 32),
     "video_resnet": ({"variant": "mc3_18"}, 2, 16),
-    "convlstm": ({"activation": "relu", "dropout_rate": 0.5, "recurrent_dropout_rate": 0.5}, 2, 32),
+    "convlstm": (
+        {"input": "differences", "activation": "relu", "dropout_rate": 0.5, "recurrent_dropout_rate": 0.5},
+        2,
+        32,
+    ),
     "lrcn": ({"dropout_rate": 0.5}, 2, 64),
     "frame_classifier": ({"backbone": "tiny"}, 1, 32),
     "genre_crnn": ({"backbone": "tiny", "lstm_features": 8, "audio_lstm_features": 8, "num_bands": 16}, 3, 32),

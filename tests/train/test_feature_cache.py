@@ -48,6 +48,7 @@ def frozen_config(config, tiny_backbone):
 
 @pytest.mark.slow
 def test_training_on_cached_features_is_training_on_frames(frozen_config, tmp_path, monkeypatch):
+    frozen_config.model.update(temporal="pool", motion="both", head_norm="batch", input="differences")
     train(frozen_config, tmp_path / "cached")
     assert len(list((tmp_path / "cached" / "features").glob("*/chunk-*"))) == 2
     monkeypatch.setattr(feature_cache, "are_constant", lambda config: False)

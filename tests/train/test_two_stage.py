@@ -330,6 +330,13 @@ def test_settings_that_do_not_fit_the_model_are_refused(make_config, section, ke
         check_sequences(config)
 
 
+def test_a_cnn_of_differences_is_not_retrained_on_single_frames(make_config):
+    config = make_config()
+    config.model.input = "differences"
+    with pytest.raises(ValueError, match="config.retrain.num_steps is 4; allowed with input 'differences': 0"):
+        check_sequences(config)
+
+
 def test_softmax_features_need_a_retrained_cnn(make_config):
     config = make_config("features=softmax")
     config.retrain.num_steps = 0

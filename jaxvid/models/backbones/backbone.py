@@ -81,6 +81,8 @@ class Backbone(nn.Module):
       stages: names of layers (`Architecture.stage_names`) whose feature maps are the output, instead of what the last
         layer makes of them.
       num_classes: of the classifier; ImageNet's 1000 for the published weights.
+      differences: whether the input is differences of frames, which are scaled as frames are, but without the offset:
+        where nothing changes, the network sees zeros.
       activation: name of the activation at every site; None for the architecture's own.
       adaptive: whether the sites read their coefficients from the state.
       axis_name: mapped axis over which batch normalization shares its statistics in training.
@@ -92,6 +94,7 @@ class Backbone(nn.Module):
     include_top: bool = False
     stages: tuple[str, ...] = ()
     num_classes: int = 1000
+    differences: bool = False
     activation: str | None = None
     adaptive: bool = False
     axis_name: str | None = None
@@ -118,7 +121,8 @@ class Backbone(nn.Module):
         layers. Layers after the last of them only get their parameters.
 
         Args:
-          frames: red, green, blue in 0..255, not scaled otherwise: the scaling is the architecture's.
+          frames: red, green, blue in 0..255, not scaled otherwise: the scaling is the architecture's. Or their
+            differences, in -255..255.
           train: whether batch normalization uses the statistics of the batch, and updates the running ones.
 
         Raises:
@@ -139,7 +143,10 @@ class Backbone(nn.Module):
             self.param_dtype,
             norm_momentum=0.99,  # as in Keras
         )
-        x = architecture.scaling(frames.astype(jnp.float32)).astype(self.dtype)
+        x = architecture.scaling(frames.astype(jnp.float32))
+        if self.differences:
+            x = x - architecture.scaling(jnp.zeros((1, 1, 1, channels)))
+        x = x.astype(self.dtype)
         if self.stages:
             return self._stage_maps(x, layers, train)
         x = apply_series(self.series(), x, layers, train).astype(jnp.float32)
