@@ -197,6 +197,15 @@ def test_every_network_of_clips_computes_from_what_input_says(name, monkeypatch)
     assert prepared == [clips.shape]
 
 
+def test_differences_of_frames_are_not_shared_by_windows():
+    assert small("lrcn").feature_span() == 1
+    # The first frame of a window has none before it.
+    fields = {"backbone": "tiny", "stages": ("relu",)}
+    pooled = create_module("motion_pool", num_classes=2, input="differences", **fields)
+    for model in (small("lrcn", input="differences"), small("genre_crnn", input="differences"), pooled):
+        assert model.feature_span() == 0
+
+
 def test_clips_in_0_to_1_have_differences_in_the_same_unit():
     clips = jnp.asarray([0.25, 1.0, 0.5]).reshape(1, 3, 1, 1, 1)
     model = create_module("convlstm", num_classes=2, input="differences")

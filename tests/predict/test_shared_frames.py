@@ -24,7 +24,7 @@ from tests.tiny import TINY_BACKBONE, random_variables
 MODELS = {
     "cnn_lstm": {"arch": "C4R1D2"},
     "lrcn": {},
-    "backbone_lstm": {"backbone": "tiny"},
+    "backbone_lstm": {"backbone": "tiny", "motion": "both"},
     "motion_pool": {"backbone": "tiny", "stages": ("relu",)},
     "genre_crnn": {"backbone": "tiny", "lstm_features": 8, "streams": ("frames",)},
 }
