@@ -63,4 +63,7 @@ def normalized(
     """
     if norm == "layer":
         return nn.LayerNorm(dtype=layers.dtype, param_dtype=layers.param_dtype, name="norm")(x)
-    return layers.norm(name="norm")(x, use_running_average=not train) if norm == "batch" else x
+    if norm == "batch":
+        # A pooled feature varies little about its mean, of which the fast variance would be a difference of squares.
+        return layers.norm(use_fast_variance=False, name="norm")(x, use_running_average=not train)
+    return x

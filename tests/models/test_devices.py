@@ -25,18 +25,7 @@ from tests.tiny import TINY_BACKBONE
 # Of every model a small version with dropout, and the number and size of its frames.
 SMALL = {
     "cnn_lstm": ({"arch": "C4R1D3", "motion": "both", "head_norm": "layer", "dropout_rate": 0.5}, 2, 32),
-    "backbone_lstm": (
-        {
-            "backbone": "tiny",
-            "temporal": "pool",
-            "motion": "both",
-            "head_norm": "batch",
-            "dense": (6,),
-            "dropout_rate": 0.5,
-        },
-        3,
-        32,
-    ),
+    "backbone_lstm": ({"backbone": "tiny", "lstm_features": 8, "dense": (6,), "dropout_rate": 0.5}, 2, 32),
     "motion_pool": ({"backbone": "tiny", "stages": ("relu",), "dropout_rate": 0.5}, 3, 32),
     "video_resnet": ({"variant": "mc3_18"}, 2, 16),
     "convlstm": (
@@ -109,12 +98,26 @@ def two_steps(name):
     }
 
 
+def pooled_logits():
+    """Returns logits in training, with a batch norm of the head, of clips shared out over all devices."""
+    features = jnp.asarray(np.random.default_rng(0).standard_normal((8, 3, 12)), jnp.float32)
+    fields = {"temporal": "pool", "motion": "both", "head_norm": "batch", "dense": (6,), "dropout_rate": 0.0}
+    model = create_module("backbone_lstm", num_classes=2, axis_name=parallel.AXIS_NAME, **fields)
+    variables = model.clone(axis_name=None).init(jax.random.key(0), features, train=False, method="classify")
+
+    def logits(features):
+        return model.apply(variables, features, train=True, method="classify", mutable=["batch_stats"])[0]
+
+    mesh, rows = jax.sharding.Mesh(np.asarray(jax.devices()), parallel.AXIS_NAME), jax.P(parallel.AXIS_NAME)
+    return jax.jit(jax.shard_map(logits, mesh=mesh, in_specs=rows, out_specs=rows))(features).tolist()
+
+
 @pytest.fixture(scope="module")
 def four_devices():
     """What `two_steps` returns for every model in a process with four devices."""
     command = (
-        "import json; from tests.models.test_devices import SMALL, two_steps; "
-        "print(json.dumps({name: two_steps(name) for name in SMALL}))"
+        "import json; from tests.models.test_devices import SMALL, pooled_logits, two_steps; "
+        "print(json.dumps({'pooled': pooled_logits()} | {name: two_steps(name) for name in SMALL}))"
     )
     flags = "--xla_force_host_platform_device_count=4 --xla_backend_optimization_level=0"
     environment = os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
@@ -137,3 +140,8 @@ def test_one_device_and_four_compute_the_same_numbers(name, four_devices):
     # Sums of magnitudes, of which those of zeros move by the learning rate.
     tolerance = 0.01 * LEARNING_RATE * np.asarray(one["sizes"])
     np.testing.assert_array_less(np.abs(np.subtract(one["sums"], four["sums"])), tolerance + 1e-4 * np.abs(one["sums"]))
+
+
+@pytest.mark.slow
+def test_one_device_and_four_scale_pooled_features_alike(four_devices):
+    np.testing.assert_allclose(pooled_logits(), four_devices["pooled"], rtol=1e-5, atol=1e-6)
