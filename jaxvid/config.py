@@ -102,6 +102,7 @@ _CLIP = {
     "frame_interval": 1,  # of 'consecutive' and 'fps': frames from one to the next
     "window_stride": 1,  # of 'consecutive' and 'fps': frames between the windows of evaluation
     "fps": 0.0,  # of 'fps': frames per second
+    "speed_jitter": 0.0,  # of 'consecutive' and 'fps': training windows run at 1-s to 1+s times the speed
     "height": 128,
     "width": 128,
     "crop": "resize",
@@ -129,7 +130,10 @@ _AUGMENT = {
     "brightness": 0.0,
     "contrast": 0.0,
     "erasing": 0.0,  # probability
+    "rand_augment_layers": 0,  # operations per clip
+    "rand_augment_magnitude": 9.0,  # their strength, 0 to 30
     "mixup": 0.0,  # alpha
+    "cutmix": 0.0,  # alpha; with mixup, each pair of clips gets one of the two
 }
 
 # How the activations of an adaptive model change during training (jaxvid/train/adaptation.py).

@@ -9,7 +9,8 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, PyTree, UInt8
 
-from jaxvid.data.augment import augmented, mixup
+from jaxvid.data.augment import augmented
+from jaxvid.data.mixing import mixed, mixes
 from jaxvid.data.preprocess import preprocess
 from jaxvid.data.spectrograms import num_spectra, spectrograms
 from jaxvid.models import create
@@ -135,14 +136,14 @@ def _inputs_and_targets(
     batch: Batch, keys: Sequence[Array], num_classes: int, model: ClipModel, config: ConfigDict, axis_name: str
 ) -> tuple[Any, Float[Array, "batch classes"]]:
     """Returns the augmented input of the model, or the features as they are, and smoothed and mixed labels."""
-    augment_keys, mixup_keys = (row_keys(key, len(batch["label"]), axis_name) for key in keys)
+    augment_keys, mix_keys = (row_keys(key, len(batch["label"]), axis_name) for key in keys)
     if "features" in batch:
         inputs = batch["features"]
     else:
         frames = augmented(batch["frames"], augment_keys, config.clip, config.augment)
         inputs = network_input(batch, frames, model, config.audio)
     targets = optax.smooth_labels(jax.nn.one_hot(batch["label"], num_classes), config.train.label_smoothing)
-    return mixup(inputs, targets, mixup_keys, config.augment.mixup) if config.augment.mixup else (inputs, targets)
+    return mixed(inputs, targets, mix_keys, config.augment) if mixes(config.augment) else (inputs, targets)
 
 
 def _updated(

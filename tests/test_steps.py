@@ -165,7 +165,7 @@ def three_steps(over_devices=parallel.over_devices):
     """The figures of three steps, and the batch statistics after them, from random clips over all devices."""
     config = base_config()
     config.clip.update(num_frames=3, height=32, width=32)
-    config.augment.update(flip=True, min_scale=0.7, brightness=0.2, contrast=0.2, erasing=0.5, mixup=0.4)
+    config.augment.update(flip=True, min_scale=0.7, brightness=0.2, contrast=0.2, erasing=0.5, mixup=0.4, cutmix=1.0)
     config.train.l2 = 1e-4
     config.model = ml_collections.ConfigDict({"name": "cnn_lstm", "num_classes": 2, "arch": "C4R1D3"})
     model = module_from_config(config.model, axis_name=parallel.AXIS_NAME)

@@ -5,9 +5,10 @@ Every clip has its own random key (`jaxvid.ops.random`) and one transform for al
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Key, PyTree, Shaped, UInt8
+from jaxtyping import Array, Float, Key, UInt8
 
 from jaxvid.data.preprocess import normalize
+from jaxvid.data.rand_augment import MAX_MAGNITUDE, rand_augment
 from jaxvid.types import ConfigDict
 
 
@@ -22,8 +23,25 @@ def check_augmentation(augment: ConfigDict) -> None:
             raise ValueError(f"config.augment.{key} is {augment[key]}; allowed: 0 to 1")
     if not 0 < augment.min_scale <= 1:
         raise ValueError(f"config.augment.min_scale is {augment.min_scale}; allowed: above 0, at most 1")
-    if augment.mixup < 0:
-        raise ValueError(f"config.augment.mixup is {augment.mixup}; allowed: 0 (off) or the Beta distribution's alpha")
+    for key in ("mixup", "cutmix"):
+        if not augment[key] >= 0:
+            value = augment[key]
+            raise ValueError(f"config.augment.{key} is {value}; allowed: 0 (off) or the Beta distribution's alpha")
+    if augment.rand_augment_layers < 0:
+        raise ValueError(
+            f"config.augment.rand_augment_layers is {augment.rand_augment_layers}; allowed: 0 (off) or more operations"
+        )
+    if not 0 <= augment.rand_augment_magnitude <= MAX_MAGNITUDE:
+        raise ValueError(
+            f"config.augment.rand_augment_magnitude is {augment.rand_augment_magnitude}; "
+            f"allowed: 0 to {MAX_MAGNITUDE:g}"
+        )
+
+
+def changes_clips(augment: ConfigDict) -> bool:
+    """Returns whether the section `augment` of a config changes single clips, before any are mixed."""
+    light = augment.brightness or augment.contrast
+    return bool(augment.flip or augment.min_scale < 1 or light or augment.erasing or augment.rand_augment_layers)
 
 
 def augmented(
@@ -32,20 +50,36 @@ def augmented(
     clip: ConfigDict,
     augment: ConfigDict,
 ) -> Float[Array, "batch time out_height out_width 3"]:
-    """Returns frames as the network takes them in training: cropped, flipped, changed in light, erased, normalized."""
+    """Returns frames as the network takes them in training.
 
-    def one_clip(frames, key):
-        crop_key, flip_key, light_key, erase_key = jax.random.split(key, 4)
+    They are cropped, flipped, changed by RandAugment and in light, erased, and normalized.
+    """
+
+    def framed(frames, key):
+        crop_key, flip_key, _, _ = jax.random.split(key, 4)
         images = _random_crop(frames.astype(jnp.float32) / 255, crop_key, clip, augment)
         if augment.flip:
             images = jnp.where(jax.random.bernoulli(flip_key), images[:, :, ::-1], images)
+        return images
+
+    def changed(clip_and_key):
+        images, key = clip_and_key
+        key = jax.random.fold_in(key, 4)
+        return rand_augment(images, key, augment.rand_augment_layers, augment.rand_augment_magnitude)
+
+    def finished(images, key):
+        _, _, light_key, erase_key = jax.random.split(key, 4)
         if augment.brightness or augment.contrast:
             images = _random_light(images, light_key, augment)
         if augment.erasing:
             images = _random_erasing(images, erase_key, augment.erasing)
         return normalize(images, clip.normalization)
 
-    return jax.vmap(one_clip)(frames, keys)
+    images = jax.vmap(framed)(frames, keys)
+    if augment.rand_augment_layers:
+        # One clip after another: vmap would compute all operations for every clip.
+        images = jax.lax.map(changed, (images, keys))
+    return jax.vmap(finished)(images, keys)
 
 
 def _random_crop(
@@ -100,35 +134,3 @@ def _random_erasing(
     ]
     erased = jax.random.bernoulli(happens_key, probability) & inside[0][:, None] & inside[1][None, :]
     return jnp.where(erased[None, :, :, None], images.mean(axis=(0, 1, 2)), images)
-
-
-def mixup(
-    clips: PyTree[Shaped[Array, "batch ..."]],
-    targets: Float[Array, "batch classes"],
-    keys: Key[Array, "batch"],
-    alpha: float,
-) -> tuple[PyTree[Shaped[Array, "batch ..."]], Float[Array, "batch classes"]]:
-    """Blends the clips of each pair of neighbors, and their targets (Zhang et al., 2018).
-
-    Neighbors, rather than a shuffle of the batch, lie on one device whatever the number of devices.
-
-    Args:
-      clips: a batch of an even number of clips, or their features, one array or several.
-      targets: their class probabilities.
-      keys: one a clip; the first of each pair draws the weight for both.
-      alpha: both parameters of the weight's Beta distribution.
-
-    Raises:
-      ValueError: if the number of clips is odd.
-    """
-    batch_size = len(targets)
-    if batch_size % 2:
-        raise ValueError(f"mixup pairs the clips of each device's batch, which must be even, not {batch_size}")
-    weights = jax.vmap(lambda key: jax.random.beta(key, alpha, alpha))(keys[::2])
-
-    def blend(values):
-        pairs = values.reshape(-1, 2, *values.shape[1:])
-        weight = weights.reshape(-1, *[1] * (pairs.ndim - 1)).astype(values.dtype)
-        return (weight * pairs + (1 - weight) * pairs[:, ::-1]).reshape(values.shape)
-
-    return jax.tree.map(blend, clips), blend(targets)

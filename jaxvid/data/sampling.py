@@ -25,19 +25,23 @@ class Sampling(abc.ABC):
       frame_interval: frames from one that is taken to the next.
       window_stride: frames from the start of one window to that of the next.
       fps: frames per second at which clips are resampled.
+      speed_jitter: largest change of a training window's speed, as a share of it.
       is_fixed: whether training takes the same frames of a clip every time.
       takes_sequences: whether clips are sequences stored at one frame rate, which are taken as they are.
       stretches: whether a window over a stream may have any length, over which its frames are spread.
+      has_speed: whether `frame_interval` sets the speed of a training window, which can then vary.
     """
 
     num_frames: int
     frame_interval: int
     window_stride: int
     fps: float
+    speed_jitter: float
 
     is_fixed: ClassVar[bool] = False
     takes_sequences: ClassVar[bool] = False
     stretches: ClassVar[bool] = False
+    has_speed: ClassVar[bool] = False
 
     @abc.abstractmethod
     def train(self, num_frames: int, fps: float, rng: np.random.Generator, sample: int = 0) -> Int[np.ndarray, "time"]:
@@ -109,6 +113,14 @@ class Sampling(abc.ABC):
         for key in ("num_frames", "frame_interval", "window_stride"):
             if getattr(self, key) < 1:
                 raise ValueError(f"config.clip.{key} is {getattr(self, key)}; allowed: 1 or more")
+        if not 0 <= self.speed_jitter < 1:
+            raise ValueError(f"config.clip.speed_jitter is {self.speed_jitter}; allowed: 0 to below 1")
+        if self.speed_jitter and not self.has_speed:
+            jittered = ", ".join(name for name, scheme in SAMPLINGS.items() if scheme.has_speed)
+            raise ValueError(
+                f"config.clip.speed_jitter is {self.speed_jitter}; allowed with this sampling: 0 "
+                f"(others with {jittered})"
+            )
 
 
 class _Segments(Sampling):
@@ -149,13 +161,27 @@ class _RandomSegment(_Segments):
 class _Consecutive(Sampling):
     """A window of frames, `frame_interval` apart, at a random position.
 
-    Views are windows evenly spaced over the clip, by default all windows `window_stride` apart.
+    Views are windows evenly spaced over the clip, by default all windows `window_stride` apart. This is the dense
+    sampling of non-local networks (X. Wang et al., 2018) and of MMAction2's DenseSampleFrames; `num_views` is the
+    number of its clips in evaluation, usually 10.
     """
+
+    has_speed = True
 
     def train(self, num_frames: int, fps: float, rng: np.random.Generator, sample: int = 0) -> Int[np.ndarray, "time"]:
         frames = self._timeline(num_frames, fps)
-        start = int(rng.integers(self._last_start(frames) + 1))
-        return frames[window(len(frames), self.num_frames, self.frame_interval, start)]
+        offsets = self._offsets(len(frames), rng)
+        start = int(rng.integers(max(0, len(frames) - 1 - int(offsets[-1])) + 1))
+        return frames[np.minimum(start + offsets, len(frames) - 1)]
+
+    def _offsets(self, num_frames: int, rng: np.random.Generator) -> Int[np.ndarray, "time"]:
+        """Returns the distances of a training window's frames to its first, in a clip of `num_frames` frames."""
+        offsets = self.frame_interval * np.arange(self.num_frames)
+        if not self.speed_jitter or self.num_frames == 1:
+            return offsets
+        speed = rng.uniform(1 - self.speed_jitter, 1 + self.speed_jitter)
+        # A window that fits at its own speed is not made longer than the clip.
+        return np.rint(offsets * min(speed, max(1.0, (num_frames - 1) / offsets[-1]))).astype(int)
 
     def evaluate(self, num_frames: int, fps: float, num_views: int = 0) -> Int[np.ndarray, "view time"]:
         frames = self._timeline(num_frames, fps)
@@ -198,6 +224,8 @@ class _FixedRate(_Consecutive):
 
 class _SlidingWindow(_Consecutive):
     """All windows of consecutive frames, `window_stride` apart, each a training sample and a view."""
+
+    has_speed = False
 
     def train(self, num_frames: int, fps: float, rng: np.random.Generator, sample: int = 0) -> Int[np.ndarray, "time"]:
         return self.plain(num_frames, fps, sample)
@@ -268,7 +296,8 @@ def create_sampling(clip: ConfigDict) -> Sampling:
     """
     if clip.sampling not in SAMPLINGS:
         raise ValueError(f"config.clip.sampling is {clip.sampling!r}; allowed: {', '.join(SAMPLINGS)}")
-    return SAMPLINGS[clip.sampling](clip.num_frames, clip.frame_interval, clip.window_stride, clip.fps)
+    values = clip.num_frames, clip.frame_interval, clip.window_stride, clip.fps, clip.speed_jitter
+    return SAMPLINGS[clip.sampling](*values)
 
 
 def _require_positive(**values: int | float) -> None:

@@ -19,8 +19,9 @@ from tqdm import tqdm
 
 from jaxvid import parallel
 from jaxvid.config import at_least
-from jaxvid.data.augment import augmented
+from jaxvid.data.augment import augmented, changes_clips
 from jaxvid.data.dataset import ClipSplit
+from jaxvid.data.mixing import mixes
 from jaxvid.data.pipeline import ENDLESS, evaluation_batches
 from jaxvid.data.preprocess import preprocess
 from jaxvid.data.sampling import create_sampling
@@ -51,23 +52,18 @@ def are_cached(config: ConfigDict) -> bool:
 def are_constant(config: ConfigDict) -> bool:
     """Returns whether the features of a clip are the same at every step."""
     # Of two stages, only the first augments its frames.
-    changes = _augments(config.augment) and not config.retrain.num_steps
+    changes = changes_clips(config.augment) and not config.retrain.num_steps
     if config.activations.policy != "fixed" or config.eval.clips > 1:
         return False
     same_input = create_sampling(config.clip).is_fixed and config.clip.crop == "resize" and not changes
     frozen = _has_backbone_features(config) and config.model.trainable == "head"
-    return frozen and same_input and not config.augment.mixup and jax.process_count() == 1
+    return frozen and same_input and not mixes(config.augment) and jax.process_count() == 1
 
 
 def _has_backbone_features(config: ConfigDict) -> bool:
     model = module_from_config(config.model)
     # Without a backbone, what makes the features is trained.
     return model.has_features and bool(model.backbones())
-
-
-def _augments(augment: ConfigDict) -> bool:
-    """Returns whether augmentation changes single clips."""
-    return bool(augment.flip or augment.min_scale < 1 or augment.brightness or augment.contrast or augment.erasing)
 
 
 def check_cached_views(config: ConfigDict) -> None:
@@ -85,6 +81,7 @@ def check_cached_views(config: ConfigDict) -> None:
         f"model.trainable {config.model.trainable!r}": config.model.trainable != "head",
         f"activations.policy {config.activations.policy!r}": config.activations.policy != "fixed",
         f"retrain.num_steps {config.retrain.num_steps}": config.retrain.num_steps > 0,
+        f"augment.cutmix {config.augment.cutmix}": config.augment.cutmix > 0,
         f"eval.crops {config.eval.crops}": config.eval.crops > 1,
         f"{jax.process_count()} processes": jax.process_count() > 1,
     }
@@ -92,7 +89,7 @@ def check_cached_views(config: ConfigDict) -> None:
         if is_there:
             raise ValueError(f"config.train.cached_views is {count}; allowed with {obstacle}: 0")
     fixed_frames = create_sampling(config.clip).is_fixed and config.clip.crop == "resize"
-    if count > 1 and fixed_frames and not _augments(config.augment):
+    if count > 1 and fixed_frames and not changes_clips(config.augment):
         raise ValueError(
             f"config.train.cached_views is {count}, but neither config.augment nor config.clip.sampling changes a "
             "clip: all its views would be the same; allowed: 0 or 1"

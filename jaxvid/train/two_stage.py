@@ -43,8 +43,9 @@ def check_sequences(config: ConfigDict) -> None:
             f"config.clip.sampling is {config.clip.sampling!r}; "
             f"allowed for {config.model.name}: {', '.join(SEQUENCE_SAMPLINGS)}"
         )
-    if config.augment.mixup:
-        raise ValueError(f"config.augment.mixup is {config.augment.mixup}; allowed for {config.model.name}: 0")
+    for key in ("mixup", "cutmix"):
+        if config.augment[key]:
+            raise ValueError(f"config.augment.{key} is {config.augment[key]}; allowed for {config.model.name}: 0")
     if "sound" in model.input_streams():
         _check_sound(config)
     elif config.audio.sample_rate:

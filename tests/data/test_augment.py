@@ -1,3 +1,5 @@
+import re
+
 import jax
 import jax.numpy as jnp
 import ml_collections
@@ -9,7 +11,8 @@ from jaxvid.data.augment import check_augmentation
 from jaxvid.data.preprocess import preprocess
 from jaxvid.ops.random import row_keys
 
-OFF = {"flip": False, "min_scale": 1.0, "brightness": 0.0, "contrast": 0.0, "erasing": 0.0, "mixup": 0.0}
+OFF = {"flip": False, "min_scale": 1.0, "brightness": 0.0, "contrast": 0.0, "erasing": 0.0, "mixup": 0.0, "cutmix": 0.0}
+OFF |= {"rand_augment_layers": 0, "rand_augment_magnitude": 9.0}
 
 
 def clip_config(height, width, crop="resize", normalization="unit"):
@@ -93,22 +96,17 @@ def test_erasing_blanks_one_rectangle_in_all_frames():
         assert clip[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].mean() > 0.95
 
 
-def test_mixup_blends_neighbors_and_their_targets_alike():
-    clips = jnp.arange(4.0).reshape(4, 1)
-    targets = jnp.eye(4)
-    keys = row_keys(jax.random.key(0), 4, None)
-    mixed, mixed_targets = augment_lib.mixup(clips, targets, keys, 1.0)
-    np.testing.assert_allclose(mixed_targets.sum(1), 1, rtol=1e-6)
-    np.testing.assert_allclose(mixed[:, 0], mixed_targets @ np.arange(4.0), rtol=1e-5)
-    np.testing.assert_allclose(mixed_targets[:2, 2:], 0)
-    # The two of a pair add up to what they were.
-    np.testing.assert_allclose(mixed[0] + mixed[1], 1.0, rtol=1e-6)
-    assert 0.001 < mixed[0, 0] < 0.999
-
-
-def test_mixup_of_an_odd_batch_is_refused():
-    with pytest.raises(ValueError, match="must be even, not 3"):
-        augment_lib.mixup(jnp.zeros((3, 1)), jnp.zeros((3, 2)), row_keys(jax.random.key(0), 3, None), 1.0)
+def test_rand_augment_changes_each_clip_by_its_own_key_and_all_its_frames_alike():
+    still = jnp.repeat(random_frames(batch=1, time=1), 3, axis=1)
+    frames = jnp.repeat(still, 12, axis=0)
+    keys = row_keys(jax.random.key(0), 12, None)
+    config = augment_config(rand_augment_layers=1, rand_augment_magnitude=20.0)
+    augmented = jax.jit(lambda frames, keys: augment_lib.augmented(frames, keys, clip_config(8, 8), config))
+    images = np.asarray(augmented(frames, keys))
+    np.testing.assert_allclose(images, images[:, :1].repeat(3, axis=1), atol=1e-6)
+    assert len({clip.tobytes() for clip in images}) > 4
+    # A clip's change does not depend on its place.
+    np.testing.assert_allclose(augmented(frames, keys[::-1])[::-1], images, atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -117,8 +115,11 @@ def test_mixup_of_an_odd_batch_is_refused():
         ("erasing", 2.0, "erasing is 2.0; allowed: 0 to 1"),
         ("min_scale", 0.0, "min_scale is 0.0"),
         ("mixup", -1.0, "mixup is -1.0"),
+        ("cutmix", float("nan"), "cutmix is nan; allowed: 0 (off) or"),
+        ("rand_augment_layers", -1, "rand_augment_layers is -1"),
+        ("rand_augment_magnitude", 31.0, "rand_augment_magnitude is 31.0; allowed: 0 to 30"),
     ],
 )
 def test_bad_values_are_named(key, value, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ValueError, match=re.escape(message)):
         check_augmentation(augment_config(**{key: value}))

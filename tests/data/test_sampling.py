@@ -7,6 +7,7 @@ from jaxvid.data import sampling
 
 def scheme_of(**values):
     defaults = {"sampling": "uniform", "num_frames": 4, "frame_interval": 1, "window_stride": 1, "fps": 0.0}
+    defaults["speed_jitter"] = 0.0
     return sampling.create_sampling(ml_collections.ConfigDict({**defaults, **values}))
 
 
@@ -151,3 +152,40 @@ def test_a_clip_that_does_not_suit_the_scheme_is_explained():
 def test_plain_frames_of_a_sample_are_those_of_evaluation(scheme_name, expected):
     scheme = scheme_of(sampling=scheme_name, window_stride=3)
     np.testing.assert_array_equal(scheme.plain(10, 25.0, 1), expected)
+
+
+@pytest.mark.parametrize("scheme_name", ["consecutive", "fps"])
+def test_speed_jitter_spreads_a_window_by_a_random_factor(scheme_name):
+    scheme = scheme_of(sampling=scheme_name, fps=25.0, num_frames=5, frame_interval=10, speed_jitter=0.5)
+    rng = np.random.default_rng(0)
+    windows = np.stack([scheme.train(1000, 25.0, rng) for _ in range(300)])
+    steps = np.diff(windows, axis=1)
+    # One speed a window, but for rounding.
+    assert np.ptp(steps, axis=1).max() <= 1
+    spans = windows[:, -1] - windows[:, 0]
+    assert 20 <= spans.min() <= 22
+    assert 58 <= spans.max() <= 60
+    assert abs(spans.mean() - 40) < 2
+    # Views of evaluation keep their speed.
+    assert (np.diff(scheme.evaluate(1000, 25.0, 3), axis=1) == 10).all()
+
+
+def test_speed_jitter_makes_no_window_longer_than_a_clip_that_holds_it():
+    scheme = scheme_of(sampling="consecutive", num_frames=5, frame_interval=2, speed_jitter=0.9)
+    rng = np.random.default_rng(0)
+    windows = np.stack([scheme.train(11, 25.0, rng) for _ in range(100)])
+    assert windows.max() == 10
+    # Nine frames are just the window; of more than twice its speed, frames would be repeated.
+    assert (np.diff(scheme.train(9, 25.0, rng)) >= 0).all()
+    fast = windows[windows[:, -1] - windows[:, 0] > 8]
+    assert len(fast)
+    assert (np.diff(fast, axis=1) >= 2).all()
+
+
+def test_speed_jitter_is_for_windows_at_a_speed():
+    with pytest.raises(
+        ValueError, match="speed_jitter is 0.2; allowed with this sampling: 0 .others with consecutive, fps"
+    ):
+        scheme_of(speed_jitter=0.2).check()
+    with pytest.raises(ValueError, match="speed_jitter is 1.0; allowed: 0 to below 1"):
+        scheme_of(sampling="consecutive", speed_jitter=1.0).check()

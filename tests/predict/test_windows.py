@@ -27,7 +27,15 @@ def plan(seconds=1.0, stride=0.5, num_frames=2, stretches=True):
 
 
 def config_of(sampling, **clip):
-    values = {"sampling": sampling, "num_frames": 4, "frame_interval": 2, "window_stride": 1, "fps": 5.0, **clip}
+    values = {
+        "sampling": sampling,
+        "num_frames": 4,
+        "frame_interval": 2,
+        "window_stride": 1,
+        "fps": 5.0,
+        "speed_jitter": 0.0,
+        **clip,
+    }
     return ml_collections.ConfigDict({"clip": values, "dataset": {"clip_seconds": 2.0, "fps": 20.0}})
 
 

@@ -231,6 +231,8 @@ def test_a_run_on_cached_views_goes_on_from_its_checkpoint_bit_for_bit(frozen_co
         ("augment", "flip", True),
         ("augment", "min_scale", 0.8),
         ("augment", "erasing", 0.1),
+        ("augment", "rand_augment_layers", 2),
+        ("augment", "cutmix", 1.0),
         ("clip", "sampling", "random_segment"),
         ("clip", "crop", "center"),
         ("model", "trainable", "all"),
@@ -255,6 +257,7 @@ def test_without_a_backbone_no_features_are_constant(config):
     [
         ({"model.trainable": "all"}, "cached_views is 2; allowed with model.trainable 'all': 0"),
         ({"eval.crops": 3, "clip.crop": "center"}, "cached_views is 2; allowed with eval.crops 3: 0"),
+        ({"augment.cutmix": 1.0}, "cached_views is 2; allowed with augment.cutmix 1.0: 0"),
         ({"augment.flip": False}, "all its views would be the same; allowed: 0 or 1"),
         ({"train.cached_views": -1}, "cached_views is -1; allowed: 0 or more"),
     ],
