@@ -192,6 +192,7 @@ _RETRAIN = {
 
 _EVAL = {
     "batch_size": 16,  # views, of all devices of a process together
+    "blur_faces": False,  # in the frames of the report, as far as a detector finds them: no anonymization
     "clips": 0,  # views over time whose probabilities are averaged; 0: one, or all windows
     "crops": 1,  # of each of them, side by side; of clip.crop 'center'
     "every_epochs": 1,

@@ -77,6 +77,16 @@ def random_variables(model, example, seed=0):
     return jax.tree_util.tree_map_with_path(draw, shapes)
 
 
+def find_a_face_in_every_frame(monkeypatch):
+    """Every frame is one face, for all that blurs faces."""
+
+    def detector(frame, threshold):
+        height, width = frame.shape[:2]
+        return np.array([[0, 0, width, height, 0.9]]), None
+
+    monkeypatch.setattr("jaxvid.video.faces._detector", lambda: detector)
+
+
 def make_predictions(labels, probabilities, *, sources=None, class_names=None):
     """Predictions of clips that are each a source of their own, unless `sources` are given."""
     labels, probabilities = np.asarray(labels), np.asarray(probabilities, dtype=np.float64)

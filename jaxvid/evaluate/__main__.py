@@ -47,6 +47,11 @@ _POSITIVE_CLASS = flags.DEFINE_string(
 )
 _CLIPS = flags.DEFINE_integer("clips", None, "views over time to average (default: config.eval.clips)")
 _CROPS = flags.DEFINE_integer("crops", None, "crops of each view to average (default: config.eval.crops)")
+_BLUR_FACES = flags.DEFINE_bool(
+    "blur_faces",
+    None,
+    "blur faces in the report (default: config.eval.blur_faces); many are missed, so that this is no anonymization",
+)
 _CHECKPOINT = flags.DEFINE_string("checkpoint", "best", "best, last, or the number of a step")
 _LABELS = flags.DEFINE_list("labels", [], "CSV files of true events, to evaluate the events that were found")
 _PREDICTIONS = flags.DEFINE_string(
@@ -81,6 +86,7 @@ def main(argv: Sequence[str]) -> None:
         positive_class=_POSITIVE_CLASS.value,
         clips=_CLIPS.value,
         crops=_CROPS.value,
+        blur_faces=_BLUR_FACES.value,
         which=_CHECKPOINT.value,
         output=Path(_OUTPUT.value) if _OUTPUT.value else None,
         command=shlex.join(["python", "-m", "jaxvid.evaluate", *sys.argv[1:]]),

@@ -29,6 +29,7 @@ from jaxvid.train.adaptation import Evaluation, best_rows, change_rows, replay
 from jaxvid.train.logbook import Row, read_rows
 from jaxvid.train.sessions import FILE_NAME as SESSIONS_FILE
 from jaxvid.types import ConfigDict
+from jaxvid.video.faces import check_face_detector
 
 
 def evaluate(
@@ -44,6 +45,7 @@ def evaluate(
     positive_class: str = "",
     clips: int | None = None,
     crops: int | None = None,
+    blur_faces: bool | None = None,
     which: str = "best",
     output: Path | None = None,
     command: str = "",
@@ -68,10 +70,12 @@ def evaluate(
     trained_on = load_config(workdir).dataset
     changes = {
         "dataset": {"data_dir": data_dir, "manual_dir": manual_dir, "positive_class": positive_class or None},
-        "eval": {"clips": clips, "crops": crops},
+        "eval": {"clips": clips, "crops": crops, "blur_faces": blur_faces},
     }
     config = _changed(load_config(workdir), changes)
     check_views(config)
+    if config.eval.blur_faces:
+        check_face_detector()
     positive = _positive_class(config)
     run = trained.load(workdir, which, config=config)
     if videos is not None:
@@ -91,7 +95,7 @@ def evaluate(
         }
         history = read_rows(workdir)
         adaptation = _adaptation(config, run.model, history)
-        _write(output, evaluated, {**metrics, "evaluated": details}, history, adaptation)
+        _write(output, evaluated, {**metrics, "evaluated": details}, history, adaptation, config.eval.blur_faces)
         _copy_run(workdir, output)
     return metrics
 
@@ -195,6 +199,7 @@ def _write(
     metrics: SplitMetrics,
     history: list[Row],
     adaptation: Adaptation | None,
+    blur_faces: bool,
 ) -> None:
     output.mkdir(parents=True, exist_ok=True)
     with replacing(output / "metrics.json") as unfinished:
@@ -212,6 +217,7 @@ def _write(
         frames_of=evaluated.frames_of,
         title=f"jaxvid: {metrics['evaluated']['Data']}",
         details=metrics["evaluated"],
+        blur_faces=blur_faces,
     )
     print(format_metrics(metrics))
     if views is not None:

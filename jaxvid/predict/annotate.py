@@ -18,6 +18,7 @@ from jaxtyping import UInt8
 
 from jaxvid.files import replacing
 from jaxvid.predict.events import Timeline
+from jaxvid.video.faces import FaceBlur
 from jaxvid.video.streams import Damage, open_video, quarter_turns, raw_frames, upright, video_start
 from jaxvid.video.workers import InvalidVideoError
 
@@ -26,10 +27,16 @@ _KEPT_SOUND = ("aac", "mp3", "ac3")
 _TEXT, _LIKELY, _UNLIKELY = (255, 255, 255), (235, 90, 40), (90, 160, 220)
 
 
-def annotate(path: Path, timeline: Timeline, output: Path) -> None:
+def annotate(path: Path, timeline: Timeline, output: Path, face_blur: FaceBlur | None = None) -> None:
     """Writes a video as MP4 with the probabilities drawn in, upright, in its own size and times, sound kept.
 
     What does not decode is left out. The file appears under its name once it is complete.
+
+    Args:
+      path: the video.
+      timeline: its probabilities.
+      output: the copy.
+      face_blur: blurs the faces in the frames; None leaves them.
 
     Raises:
       InvalidVideoError: if no frame can be decoded, or the copy cannot be written.
@@ -42,7 +49,7 @@ def annotate(path: Path, timeline: Timeline, output: Path) -> None:
             open_video(path) as sound,
         ):
             # Each adds its stream before its first packet, and the first of both are taken before one is written.
-            streams = [_drawn(images, path, timeline, written), _sound(sound, written)]
+            streams = [_drawn(images, path, timeline, written, face_blur), _sound(sound, written)]
             for _, packet in heapq.merge(*streams, key=lambda timed: timed[0]):
                 written.mux(packet)
     # What an encoder or the container refuses may be any of these.
@@ -53,7 +60,7 @@ def annotate(path: Path, timeline: Timeline, output: Path) -> None:
 
 
 def _drawn(
-    container: InputContainer, path: Path, timeline: Timeline, written: OutputContainer
+    container: InputContainer, path: Path, timeline: Timeline, written: OutputContainer, face_blur: FaceBlur | None
 ) -> Iterator[tuple[float, Packet]]:
     """Yields the packets of the frames, drawn over, with their times; adds a stream for them first."""
     source = container.streams.video[0]
@@ -79,6 +86,8 @@ def _drawn(
             continue
         last = position
         image = upright(frame.reformat(*size, format="rgb24").to_ndarray(), turns)
+        if face_blur is not None:
+            image = face_blur(image, seconds)
         drawn = draw(image[: video.height, : video.width], timeline, seconds)
         new = av.VideoFrame.from_ndarray(drawn, "rgb24")
         new.pts, new.time_base = position, time_base

@@ -25,6 +25,7 @@ from jaxvid.predict.events import (
 from jaxvid.predict.predictor import Predictor, Watcher
 from jaxvid.predict.windows import Window
 from jaxvid.tables import aligned
+from jaxvid.video.faces import FaceBlur, check_face_detector
 from jaxvid.video.files import find_videos
 from jaxvid.video.streams import Damage
 from jaxvid.video.workers import InvalidVideoError
@@ -41,6 +42,7 @@ class PredictOptions:
       stride_seconds: seconds between window starts; None for a quarter of a window.
       annotate: whether to write annotated videos.
       explain: whether to write Grad-CAM heat maps of the window with an event class's highest probability.
+      blur_faces: whether faces are blurred in all of these; the videos themselves are then on no page.
     """
 
     thresholds: Thresholds = dataclasses.field(default_factory=Thresholds)
@@ -49,6 +51,7 @@ class PredictOptions:
     stride_seconds: float | None = None
     annotate: bool = False
     explain: bool = False
+    blur_faces: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,7 +121,7 @@ def predict_videos(
     Of a video that is damaged or breaks off, what can be read is predicted, and `problems.json` lists what cannot.
 
     Raises:
-      ValueError: if an option does not fit the model.
+      ValueError: if an option does not fit the model, or faces are to be blurred and their detector is missing.
     """
     classes = event_classes(predictor.class_names, options.classes, predictor.positive_class)
     predictor.plan(window_seconds=options.window_seconds, stride_seconds=options.stride_seconds)
@@ -126,6 +129,8 @@ def predict_videos(
     from jaxvid.predict.pages.index import write_index
     from jaxvid.predict.pages.video import write_video_page
 
+    if options.blur_faces:
+        check_face_detector()
     results: list[VideoResult] = []
     try:
         for video, relative in videos.items():
@@ -161,7 +166,7 @@ def _predict_one(
     )
     _write(result, timeline, options)
     if options.explain:
-        _write_explanation(predictor, peak, output)
+        _write_explanation(predictor, peak, output, options)
     return result
 
 
@@ -207,14 +212,14 @@ def _watcher(bar: tqdm, began: float, peak: PeakWindow | None) -> Watcher:
     return watch
 
 
-def _write_explanation(predictor: Predictor, peak: PeakWindow, output: Path) -> None:
+def _write_explanation(predictor: Predictor, peak: PeakWindow, output: Path, options: PredictOptions) -> None:
     # Not at the top: only explanations need these.
     import cv2
 
     from jaxvid.predict.grad_cam import explain
 
     assert peak.window is not None
-    strip = explain(predictor, peak.window, peak.label)
+    strip = explain(predictor, peak.window, peak.label, without_faces=options.blur_faces)
     name = predictor.class_names[peak.label]
     window = f"{peak.window.start:.1f} to {peak.window.end:.1f} s"
     title = f"{name} {100 * peak.probability:.0f} %, {window} (below: bright where Grad-CAM finds {name})"
@@ -240,7 +245,8 @@ def _write(result: VideoResult, timeline: Timeline, options: PredictOptions) -> 
         from jaxvid.predict.annotate import annotate
 
         try:
-            annotate(result.path, timeline, output / "annotated.mp4")
+            blur = FaceBlur() if options.blur_faces else None
+            annotate(result.path, timeline, output / "annotated.mp4", blur)
         except InvalidVideoError as error:
             # The timeline is worth keeping without it.
             result.problems.add(0.0, float(timeline.ends[-1]), error.reason)

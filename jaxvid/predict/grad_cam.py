@@ -21,6 +21,7 @@ from jaxvid.models.create import module_from_config
 from jaxvid.predict.predictor import Predictor
 from jaxvid.predict.windows import Window
 from jaxvid.steps import network_input
+from jaxvid.video.faces import blur_faces
 
 _MAX_FRAMES = 8
 _SIDE = 160
@@ -94,13 +95,16 @@ def _last_stage(
     return list(stages.items())[-1]
 
 
-def explain(predictor: Predictor, window: Window, label: int) -> UInt8[np.ndarray, "strip_height strip_width 3"]:
+def explain(
+    predictor: Predictor, window: Window, label: int, *, without_faces: bool = False
+) -> UInt8[np.ndarray, "strip_height strip_width 3"]:
     """Returns a strip of frames of a window, preprocessed, and under each the same frame with its heat map.
 
     Args:
       predictor: the trained model.
       window: a window with as many frames as the model takes, of `frame_size`.
       label: index of the class.
+      without_faces: whether faces are blurred in the strip; the network sees them all the same.
 
     Raises:
       ValueError: as in `grad_cam`.
@@ -113,7 +117,8 @@ def explain(predictor: Predictor, window: Window, label: int) -> UInt8[np.ndarra
     config.clip.normalization = "unit"
     images = np.asarray(255 * jnp.clip(preprocess(inputs["frames"], config.clip)[0], 0, 1)).astype(np.uint8)
     chosen = np.unique(np.linspace(0, len(images) - 1, _MAX_FRAMES).round().astype(int))
-    columns = [_column(images[i], cam[i]) for i in chosen]
+    shown = blur_faces(images[chosen]) if without_faces else images[chosen]
+    columns = [_column(image, cam[i]) for image, i in zip(shown, chosen, strict=True)]
     gap = np.full((columns[0].shape[0], _GAP, 3), 255, np.uint8)
     return np.hstack([part for column in columns for part in (column, gap)][:-1])
 

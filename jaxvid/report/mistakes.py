@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Int, UInt8
 
 from jaxvid.metrics.predictions import Predictions
+from jaxvid.video.faces import blur_faces
 
 _MAX_FRAMES = 8
 _STRIP_HEIGHT = 160
@@ -45,7 +46,7 @@ class Mistake:
 
 
 def worst_mistakes(
-    predictions: Predictions, frames_of: Callable[[int], np.ndarray], *, limit: int = 8
+    predictions: Predictions, frames_of: Callable[[int], np.ndarray], *, limit: int = 8, without_faces: bool = False
 ) -> list[Mistake]:
     """Finds the `limit` misclassified clips with the highest probability of the wrong class, the worst first.
 
@@ -54,6 +55,7 @@ def worst_mistakes(
       frames_of: returns the frames of the clip at an index, (time, height, width, 3) uint8; called for these clips
         only.
       limit: greatest number to return.
+      without_faces: whether faces are blurred in the strips.
 
     Raises:
       ValueError: if frames_of returns something else.
@@ -61,10 +63,10 @@ def worst_mistakes(
     confidence = predictions.probabilities.max(axis=1)
     wrong = np.flatnonzero(predictions.labels != predictions.predicted)
     worst = wrong[np.argsort(-confidence[wrong], kind="stable")][:limit]
-    return [_mistake(predictions, int(index), frames_of(int(index))) for index in worst]
+    return [_mistake(predictions, int(index), frames_of(int(index)), without_faces) for index in worst]
 
 
-def _mistake(predictions: Predictions, index: int, frames: np.ndarray) -> Mistake:
+def _mistake(predictions: Predictions, index: int, frames: np.ndarray, without_faces: bool) -> Mistake:
     clip, names = predictions.clips[index], predictions.class_names
     label, predicted = predictions.labels[index], predictions.predicted[index]
     if frames.ndim != 4 or frames.shape[-1] != 3 or frames.dtype != np.uint8 or not frames.size:
@@ -73,6 +75,7 @@ def _mistake(predictions: Predictions, index: int, frames: np.ndarray) -> Mistak
             f"for {clip!r}"
         )
     shown = frames[_spread(len(frames), _MAX_FRAMES)]
+    shown = blur_faces(shown) if without_faces else shown
     return Mistake(
         clip=clip,
         source=predictions.sources[index],

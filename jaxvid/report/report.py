@@ -44,6 +44,7 @@ def write_report(
     title: str,
     details: Mapping[str, str],
     adaptation: Adaptation | None = None,
+    blur_faces: bool = False,
 ) -> Path:
     """Writes a PNG file for each of PLOTS, mistakes.png and index.html, which shows them.
 
@@ -62,6 +63,7 @@ def write_report(
       details: name to value of what was evaluated and where, in the order to show. A value may have several lines.
         "Caution" holds one caution a line; these stand in the head of the page, before the cautions of the metrics.
       adaptation: how the run's activations changed; None if its policy is fixed.
+      blur_faces: whether faces are blurred in the frames of the mistakes.
 
     Returns:
       The path of index.html.
@@ -71,7 +73,7 @@ def write_report(
     """
     directory = Path(directory).absolute()
     _check_replaceable(directory)
-    mistakes = worst_mistakes(predictions, frames_of)
+    mistakes = worst_mistakes(predictions, frames_of, without_faces=blur_faces)
     plots = _plots(predictions, metrics, history, adaptation)
     page = render_page(title, metrics, details, mistakes, plots, adaptation)
 

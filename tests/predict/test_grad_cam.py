@@ -15,6 +15,7 @@ from jaxvid.models.video_resnet import VideoResNet
 from jaxvid.predict.grad_cam import explain, grad_cam
 from jaxvid.predict.predictor import Predictor
 from jaxvid.predict.windows import Window
+from tests.tiny import find_a_face_in_every_frame
 
 
 class Weighted(ClipModel):
@@ -81,6 +82,26 @@ def test_a_strip_shows_frames_with_their_heat_maps_below(monkeypatch):
     assert below[0] > 100
     assert below[1] > 50
     assert strip[163 + 80, 323 + 40].max() < 40
+
+
+def test_faces_are_blurred_in_the_strip_and_not_for_the_network(monkeypatch):
+    monkeypatch.setattr("jaxvid.predict.grad_cam.module_from_config", lambda _: Weighted(num_classes=2))
+    find_a_face_in_every_frame(monkeypatch)
+    config = base_config()
+    config.dataset.update(frame_size=(40, 40))
+    config.clip.update(num_frames=1, height=40, width=40)
+    config.model = {"name": "made up"}
+    stripes = np.zeros((1, 40, 40, 3), np.uint8)
+    stripes[:, :, ::4] = stripes[:, :, 1::4] = 255
+    window = Window(0.0, 1.0, tuple(stripes), (0,), 1, np.zeros(0, np.int16))
+    sharp, blurred = (
+        explain(Predictor(config, {}, 1, lambda *_: None), window, 0, without_faces=without).astype(int)
+        for without in (False, True)
+    )
+    assert sharp[:160].std() > 100
+    assert blurred[:160].std() < 5
+    # The heat map, of the stripes that the network saw, is drawn over the blurred frame.
+    assert blurred[163:].std() > 20
 
 
 def test_a_network_without_feature_maps_is_refused():

@@ -107,6 +107,16 @@ def test_the_annotated_copy_plays_first_and_only_if_this_call_wrote_it(tmp_path)
     assert [option["value"] for option in page.attributes("option") if option] == ["annotated.mp4", "../../a.mp4"]
 
 
+def test_without_faces_a_video_is_shown_only_as_its_annotated_copy(tmp_path):
+    result = made_result(tmp_path)
+    page, _ = page_of(result, blur_faces=True)
+    assert page.attributes("video") == []
+    assert "the video as it was recorded is not shown" in page.text
+    (result.output / "annotated.mp4").touch()
+    page, _ = page_of(result, blur_faces=True, annotate=True)
+    assert [video["src"] for video in page.attributes("video")] == ["annotated.mp4"]
+
+
 def test_segments_and_heat_maps_are_shown_where_there_are_any(tmp_path):
     result = made_result(tmp_path, classes=("action", "horror", "sports"), events=[])
     page, data = page_of(result, classes=("sports",), explain=True)

@@ -4,6 +4,7 @@ import pytest
 
 from jaxvid.report.mistakes import worst_mistakes
 from tests.report.made_up import frames_of, make_predictions
+from tests.tiny import find_a_face_in_every_frame
 
 
 def test_worst_mistakes_come_first_and_only_they_are_read():
@@ -44,6 +45,17 @@ def test_strip_of_a_single_tiny_frame():
     mistake = one_mistake(np.zeros((1, 8, 6, 3), np.uint8))
     assert mistake.num_frames == 1
     assert mistake.strip.shape == (160, 120, 3)
+
+
+def test_faces_are_blurred_on_request(monkeypatch):
+    find_a_face_in_every_frame(monkeypatch)
+    stripes = np.zeros((2, 160, 160, 3), np.uint8)
+    stripes[:, :, ::4] = stripes[:, :, 1::4] = 255
+    predictions = make_predictions(num_clips=1, labels=np.array([0]), probabilities=np.array([[0.2, 0.8]]))
+    [sharp] = worst_mistakes(predictions, lambda _: stripes)
+    [blurred] = worst_mistakes(predictions, lambda _: stripes, without_faces=True)
+    assert sharp.strip[:, :160].std() > 120
+    assert blurred.strip[:, :160].std() < 5
 
 
 def test_strip_keeps_its_colors_in_jpeg():

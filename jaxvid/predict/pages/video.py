@@ -60,10 +60,13 @@ def write_video_page(result: VideoResult, root: Path, classes: Sequence[str], op
 
 
 def _sources(result: VideoResult, options: PredictOptions) -> dict[str, str]:
-    """The files that may be played, by what they are, with their addresses; the one that surely plays first."""
+    """The files that may be played, by what they are, with their addresses; the one that surely plays first.
+
+    Where faces are blurred, a video as it was recorded is none of them.
+    """
     annotated = result.output / "annotated.mp4"
     found = {"with the probabilities drawn in": "annotated.mp4"} if options.annotate and annotated.exists() else {}
-    return found | {"as recorded": address(result.path, result.output)}
+    return found if options.blur_faces else found | {"as recorded": address(result.path, result.output)}
 
 
 def _data(result: VideoResult, timeline: Timeline, classes: Sequence[str], options: PredictOptions) -> dict[str, Any]:
@@ -121,6 +124,11 @@ def _summary(result: VideoResult, timeline: Timeline, root: Path, options: Predi
 
 
 def _player(sources: dict[str, str]) -> str:
+    if not sources:
+        return (
+            '<p class="muted">Faces are blurred here, and the video as it was recorded is not shown; '
+            "<code>--annotate</code> writes a copy with blurred faces.</p>\n"
+        )
     first, *_ = sources.values()
     options = "".join(f'<option value="{html.escape(href)}">{name}</option>' for name, href in sources.items())
     choice = f'<div class="bar"><label>Show it <select id="source">{options}</select></label></div>\n'
