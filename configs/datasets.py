@@ -5,6 +5,8 @@ To add one: a builder in `tfds_builders/`, and an entry in `DATASETS`.
 
 from types import MappingProxyType
 
+from jaxvid.config import Joinable
+
 # Of a dataset without a validation split: one source video in ten of the training split validates.
 _HELD_OUT = {"train_split": "train@!0/10", "val_split": "train@0/10"}
 
@@ -60,19 +62,25 @@ DATASETS: MappingProxyType[str, dict[str, str]] = MappingProxyType(
 )
 
 
-def datasets(default: str) -> tuple[str, ...]:
-    """Returns the names of all datasets, `default` first, as `parse_arg` takes them."""
-    return (default, *(name for name in DATASETS if name != default))
+def datasets(default: str) -> Joinable:
+    """Returns the names of all datasets, `default` first, as `parse_arg` takes them; several may be joined with "+"."""
+    return Joinable((default, *(name for name in DATASETS if name != default)))
 
 
 def dataset_section(name: str, size: str, options: str = "") -> dict[str, str]:
     """Returns the values of a config's section `dataset`: TFDS name and splits.
 
     Args:
-      name: a key of `DATASETS`.
+      name: a key of `DATASETS`, or several joined with "+" (jaxvid/data/joined.py).
       size: of the frames, such as "128x171".
       options: of the builder, such as "_4fps_40frames".
     """
+    if "+" in name:
+        parts = [dataset_section(part, size, options) for part in name.split("+")]
+        return {
+            key: ("+" if key == "name" else ",").join(part[key] for part in parts)
+            for key in ("name", "train_split", "val_split", "test_split")
+        }
     entry = dict(DATASETS[name])
     builder, variant = entry.pop("builder", name), entry.pop("variant", "")
     return {"name": f"{builder}/{size}{f'_{variant}' * bool(variant)}{options}", **entry}

@@ -65,8 +65,8 @@ def _check_class_map(class_map: Mapping[str, str], theirs: Sequence[str], ours: 
                 raise ValueError(f"--class_map names {name!r}, no class of the {side}; allowed: {', '.join(allowed)}")
 
 
-def parse_class_map(text: str) -> dict[str, str]:
-    """Reads `theirs:ours,theirs:ours`, the value of --class_map.
+def parse_class_map(text: str, flag: str = "--class_map") -> dict[str, str]:
+    """Reads `theirs:ours,theirs:ours`, the value of `flag`.
 
     Raises:
       ValueError: if a part is not of that form, or a name is mapped twice.
@@ -75,9 +75,9 @@ def parse_class_map(text: str) -> dict[str, str]:
     for part in filter(None, text.split(",")):
         name, colon, counterpart = (piece.strip() for piece in part.partition(":"))
         if not (colon and name and counterpart):
-            raise ValueError(f"--class_map has the part {part!r}; allowed: theirs:ours,theirs:ours,...")
+            raise ValueError(f"{flag} has the part {part!r}; allowed: theirs:ours,theirs:ours,...")
         if name in class_map:
-            raise ValueError(f"--class_map maps {name!r} twice")
+            raise ValueError(f"{flag} maps {name!r} twice")
         class_map[name] = counterpart
     return class_map
 

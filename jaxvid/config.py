@@ -42,13 +42,18 @@ _ONCE_UNKNOWN = (
 )
 
 
+class Joinable(tuple[str, ...]):
+    """Allowed values of a config's argument, of which several may be joined with "+"."""
+
+
 def parse_arg(arg: str | None, **defaults: Any) -> ConfigDict:
     """Parses a config's string argument, such as "dataset=movies_fight,normalize=false".
 
     Args:
       arg: comma-separated `key=value`; None or "" for the defaults.
-      defaults: the allowed keys. A tuple stands for the allowed values, of which the first is the default; any other
-        default gives the type: bool (true or false), int, float or str.
+      defaults: the allowed keys. A tuple stands for the allowed values, of which the first is the default, and a
+        Joinable for these and several of them; any other default gives the type: bool (true or false), int, float or
+        str.
 
     Raises:
       ValueError: on an unknown key, a value that is not allowed or not of the type, or a part that is not key=value.
@@ -65,6 +70,8 @@ def parse_arg(arg: str | None, **defaults: Any) -> ConfigDict:
 
 
 def _parse_value(key: str, text: str, default: Any) -> Any:
+    if isinstance(default, Joinable) and set(text.split("+")) <= set(default):
+        return text
     if isinstance(default, tuple):
         allowed = {str(value): value for value in default}
         if text not in allowed:
@@ -81,13 +88,15 @@ def _parse_value(key: str, text: str, default: Any) -> Any:
 
 
 _DATASET = {
-    "name": "synthetic_fight/64x64",  # TFDS name and size
+    "name": "synthetic_fight/64x64",  # TFDS name and size; several are joined with + (jaxvid/data/joined.py)
     "data_dir": "",  # of prepared datasets; "": TFDS_DATA_DIR, or ~/tensorflow_datasets
     "manual_dir": "",  # of raw videos that cannot be downloaded; "": <data_dir>/downloads/manual
     "on_invalid": "error",  # or "skip": leaves out videos that do not decode
     "train_split": "train",
     "val_split": "val",  # chooses the best checkpoint and stops early
     "test_split": "test",  # evaluated once, at the end
+    "test_name": "",  # of the dataset that has the test split; "": name
+    "class_map": "",  # theirs:ours,...: classes of other datasets that the first one has under other names
     "version": "",  # filled in from the prepared dataset: versions may have other splits
     "positive_class": "",  # of two classes; "": the one that the other's name negates (fight of fight and no_fight)
     "class_names": (),  # filled in from the dataset

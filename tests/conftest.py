@@ -40,6 +40,19 @@ def data_dir(tmp_path_factory):
     return directory
 
 
+@pytest.fixture(scope="session")
+def brawl(data_dir):
+    """Keys of the section `dataset` that join `synthetic_fight/tiny` with scenes whose classes are brawl and calm."""
+    from tests.synthetic_brawl import SyntheticBrawl
+
+    SyntheticBrawl(config="tiny", data_dir=data_dir).download_and_prepare()
+    return {
+        "name": "synthetic_fight/tiny+synthetic_brawl/tiny",
+        "data_dir": str(data_dir),
+        "class_map": "brawl:fight,calm:no_fight",
+    }
+
+
 @pytest.fixture
 def config(data_dir):
     """The config of `tiny_config`, to change at will."""

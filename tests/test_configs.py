@@ -170,6 +170,16 @@ def test_variants_of_datasets_are_named_before_the_options_of_the_builder():
     assert genre.dataset.name == "movies_fight/225x225_random85_4fps_40frames_16000hz"
 
 
+def test_joined_datasets_have_their_names_and_splits_together():
+    dataset = get_config("lrcn", "dataset=hockey_fight_random+violent_flows_fold2").dataset
+    assert dataset.name == "hockey_fight/64x64_random+violent_flows/64x64"
+    assert dataset.train_split == "train@!0/10,fold1+fold3+fold4+fold5@!0/10"
+    assert dataset.val_split == "train@0/10,fold1+fold3+fold4+fold5@0/10"
+    assert dataset.test_split == "test,fold2"
+    with pytest.raises(ValueError, match=r"dataset='hockey_fight\+x'; allowed: ucf50"):
+        get_config("lrcn", "dataset=hockey_fight+x")
+
+
 def test_the_folds_of_violent_flows_are_tested_on_in_turn():
     dataset = get_config("lrcn", "dataset=violent_flows_fold2").dataset
     assert dataset.name == "violent_flows/64x64"

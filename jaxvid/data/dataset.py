@@ -108,8 +108,8 @@ class ClipSplit:
       name: name of the split, as in the config.
       records: serialized examples of the dataset, with random access.
       indices: positions of the split's clips among the records.
-      metadata: metadata of the split's clips.
-      class_names: names of the dataset's classes, in the order of the labels.
+      metadata: metadata of the split's clips, with their labels.
+      class_names: names of the classes, in the order of the labels.
     """
 
     name: str
@@ -122,7 +122,9 @@ class ClipSplit:
         return len(self.indices)
 
     def __getitem__(self, position: int) -> Clip:
-        return parse_clip(self.records[int(self.indices[position])])
+        clip = parse_clip(self.records[int(self.indices[position])])
+        # Of joined datasets, and with the classes of a model, it is not the stored one.
+        return dataclasses.replace(clip, label=int(self.metadata.labels[position]))
 
 
 def open_split(builder: tfds.core.DatasetBuilder, split: str) -> ClipSplit:

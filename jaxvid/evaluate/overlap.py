@@ -6,7 +6,8 @@ from pathlib import Path
 import ml_collections
 from absl import logging
 
-from jaxvid.data.dataset import ClipSplit, find_prepared, open_split
+from jaxvid.data.dataset import ClipSplit
+from jaxvid.data.joined import base_name, find_data
 from jaxvid.report.page import CAUTION
 from jaxvid.types import ConfigDict
 from tfds_builders.video_files import VideoFile
@@ -25,7 +26,7 @@ def overlap_of_split(evaluated: ClipSplit, dataset: ConfigDict, trained_on: Conf
       dataset: section of the config that names its dataset.
       trained_on: section `dataset` of the run's config.
     """
-    if _base_name(dataset) != _base_name(trained_on):
+    if not _bases(dataset) & _bases(trained_on):
         return {}
     metadata = evaluated.metadata
     if _is_folder(dataset) and dataset.manual_dir != trained_on.manual_dir:
@@ -37,7 +38,7 @@ def overlap_of_split(evaluated: ClipSplit, dataset: ConfigDict, trained_on: Conf
     training = _find_training_split(trained_on, dataset.data_dir)
     if training is None:
         return _unknown(trained_on)
-    shared = _shared_sources(evaluated, training)
+    shared = _shared_sources(evaluated, dataset, training, trained_on)
     if not shared:
         return {}
     return _caution(
@@ -79,13 +80,13 @@ def overlap_of_videos(videos: Sequence[VideoFile], trained_on: ConfigDict, data_
     )
 
 
-def _base_name(dataset: ConfigDict) -> str:
-    """Returns the name of a dataset without size, options and version."""
-    return dataset.name.split("/")[0].split(":")[0]
+def _bases(dataset: ConfigDict) -> set[str]:
+    """Returns the names of the datasets without size, options and version."""
+    return set(map(base_name, dataset.name.split("+")))
 
 
 def _is_folder(dataset: ConfigDict) -> bool:
-    return _base_name(dataset) == "video_folder"
+    return _bases(dataset) == {"video_folder"}
 
 
 def _find_training_split(trained_on: ConfigDict, data_dir: str) -> ClipSplit | None:
@@ -93,21 +94,32 @@ def _find_training_split(trained_on: ConfigDict, data_dir: str) -> ClipSplit | N
     for directory in dict.fromkeys((data_dir, trained_on.data_dir)):
         dataset = ml_collections.ConfigDict({**trained_on.to_dict(), "data_dir": directory})
         try:
-            builder = find_prepared(dataset)
+            data = find_data(dataset)
             # Versions may have other splits. Runs from before they were recorded were trained on the first one.
-            if builder is not None and (trained_on.version or _FIRST_VERSION) == str(builder.version):
-                return open_split(builder, trained_on.train_split)
+            if data is not None and (trained_on.version or _FIRST_VERSION) == data.version:
+                return data.open_split(trained_on.train_split)
         except ValueError as error:
             # The evaluation does not need the training data.
             logging.warning("the training data cannot be read: %s", error)
     return None
 
 
-def _shared_sources(evaluated: ClipSplit, training: ClipSplit) -> list[str]:
+def _shared_sources(
+    evaluated: ClipSplit, dataset: ConfigDict, training: ClipSplit, trained_on: ConfigDict
+) -> list[str]:
     """Returns the sources of the evaluated clips whose source, or whose video, is in the training split."""
-    trained_sources, trained_videos = set(training.metadata.sources), set(training.metadata.videos)
-    clips = zip(evaluated.metadata.sources, evaluated.metadata.videos, strict=True)
-    return sorted({source for source, video in clips if source in trained_sources or video in trained_videos})
+    trained_sources, trained_videos = map(set, _full_names(training, trained_on))
+    clips = zip(evaluated.metadata.sources, *_full_names(evaluated, dataset), strict=True)
+    return sorted({name for name, source, video in clips if source in trained_sources or video in trained_videos})
+
+
+def _full_names(split: ClipSplit, dataset: ConfigDict) -> tuple[list[str], list[str]]:
+    """Returns the sources and the videos of a split with the name of their dataset in front, as of joined datasets."""
+    names = split.metadata.sources, split.metadata.videos
+    if "+" in dataset.name:
+        return names
+    sources, videos = ([f"{base_name(dataset.name)}/{name}" for name in column] for column in names)
+    return sources, videos
 
 
 def _caution(text: str) -> dict[str, str]:

@@ -3,13 +3,13 @@
 import dataclasses
 from collections.abc import Mapping, Sequence
 
-import ml_collections
 import numpy as np
 from jaxtyping import UInt8
 
 from jaxvid.classes import match_classes
-from jaxvid.data.dataset import ClipSplit, open_split, prepare
+from jaxvid.data.dataset import ClipSplit
 from jaxvid.data.differences import dataset_differences, describe_differences
+from jaxvid.data.joined import class_map_for, prepare_data, section_of
 from jaxvid.data.pipeline import clip_views, require_fitting_clips
 from jaxvid.evaluate.evaluated import Evaluated
 from jaxvid.evaluate.overlap import overlap_of_split
@@ -32,23 +32,26 @@ def evaluate_split(
     Args:
       run: the checkpoint.
       trained_on: section `dataset` of the config as saved in the workdir.
-      dataset: name; by default the dataset of the config.
+      dataset: name; by default the one of the config, and for its test split `dataset.test_name`.
       split: name; by default the config's test split.
-      class_map: names of the dataset's classes to names of the model's; see `with_classes`.
+      class_map: names of the dataset's classes to names of the model's; by default the config's. See `with_classes`.
 
     Raises:
       ValueError: if the dataset or the split does not exist, a class of it is none of the model's, or its clips are too
         short or too long for the sampling scheme.
     """
     config = run.config
-    section = ml_collections.ConfigDict({**config.dataset.to_dict(), "name": dataset or config.dataset.name})
-    builder = prepare(section)
-    opened = open_split(builder, split or config.dataset.test_split)
+    # The dataset to test on has the test split alone.
+    default = config.dataset.name if split else config.dataset.test_name or config.dataset.name
+    section = section_of(config.dataset, dataset or default)
+    data = prepare_data(section)
+    opened = data.open_split(split or section.test_split)
+    class_map = class_map or class_map_for(config.dataset, opened.class_names)
     evaluated = with_classes(opened, config.dataset.class_names, class_map)
     require_fitting_clips(evaluated, config.clip)
     overlap = overlap_of_split(evaluated, section, trained_on)
-    differences = describe_differences(dataset_differences(str(builder.data_path)))
-    cautions = [caution for caution in (overlap.get(CAUTION), differences) if caution]
+    differences = [describe_differences(dataset_differences(path)) for path in data.data_paths]
+    cautions = [caution for caution in (overlap.get(CAUTION), *differences) if caution]
     details = {"Data": f"{section.name}, split {evaluated.name}", **overlap}
     if cautions:
         details[CAUTION] = "\n".join(cautions)

@@ -4,13 +4,13 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
-import tensorflow_datasets as tfds
 from absl import logging
 from jaxtyping import Array, Float
 
 from jaxvid.classes import describe_positive_class
-from jaxvid.data.dataset import ClipSplit, class_names, frame_size, open_split, prepare, shared_sources
+from jaxvid.data.dataset import ClipSplit, shared_sources
 from jaxvid.data.differences import dataset_differences, describe_differences
+from jaxvid.data.joined import PreparedData, prepare_data
 from jaxvid.data.pipeline import require_fitting_clips
 from jaxvid.types import ConfigDict
 
@@ -21,12 +21,12 @@ class Splits(NamedTuple):
     """The splits that a run reads.
 
     Attributes:
-      builder: of their dataset.
+      data: their dataset, or several.
       train: clips to train on.
       val: clips to validate on.
     """
 
-    builder: tfds.core.DatasetBuilder
+    data: PreparedData
     train: ClipSplit
     val: ClipSplit
 
@@ -37,9 +37,9 @@ def open_splits(config: ConfigDict) -> Splits:
     Raises:
       ValueError: if the dataset or a split does not exist, or a clip is too short for the config.
     """
-    builder = prepare(config.dataset)
-    train = open_split(builder, config.dataset.train_split)
-    val = open_split(builder, config.dataset.val_split)
+    data = prepare_data(config.dataset)
+    train = data.open_split(config.dataset.train_split)
+    val = data.open_split(config.dataset.val_split)
     for split in (train, val):
         _log_clips(split, takes_audio=bool(config.audio.sample_rate))
         require_fitting_clips(split, config.clip)
@@ -51,11 +51,12 @@ def open_splits(config: ConfigDict) -> Splits:
             train.name,
             val.name,
         )
-    if differences := describe_differences(dataset_differences(str(builder.data_path))):
-        logging.warning("%s", differences)
+    for path in data.data_paths:
+        if differences := describe_differences(dataset_differences(path)):
+            logging.warning("%s", differences)
     if len(train.class_names) == 2:
         logging.info("Positive class: %s", describe_positive_class(train.class_names, config.dataset.positive_class))
-    return Splits(builder, train, val)
+    return Splits(data, train, val)
 
 
 def _log_clips(split: ClipSplit, *, takes_audio: bool) -> None:
@@ -75,13 +76,13 @@ def with_dataset_facts(config: ConfigDict, splits: Splits) -> ConfigDict:
       ValueError: if `config.model.num_classes` is neither 0, which stands for the dataset's, nor that number, or the
         dataset has no audio at `config.audio.sample_rate`.
     """
-    names, metadata = class_names(splits.builder), splits.train.metadata
+    names, metadata = splits.data.class_names, splits.train.metadata
     if config.model.num_classes not in (0, len(names)):
         raise ValueError(
             f"config.model.num_classes is {config.model.num_classes}, but {config.dataset.name} has {len(names)} "
             f"classes ({', '.join(names)}); allowed: {len(names)}, or 0 for the dataset's"
         )
-    stored = getattr(splits.builder.builder_config, "audio", 0)
+    stored = splits.data.sample_rate
     if config.audio.sample_rate not in (0, stored):
         raise ValueError(
             f"config.audio.sample_rate is {config.audio.sample_rate}, but {config.dataset.name} "
@@ -91,8 +92,8 @@ def with_dataset_facts(config: ConfigDict, splits: Splits) -> ConfigDict:
     config.model.num_classes = len(names)
     config.dataset.update(
         class_names=tuple(names),
-        frame_size=frame_size(splits.builder),
-        version=str(splits.builder.version),
+        frame_size=splits.data.frame_size,
+        version=splits.data.version,
         clip_seconds=float(np.median(metadata.num_frames / metadata.fps)),
         fps=float(np.median(metadata.fps)),
     )

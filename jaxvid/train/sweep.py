@@ -1,7 +1,8 @@
 """Sweeps: one run for each value of a config key, one after another, each in its own process.
 
 A key is one of the config's arguments (`backbone`), a dotted key of the config (`model.arch`, `seed`), or `fold`, whose
-values are i/k: of k folds of all source videos, fold i is the test split, the next one validates, the others train.
+values are i/k: of k folds of all source videos, fold i is the test split, the next one validates, the others train. Of
+joined datasets, each has its folds.
 """
 
 import contextlib
@@ -16,6 +17,7 @@ from typing import Any, NamedTuple
 
 from absl import logging
 
+from jaxvid.data.joined import sections
 from jaxvid.types import ConfigDict
 
 _REPLACED = ("config", "workdir", "sweep")
@@ -107,14 +109,15 @@ def _fold_splits(config: ConfigDict, value: str) -> dict[str, str]:
     fold, count = map(int, match.groups()) if match else (0, 0)
     if not 0 <= fold < count or count < 3:
         raise ValueError(f"--sweep has fold={value!r}; allowed: i/k with k at least 3 and i from 0 to k-1, such as 0/5")
-    names = [config.dataset[name].split("@")[0] for name in ("train_split", "val_split", "test_split")]
-    everything = "+".join(dict.fromkeys("+".join(names).split("+")))
+    # Where another dataset is tested on, its split stays.
+    keys = ("train_split", "val_split") if config.dataset.test_name else ("train_split", "val_split", "test_split")
     following = (fold + 1) % count
-    return {
-        "dataset.train_split": f"{everything}@!{fold}+{following}/{count}",
-        "dataset.val_split": f"{everything}@{following}/{count}",
-        "dataset.test_split": f"{everything}@{fold}/{count}",
-    }
+    taken = {"train_split": f"!{fold}+{following}", "val_split": f"{following}", "test_split": f"{fold}"}
+    everything = [
+        "+".join(dict.fromkeys("+".join(section[key].split("@")[0] for key in keys).split("+")))
+        for section in sections(config.dataset)
+    ]
+    return {f"dataset.{key}": ",".join(f"{splits}@{taken[key]}/{count}" for splits in everything) for key in keys}
 
 
 def run_sweep(runs: Sequence[SweepRun]) -> int:

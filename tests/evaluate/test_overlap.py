@@ -2,6 +2,7 @@ import ml_collections
 import pytest
 
 from jaxvid.data.dataset import open_split, prepare
+from jaxvid.data.joined import prepare_data
 from jaxvid.evaluate import overlap
 from jaxvid.evaluate.overlap import overlap_of_split, overlap_of_videos
 from tests.tiny import tiny_config
@@ -69,6 +70,17 @@ def test_training_data_that_is_not_prepared_is_said_to_be_unknown(trained_on, tm
     assert overlap_of_split(evaluated, trained_on, elsewhere) == {}
 
 
+def test_clips_of_a_joined_dataset_are_known_when_it_is_tested_on_alone(trained_on, brawl):
+    joined = ml_collections.ConfigDict({**trained_on, **brawl, "version": "1.0.0,1.0.0"})
+    alone = ml_collections.ConfigDict({**trained_on, "name": "synthetic_brawl/tiny"})
+    details = overlap_of_split(prepare_data(alone).open_split("train+val"), alone, joined)
+    assert details["Caution"].startswith("4 source videos have clips in the training split too, such as scene000:")
+    assert overlap_of_split(prepare_data(alone).open_split("val"), alone, joined) == {}
+    # Both have scenes of the same names.
+    assert overlap_of_split(prepare_data(joined).open_split("val"), joined, joined) == {}
+    assert "12 source videos" in overlap_of_split(prepare_data(joined).open_split("train"), joined, joined)["Caution"]
+
+
 def video(path, filename, label, source):
     return VideoFile(path / filename, filename, label, source)
 
@@ -99,9 +111,9 @@ def test_videos_are_compared_with_training_clips_by_name(trained_on, tmp_path, f
 
 
 def test_splits_of_two_folders_are_compared_by_file_name(trained_on, monkeypatch):
-    builder = prepare(trained_on)
-    evaluated = open_split(builder, "train")
-    monkeypatch.setattr(overlap, "find_prepared", lambda dataset: builder)
+    data = prepare_data(trained_on)
+    evaluated = data.open_split("train")
+    monkeypatch.setattr(overlap, "find_data", lambda dataset: data)
     mine, other = (
         ml_collections.ConfigDict({**trained_on, "name": "video_folder/64x64", "manual_dir": folder})
         for folder in ("/data/mine", "/data/other")

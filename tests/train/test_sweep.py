@@ -58,6 +58,30 @@ def test_folds_share_out_all_sources(config):
     assert last.arguments[-3] == "--config.dataset.train_split=train+test@!2+0/3"
 
 
+def test_joined_datasets_have_folds_of_their_own(config):
+    config.dataset.update(
+        name="hockey_fight/64x64+violent_flows/64x64",
+        train_split="train,fold2+fold3",
+        val_split="train,fold4",
+        test_split="test,fold1",
+    )
+    (run,) = plan_sweep(config, ARGUMENTS, "fold=1/4")
+    assert run.arguments[-3:] == [
+        "--config.dataset.train_split=train+test@!1+2/4,fold2+fold3+fold4+fold1@!1+2/4",
+        "--config.dataset.val_split=train+test@2/4,fold2+fold3+fold4+fold1@2/4",
+        "--config.dataset.test_split=train+test@1/4,fold2+fold3+fold4+fold1@1/4",
+    ]
+
+
+def test_folds_leave_the_split_of_another_dataset_alone(config):
+    config.dataset.update(train_split="train@!0/10", val_split="train@0/10", test_name="hockey_fight/64x64")
+    (run,) = plan_sweep(config, ARGUMENTS, "fold=1/4")
+    assert run.arguments[-2:] == [
+        "--config.dataset.train_split=train@!1+2/4",
+        "--config.dataset.val_split=train@2/4",
+    ]
+
+
 @pytest.mark.parametrize("value", ["3/3", "1", "0/2", "a/b"])
 def test_a_bad_fold_is_named(config, value):
     with pytest.raises(ValueError, match=f"fold='{value}'; allowed: i/k"):
