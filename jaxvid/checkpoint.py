@@ -119,6 +119,16 @@ def restore_variables(checkpoints: Checkpoints, step: int) -> dict[str, PyTree]:
     return {"params": restored["params"], **restored["model_state"]}
 
 
+def find_step(workdir: Path, monitor: str, which: str) -> int:
+    """Returns the step of the checkpoint called `which` of the run in `workdir`.
+
+    Raises:
+      ValueError: if there is no such checkpoint, naming those that are there.
+    """
+    with contextlib.closing(open_checkpoints(workdir, monitor)) as checkpoints:
+        return resolve_step(checkpoints, which)
+
+
 def load_variables(workdir: Path, monitor: str, which: str) -> tuple[int, dict[str, PyTree]]:
     """Returns the step of the checkpoint called `which` of the run in `workdir`, and its variables, for `model.apply`.
 

@@ -24,7 +24,9 @@ RESUMABLE = (
     "dataset.manual_dir",
     "dataset.positive_class",
     "eval.batch_size",
+    "eval.calibration",
     "eval.num_resamples",
+    "eval.threshold",
     "pipeline.",
     "train.log_every_steps",
     "train.num_epochs",
@@ -208,6 +210,8 @@ _EVAL = {
     "every_steps": 0,  # instead, if not 0
     "monitor": "val_loss",
     "num_resamples": 1000,  # of the bootstrap
+    "calibration": "none",  # or "temperature": of the probabilities, fitted on the validation clips after training
+    "threshold": "none",  # for the most probable class; or "validation": of the positive class, chosen on those clips
 }
 
 _PIPELINE = {"num_threads": 4, "num_workers": 0}

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterator
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -9,6 +10,7 @@ from jaxtyping import Float, Int, PyTree
 from tqdm import tqdm
 
 from jaxvid import parallel
+from jaxvid.calibration import NOT_CALIBRATED, Calibration
 from jaxvid.data.dataset import ClipSplit
 from jaxvid.data.pipeline import EvaluationBatch, evaluation_batches, evaluation_views
 from jaxvid.metrics.predictions import Predictions, average_views, by_view, vote_of_views
@@ -23,11 +25,13 @@ class Predicted(NamedTuple):
       clips: mean over the views of every clip; of a split of sequences, over the sequences of every video.
       views: predictions of single views or sequences; None if every clip has one.
       votes: share of the views of every clip that predict a class; None if every clip has one.
+      uncalibrated: `clips` without the temperature, and the most probable classes; None if there is no temperature.
     """
 
     clips: Predictions
     views: Predictions | None
     votes: Predictions | None
+    uncalibrated: Predictions | None = None
 
 
 def check_views(config: ConfigDict) -> None:
@@ -61,8 +65,22 @@ def predict_views(
     return np.concatenate(clips), np.concatenate(outputs)
 
 
-def predict_split(probabilities: Probabilities, variables: PyTree, split: ClipSplit, config: ConfigDict) -> Predicted:
-    """Predicts every clip of `split` and its views; each process takes a share of the clips."""
+def predict_split(
+    probabilities: Probabilities,
+    variables: PyTree,
+    split: ClipSplit,
+    config: ConfigDict,
+    calibration: Calibration = NOT_CALIBRATED,
+) -> Predicted:
+    """Predicts every clip of `split` and its views, with a calibration of what the network gives."""
+    clip_index, outputs = predict_view_outputs(probabilities, variables, split, config)
+    return of_videos(split, clip_index, outputs, calibration)
+
+
+def predict_view_outputs(
+    probabilities: Probabilities, variables: PyTree, split: ClipSplit, config: ConfigDict
+) -> tuple[Int[np.ndarray, "view"], Float[np.ndarray, "view classes"]]:
+    """Returns the clip of every view of `split`, and its probabilities; each process takes a share of the clips."""
     first, count = parallel.process_shard()
     views = evaluation_views(
         split,
@@ -77,13 +95,23 @@ def predict_split(probabilities: Probabilities, variables: PyTree, split: ClipSp
     batches = evaluation_batches(iter(progress), parallel.local_multiple(config.eval.batch_size))
     predicted = predict_views(probabilities, variables, batches, len(split.class_names))
     clip_index, outputs = map(parallel.gather_rows, predicted)
-    return of_videos(split, clip_index, outputs)
+    return clip_index, outputs
 
 
 def of_videos(
-    split: ClipSplit, clip_index: Int[np.ndarray, "view"], outputs: Float[np.ndarray, "view classes"]
+    split: ClipSplit,
+    clip_index: Int[np.ndarray, "view"],
+    outputs: Float[np.ndarray, "view classes"],
+    calibration: Calibration = NOT_CALIBRATED,
 ) -> Predicted:
     """Returns the predictions of the videos of a split, whose clips are whole videos or sequences of them."""
+    return with_views(*video_views(split, clip_index, outputs), calibration)
+
+
+def video_views(
+    split: ClipSplit, clip_index: Int[np.ndarray, "view"], outputs: Float[np.ndarray, "view classes"]
+) -> tuple[Predictions, Int[np.ndarray, "view"], Float[np.ndarray, "view classes"]]:
+    """Returns the predictions of the videos of a split, the video of every view, and its outputs, by video."""
     metadata = split.metadata
     # From several processes, sequences of one video do not come in their order.
     order = np.argsort(clip_index, kind="stable")
@@ -98,14 +126,31 @@ def of_videos(
         probabilities=average_views(video_index, outputs[order], len(videos)),
         class_names=split.class_names,
     )
-    return with_views(predictions, video_index, outputs[order])
+    return predictions, video_index, outputs[order]
 
 
 def with_views(
-    clips: Predictions, clip_index: Int[np.ndarray, "view"], outputs: Float[np.ndarray, "view classes"]
+    clips: Predictions,
+    clip_index: Int[np.ndarray, "view"],
+    outputs: Float[np.ndarray, "view classes"],
+    calibration: Calibration = NOT_CALIBRATED,
 ) -> Predicted:
-    """Adds the predictions of single views if there are more of them than clips."""
+    """Calibrates predictions, and adds those of single views if there are more of them than clips.
+
+    Args:
+      clips: not calibrated.
+      clip_index: index of the clip that each view shows; the views of a clip are in order of time.
+      outputs: probabilities of every view by the network.
+      calibration: applied to the views, before their means are those of the clips.
+    """
+    uncalibrated, threshold = None, calibration.threshold
+    if calibration.temperature is not None:
+        uncalibrated, outputs = clips, calibration.apply(outputs)
+        clips = dataclasses.replace(clips, probabilities=average_views(clip_index, outputs, len(clips.clips)))
+    clips = clips.decided(threshold)
     if len(outputs) == len(clips.clips):
-        return Predicted(clips, None, None)
-    votes = dataclasses.replace(clips, probabilities=vote_of_views(clip_index, outputs, len(clips.clips)))
-    return Predicted(clips, by_view(clips, clip_index, outputs), votes)
+        return Predicted(clips, None, None, uncalibrated)
+    decide = None if threshold is None else partial(threshold.decide, class_names=clips.class_names)
+    votes = vote_of_views(clip_index, outputs, len(clips.clips), decide)
+    views = by_view(clips, clip_index, outputs).decided(threshold)
+    return Predicted(clips, views, dataclasses.replace(clips, probabilities=votes, chosen=None), uncalibrated)

@@ -148,6 +148,12 @@ def gather_rows(rows: Shaped[np.ndarray, "row ..."]) -> Shaped[np.ndarray, "all 
     return np.concatenate([part[:count] for part, count in zip(gathered, counts, strict=True)])
 
 
+def wait_for_processes(name: str) -> None:
+    """Waits until all processes are here: what the first one has written can then be read by the others."""
+    if jax.process_count() > 1:
+        multihost_utils.sync_global_devices(name)
+
+
 def on_first_process() -> bool:
     """Returns whether this process is the one that writes files."""
     return jax.process_index() == 0

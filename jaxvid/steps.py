@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, PyTree, UInt8
 
+from jaxvid.calibration import SMALLEST
 from jaxvid.data.augment import augmented
 from jaxvid.data.mixing import mixed, mixes
 from jaxvid.data.preprocess import preprocess
@@ -165,6 +166,7 @@ def eval_step(
     *,
     model: ClipModel,
     config: ConfigDict,
+    temperature: float | None = None,
 ) -> Float[Array, "batch classes"]:
     """Returns the class probabilities of every view: means over crops evenly spaced along the side with more to spare.
 
@@ -173,13 +175,14 @@ def eval_step(
       inputs: as the pipeline gives them (`jaxvid.data.pipeline.clip_inputs`).
       model: the network.
       config: of the run.
+      temperature: by which their logarithms are divided after that (`jaxvid.calibration.tempered`); None for none.
     """
 
     def logits(place: float) -> Array:
         clips = preprocess(inputs["frames"], config.clip, place)
         return jnp.asarray(model.apply(variables, network_input(inputs, clips, model, config.audio), train=False))
 
-    return _mean_probabilities([logits(place) for place in _crop_places(config)])
+    return _mean_probabilities([logits(place) for place in _crop_places(config)], temperature)
 
 
 def stream_step(
@@ -204,6 +207,7 @@ def sequence_step(
     *,
     model: ClipModel,
     config: ConfigDict,
+    temperature: float | None = None,
 ) -> Float[Array, "batch classes"]:
     """Returns what `eval_step` does, given the features of the frames, which clips may share.
 
@@ -216,7 +220,8 @@ def sequence_step(
         return module.classify(module.join(features, clips), train=False)
 
     crops = jnp.moveaxis(inputs["features"], 2, 0)
-    return _mean_probabilities([jnp.asarray(model.apply(variables, crop, method=classify)) for crop in crops])
+    logits = [jnp.asarray(model.apply(variables, crop, method=classify)) for crop in crops]
+    return _mean_probabilities(logits, temperature)
 
 
 def _crop_places(config: ConfigDict) -> list[float]:
@@ -225,9 +230,14 @@ def _crop_places(config: ConfigDict) -> list[float]:
     return [0.5] if num_crops == 1 else [i / (num_crops - 1) for i in range(num_crops)]
 
 
-def _mean_probabilities(logits: Sequence[Float[Array, "batch classes"]]) -> Float[Array, "batch classes"]:
-    """Returns the mean over crops."""
-    return jax.nn.softmax(jnp.stack(logits)).mean(axis=0)
+def _mean_probabilities(
+    logits: Sequence[Float[Array, "batch classes"]], temperature: float | None
+) -> Float[Array, "batch classes"]:
+    """Returns the mean over crops, after the temperature if there is one."""
+    probabilities = jax.nn.softmax(jnp.stack(logits)).mean(axis=0)
+    if temperature is None:
+        return probabilities
+    return jax.nn.softmax(jnp.log(jnp.maximum(probabilities, SMALLEST)) / temperature)
 
 
 def _sum_of_squared_kernels(params: PyTree) -> Float[Array, ""]:

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Float, PyTree, UInt8
 
 from jaxvid import parallel
+from jaxvid.calibration import NOT_CALIBRATED, Calibration, read_calibration
 from jaxvid.checkpoint import load_variables
 from jaxvid.config import load_config
 from jaxvid.models.clip_model import ClipModel
@@ -46,7 +47,9 @@ class Trained:
       step: number of training steps done.
       variables: variables of the model.
       model: the module, created for inference.
-      probabilities: `(variables, inputs)` -> class probabilities, compiled at the first call.
+      probabilities: `(variables, inputs)` -> class probabilities, calibrated, compiled at the first call.
+      uncalibrated: the same without the temperature.
+      calibration: what was chosen on the validation clips; the temperature is part of `probabilities`.
     """
 
     config: ConfigDict
@@ -54,39 +57,51 @@ class Trained:
     variables: dict[str, PyTree]
     model: ClipModel
     probabilities: Probabilities
+    uncalibrated: Probabilities
+    calibration: Calibration
 
 
-def load(workdir: Path, which: str = "best", *, config: ConfigDict | None = None) -> Trained:
+def load(workdir: Path, which: str = "best", *, config: ConfigDict | None = None, calibrated: bool = True) -> Trained:
     """Reads a checkpoint of the run in `workdir`.
 
     Args:
       workdir: directory of the run.
       which: "best", "last", or the number of a step.
       config: the run's config with other views of a clip (`eval.clips`, `eval.crops`); by default as saved.
+      calibrated: whether to apply the calibration that the config asks for.
 
     Raises:
-      ValueError: if `workdir` holds no run, a run of another version, or no such checkpoint.
+      ValueError: if `workdir` holds no run, a run of another version, no such checkpoint, or no calibration of it
+        though the config asks for one.
     """
     used = load_config(workdir) if config is None else config
     step, variables = load_variables(workdir, used.eval.monitor, which)
+    calibration = read_calibration(workdir, step, used) if calibrated else NOT_CALIBRATED
     model = module_from_config(used.model)
-    return Trained(used, step, variables, model, compile_probabilities(model, used))
+    uncalibrated = compile_probabilities(model, used)
+    probabilities = uncalibrated
+    if calibration.temperature is not None:
+        probabilities = compile_probabilities(model, used, calibration.temperature)
+    return Trained(used, step, variables, model, probabilities, uncalibrated, calibration)
 
 
-def compile_probabilities(model: ClipModel, config: ConfigDict) -> Probabilities:
+def compile_probabilities(model: ClipModel, config: ConfigDict, temperature: float | None = None) -> Probabilities:
     """Returns `(variables, inputs)` -> probabilities on the devices of this process (`jaxvid.steps.eval_step`).
 
     It compiles at the first call.
     """
     config = ml_collections.FrozenConfigDict(config)
-    return parallel.over_local_devices(partial(eval_step, model=model, config=config))
+    return parallel.over_local_devices(partial(eval_step, model=model, config=config, temperature=temperature))
 
 
-def compile_stream_programs(model: ClipModel, config: ConfigDict) -> StreamPrograms | None:
+def compile_stream_programs(
+    model: ClipModel, config: ConfigDict, temperature: float | None = None
+) -> StreamPrograms | None:
     """Returns the parts of `compile_probabilities`; None if clips cannot share features of their frames."""
     span = model.feature_span()
     if not 0 < span <= config.clip.num_frames:
         return None
     fields = {"model": model, "config": ml_collections.FrozenConfigDict(config)}
-    features, probabilities = (parallel.over_local_devices(partial(f, **fields)) for f in (stream_step, sequence_step))
+    features = parallel.over_local_devices(partial(stream_step, **fields))
+    probabilities = parallel.over_local_devices(partial(sequence_step, **fields, temperature=temperature))
     return StreamPrograms(features, probabilities, span)

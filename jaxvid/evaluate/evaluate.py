@@ -8,6 +8,7 @@ from pathlib import Path
 import jax
 
 from jaxvid import parallel, trained
+from jaxvid.calibration import NOT_CALIBRATED, as_json
 from jaxvid.checkpoint import has_checkpoint
 from jaxvid.classes import describe_positive_class, find_positive_class
 from jaxvid.config import FILE_NAME as CONFIG_FILE
@@ -19,13 +20,14 @@ from jaxvid.files import replacing
 from jaxvid.inference import Predicted, check_views
 from jaxvid.metrics.classification import SplitMetrics, classification_metrics
 from jaxvid.metrics.predictions import write_csv
-from jaxvid.metrics.table import VOTE_METRICS
+from jaxvid.metrics.table import CALIBRATION_METRICS, VOTE_METRICS
 from jaxvid.metrics.text import format_metrics, format_percent
 from jaxvid.models.activations import activation_sites
 from jaxvid.models.clip_model import ClipModel
 from jaxvid.report import write_report
 from jaxvid.report.activations import Adaptation, format_adaptation
 from jaxvid.train.adaptation import Evaluation, best_rows, change_rows, replay
+from jaxvid.train.calibration import calibrate
 from jaxvid.train.logbook import Row, read_rows
 from jaxvid.train.sessions import FILE_NAME as SESSIONS_FILE
 from jaxvid.types import ConfigDict
@@ -77,12 +79,15 @@ def evaluate(
     if config.eval.blur_faces:
         check_face_detector()
     positive = _positive_class(config)
+    calibrate(workdir, which, dataset=config.dataset)
     run = trained.load(workdir, which, config=config)
     if videos is not None:
         evaluated = evaluate_videos(run, videos, trained_on, class_map=class_map, sources=sources)
     else:
         evaluated = evaluate_split(run, trained_on, dataset=dataset, split=split, class_map=class_map)
     metrics = _metrics(evaluated.predicted, positive, config.eval.num_resamples)
+    if run.calibration != NOT_CALIBRATED:
+        metrics["calibration"] = {**metrics.get("calibration", {}), **as_json(run.calibration)}
     if config.dataset.positive_class:
         key = "--positive_class" if positive_class else "dataset.positive_class"
         metrics["positive_class_reason"] = f"given by {key}"
@@ -144,6 +149,9 @@ def _metrics(predicted: Predicted, positive_class: str | None, num_resamples: in
         metrics["views"] = classification_metrics(predicted.views, **settings)
         of_votes = classification_metrics(predicted.votes, **settings)
         metrics["vote"] = {name: of_votes[name] for name in ("num_clips", *VOTE_METRICS)}
+    if predicted.uncalibrated is not None:
+        before = classification_metrics(predicted.uncalibrated, **settings)
+        metrics["calibration"] = {"before": {name: before[name] for name in (*CALIBRATION_METRICS, "reliability")}}
     return metrics
 
 
@@ -153,6 +161,7 @@ def _details(run: trained.Trained, metrics: SplitMetrics) -> dict[str, str]:
     num_parameters = sum(leaf.size for leaf in jax.tree.leaves(run.variables["params"]))
     return {
         **_positive_class_detail(metrics),
+        **run.calibration.described(),
         "Model": f"{config.model.name}, {num_parameters:,} parameters",
         "Input": _describe_input(config, run.model),
         "Views of a clip": f"{config.eval.clips or 'as sampled'} over time, {config.eval.crops} over space",
@@ -204,7 +213,7 @@ def _write(
     output.mkdir(parents=True, exist_ok=True)
     with replacing(output / "metrics.json") as unfinished:
         unfinished.write_text(json.dumps(metrics, indent=2) + "\n")
-    clips, views, _ = evaluated.predicted
+    clips, views = evaluated.predicted.clips, evaluated.predicted.views
     write_csv(clips, output / "predictions.csv")
     if views is not None:
         write_csv(views, output / "view_predictions.csv")
@@ -220,6 +229,9 @@ def _write(
         blur_faces=blur_faces,
     )
     print(format_metrics(metrics))
+    for name in ("Calibration", "Threshold"):
+        if name in metrics["evaluated"]:
+            print(f"{name}: {metrics['evaluated'][name]}")
     if views is not None:
         print(f"Majority vote of the windows: accuracy {format_percent(metrics['vote']['accuracy'])}")
         print(f"Single windows ({len(views.clips)}):\n{format_metrics(metrics['views'])}")

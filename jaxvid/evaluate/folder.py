@@ -56,7 +56,7 @@ def evaluate_videos(
     invalid: list[InvalidVideo] = []
     views = _views(videos, config, decoded, invalid)
     batches = evaluation_batches(views, parallel.local_multiple(config.eval.batch_size))
-    clip_index, outputs = predict_views(run.probabilities, run.variables, batches, len(class_names))
+    clip_index, outputs = predict_views(run.uncalibrated, run.variables, batches, len(class_names))
     for video in invalid:
         logging.warning("left out: %s: %s", video.path, video.reason)
     if not decoded:
@@ -80,7 +80,7 @@ def evaluate_videos(
         **_left_out(invalid, directory),
         **overlap_of_videos(decoded, trained_on, config.dataset.data_dir),
     }
-    return Evaluated(with_views(predictions, clip_index, outputs), frames_of, details)
+    return Evaluated(with_views(predictions, clip_index, outputs, run.calibration), frames_of, details)
 
 
 def label_videos(

@@ -55,7 +55,7 @@ def evaluate_split(
     details = {"Data": f"{section.name}, split {evaluated.name}", **overlap}
     if cautions:
         details[CAUTION] = "\n".join(cautions)
-    predicted = predict_split(run.probabilities, run.variables, evaluated, config)
+    predicted = predict_split(run.uncalibrated, run.variables, evaluated, config, run.calibration)
     positions = evaluated.metadata.first_clips()
 
     def frames_of(index: int) -> UInt8[np.ndarray, "time height width 3"]:

@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Array, PyTree
 
 from jaxvid import trained
+from jaxvid.calibration import as_json
 from jaxvid.data.audio import num_samples
 from jaxvid.data.sampling import create_sampling
 from jaxvid.export.formats import FORMATS, Input, Metadata, Program
@@ -33,19 +34,22 @@ def export(workdir: Path, output: Path, *, which: str = "best", kind: str = "sta
     if kind not in FORMATS:
         raise ValueError(f"--format={kind!r}; allowed: {', '.join(FORMATS)}")
     run = trained.load(workdir, which)
-    metadata = {**_metadata(run.config), "step": run.step}
-    program = create_program(run.model, run.variables, run.config)
+    metadata = {**_metadata(run.config), "step": run.step, "calibration": as_json(run.calibration)}
+    program = create_program(run.model, run.variables, run.config, run.calibration.temperature)
     output.parent.mkdir(parents=True, exist_ok=True)
     FORMATS[kind].write(program, metadata, output)
     return metadata
 
 
-def create_program(model: ClipModel, variables: PyTree, config: ConfigDict) -> Program:
-    """Returns the program that a model's variables make, preprocessing included."""
+def create_program(
+    model: ClipModel, variables: PyTree, config: ConfigDict, temperature: float | None = None
+) -> Program:
+    """Returns the program that a model's variables make, preprocessing and a calibration's temperature included."""
     inputs = program_inputs(config)
 
     def probabilities(*arrays: Array) -> Array:
-        return eval_step(variables, dict(zip(inputs, arrays, strict=True)), model=model, config=config)
+        given = dict(zip(inputs, arrays, strict=True))
+        return eval_step(variables, given, model=model, config=config, temperature=temperature)
 
     return Program(probabilities, inputs)
 

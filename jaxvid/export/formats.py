@@ -1,8 +1,9 @@
 """Formats of exported programs.
 
 `stablehlo` is a ZIP archive with two members: `model.stablehlo`, which `jax.export.deserialize` reads, from uint8
-frames (batch, time, height, width, 3) of any batch size to float32 probabilities (batch, classes), preprocessing
-included, for CPU and CUDA; and `model.json`, with the classes, the frame size, and how frames are sampled from a video.
+frames (batch, time, height, width, 3) of any batch size to float32 probabilities (batch, classes), preprocessing and
+the temperature of a calibration included, for CPU and CUDA; and `model.json`, with the classes, the frame size, how
+frames are sampled from a video, and the calibration, whose threshold is left to the program that decides.
 `savedmodel` is TensorFlow's directory with the same function as its default signature, and the same `model.json`.
 
 JAX and TensorFlow are imported when a program is written, so that the command can list the formats without them.

@@ -1,14 +1,16 @@
 """The predictions of every clip of an evaluated split, in memory and as a CSV file."""
 
 import csv
+import dataclasses
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, Int
 
+from jaxvid.calibration import Threshold
 from jaxvid.files import replacing
 
 _FIRST_COLUMNS = ["clip", "source", "label", "predicted"]
@@ -27,6 +29,7 @@ class Predictions:
       labels: true class of every clip, an index into `class_names`.
       probabilities: probability of every class; rows sum to one.
       class_names: at least two different names.
+      chosen: predicted class of every clip, where a threshold decides; None for the most probable one.
 
     Raises:
       ValueError: if lengths disagree, a label is out of range or a row is not a distribution over the classes.
@@ -37,6 +40,7 @@ class Predictions:
     labels: Int[np.ndarray, "clip"]
     probabilities: Float[np.ndarray, "clip classes"]
     class_names: list[str]
+    chosen: Int[np.ndarray, "clip"] | None = None
 
     def __post_init__(self):
         num_clips, num_classes = len(self.clips), len(self.class_names)
@@ -70,8 +74,13 @@ class Predictions:
 
     @property
     def predicted(self) -> Int[np.ndarray, "clip"]:
-        """The class of the highest probability; of equal ones the first."""
-        return self.probabilities.argmax(axis=1)
+        """The chosen class; by default the one of the highest probability, of equal ones the first."""
+        return self.probabilities.argmax(axis=1) if self.chosen is None else self.chosen
+
+    def decided(self, threshold: Threshold | None) -> "Predictions":
+        """Returns the same predictions with the classes that a threshold chooses; None for the most probable ones."""
+        chosen = None if threshold is None else threshold.decide(self.probabilities, self.class_names)
+        return dataclasses.replace(self, chosen=chosen)
 
 
 def average_views(
@@ -107,17 +116,23 @@ def average_views(
 
 
 def vote_of_views(
-    clip_index: Int[np.ndarray, "view"], probabilities: Float[np.ndarray, "view classes"], num_clips: int
+    clip_index: Int[np.ndarray, "view"],
+    probabilities: Float[np.ndarray, "view classes"],
+    num_clips: int,
+    decide: Callable[[np.ndarray], np.ndarray] | None = None,
 ) -> Float[np.ndarray, "clip classes"]:
     """The share of each clip's views that predict a class; the mean probability decides between equal shares.
 
     For that, the mean probabilities count as half a vote, divided among the classes. Arguments and errors are those of
-    `average_views`.
+    `average_views`. `decide` returns the classes of views, and of means, where a threshold decides; by default the most
+    probable classes count.
     """
     means = average_views(clip_index, probabilities, num_clips)
-    votes = average_views(clip_index, np.eye(probabilities.shape[1])[probabilities.argmax(axis=1)], num_clips)
+    classes = probabilities.argmax(axis=1) if decide is None else decide(probabilities)
+    each = np.eye(probabilities.shape[1])
+    votes = average_views(clip_index, each[classes], num_clips)
     counts = np.bincount(clip_index, minlength=num_clips)[:, None]
-    return (counts * votes + means / 2) / (counts + 0.5)
+    return (counts * votes + (means if decide is None else each[decide(means)]) / 2) / (counts + 0.5)
 
 
 def by_view(
@@ -187,11 +202,12 @@ def read_csv(path: str | os.PathLike[str]) -> Predictions:
         # line_num counts the lines of the file: more than rows where a name has a line break.
         parsed = [_parse_row(row, class_names, f"{path}, line {reader.line_num}") for row in reader]
     return Predictions(
-        clips=[clip for clip, _, _, _ in parsed],
-        sources=[source for _, source, _, _ in parsed],
-        labels=np.array([label for _, _, label, _ in parsed], dtype=np.int64),
-        probabilities=np.array([row for _, _, _, row in parsed], dtype=np.float64).reshape(-1, len(class_names)),
+        clips=[clip for clip, *_ in parsed],
+        sources=[source for _, source, *_ in parsed],
+        labels=np.array([label for _, _, label, *_ in parsed], dtype=np.int64),
+        probabilities=np.array([row for *_, row in parsed], dtype=np.float64).reshape(-1, len(class_names)),
         class_names=class_names,
+        chosen=np.array([predicted for *_, predicted, _ in parsed], dtype=np.int64),
     )
 
 
@@ -203,13 +219,15 @@ def _class_names(header: Sequence[str], path: Path) -> list[str]:
     return [column.removeprefix(_PROBABILITY) for column in rest]
 
 
-def _parse_row(row: Sequence[str], class_names: list[str], where: str) -> tuple[str, str, int, list[float]]:
+def _parse_row(row: Sequence[str], class_names: list[str], where: str) -> tuple[str, str, int, int, list[float]]:
     if len(row) != len(_FIRST_COLUMNS) + len(class_names):
         raise ValueError(f"{where}: {len(_FIRST_COLUMNS) + len(class_names)} values expected, got {len(row)}")
-    clip, source, label, _, *probabilities = row
-    if label not in class_names:
-        raise ValueError(f"{where}: label must be one of {', '.join(class_names)}, got {label!r}")
+    clip, source, label, predicted, *probabilities = row
+    for column, name in (("label", label), ("predicted", predicted)):
+        if name not in class_names:
+            raise ValueError(f"{where}: {column} must be one of {', '.join(class_names)}, got {name!r}")
+    classes = class_names.index(label), class_names.index(predicted)
     try:
-        return clip, source, class_names.index(label), [float(value) for value in probabilities]
+        return clip, source, *classes, [float(value) for value in probabilities]
     except ValueError as error:
         raise ValueError(f"{where}: probabilities must be numbers, got {probabilities}") from error

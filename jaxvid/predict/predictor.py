@@ -49,7 +49,7 @@ def load(
     config.dataset.positive_class = positive_class or config.dataset.positive_class
     find_positive_class(config.dataset.class_names, config.dataset.positive_class)
     run = trained.load(Path(workdir), which, config=config)
-    stream_programs = trained.compile_stream_programs(run.model, config)
+    stream_programs = trained.compile_stream_programs(run.model, config, run.calibration.temperature)
     return Predictor(config, run.variables, parallel.local_multiple(batch_size), run.probabilities, stream_programs)
 
 

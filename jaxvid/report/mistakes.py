@@ -60,7 +60,7 @@ def worst_mistakes(
     Raises:
       ValueError: if frames_of returns something else.
     """
-    confidence = predictions.probabilities.max(axis=1)
+    confidence = predictions.probabilities[np.arange(len(predictions.clips)), predictions.predicted]
     wrong = np.flatnonzero(predictions.labels != predictions.predicted)
     worst = wrong[np.argsort(-confidence[wrong], kind="stable")][:limit]
     return [_mistake(predictions, int(index), frames_of(int(index)), without_faces) for index in worst]

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from jaxvid.metrics.classification import Estimate, SplitMetrics
 from jaxvid.metrics.table import CLASS_METRICS, COMPARED, MONITORED, Metric, labeled_metrics
 from jaxvid.report.activations import BEST_HEADER, CHANGES_HEADER, Adaptation, best_cells, change_cells
-from jaxvid.report.calibration import calibration
+from jaxvid.report.calibration import calibration, chosen_threshold
 from jaxvid.report.html import (
     PlotImages,
     bdi,
@@ -211,12 +211,20 @@ def _roc(metrics: SplitMetrics, plot: PlotImages | None) -> str:
         )
     else:
         words = (
-            f"The positive class is {bdi(positive)}. A lower threshold on its probability finds more of its clips "
+            f"The positive class is {bdi(positive)}. The point is where {_decision(metrics)} decides. A lower "
+            "threshold on its probability finds more of its clips "
             "(upwards) at the price of more false alarms (to the right). "
         )
     words += "The area is 100&nbsp;% for a perfect ranking, 50&nbsp;% for guessing"
     words += "." if area["value"] is None else f", and {estimate_text(area)} here."
     return plot_element(plot, f"ROC curve. Area under the curve: {estimate_text(area)}.", words)
+
+
+def _decision(metrics: SplitMetrics) -> str:
+    threshold = chosen_threshold(metrics)
+    if threshold is None:
+        return "the most probable class"
+    return f"a threshold of {value_text(threshold)}, chosen on validation clips,"
 
 
 def _training(plot: PlotImages | None) -> str:

@@ -20,6 +20,7 @@ from jaxvid.metrics.classification import SplitMetrics
 from jaxvid.metrics.predictions import Predictions
 from jaxvid.metrics.table import scikit_learn_metrics
 from jaxvid.metrics.text import format_percent
+from jaxvid.report.calibration import chosen_threshold
 from jaxvid.report.mistakes import Mistake
 
 _DPI = 144
@@ -150,7 +151,8 @@ def _luminance(color: ColorType) -> float:
 def plot_roc_curve(predictions: Predictions, metrics: SplitMetrics, theme: Theme = LIGHT) -> Figure | None:
     """Plots ROC curves with their areas and the line of guessing; returns None if no class can be ranked.
 
-    Where there is a positive class, its curve is the only one, with a point where the most probable class decides.
+    Where there is a positive class, its curve is the only one, with a point where the threshold decides, or without one
+    the most probable class.
     Otherwise each class has a curve, against the rest; of more than eight, the three with the least area stand out.
     """
     areas = {name: of_class["auc"] for name, of_class in metrics["per_class"].items()}
@@ -174,7 +176,9 @@ def plot_roc_curve(predictions: Predictions, metrics: SplitMetrics, theme: Theme
         label = f"{drawable(names[index], _MAX_LABEL)}: {format_percent(areas[names[index]])}"
         _plot_roc(axes, predictions, index, color=color, linewidth=2, label=label)
     if positive is not None:
-        _mark_decision(axes, predictions, positive, theme)
+        threshold = chosen_threshold(metrics)
+        label = "most probable class" if threshold is None else f"threshold {100 * threshold:.1f} %"
+        _mark_decision(axes, predictions, positive, label, theme)
     axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
     axes.set_xlabel("false positive rate")
     axes.set_ylabel("true positive rate (recall)")
@@ -191,11 +195,11 @@ def _plot_roc(axes: Axes, predictions: Predictions, index: int, **style: Any) ->
     axes.plot(false_rate, true_rate, **style)
 
 
-def _mark_decision(axes: Axes, predictions: Predictions, index: int, theme: Theme) -> None:
+def _mark_decision(axes: Axes, predictions: Predictions, index: int, label: str, theme: Theme) -> None:
     positive, predicted = predictions.labels == index, predictions.predicted == index
     point = (float(predicted[~positive].mean()), float(predicted[positive].mean()))
     style = {"marker": "o", "markersize": 9, "markerfacecolor": theme.paper, "markeredgecolor": theme.series[0]}
-    axes.plot(*point, linestyle="none", markeredgewidth=2, label="most probable class", **style)
+    axes.plot(*point, linestyle="none", markeredgewidth=2, label=label, **style)
 
 
 def plot_training_curves(

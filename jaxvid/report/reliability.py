@@ -12,8 +12,11 @@ from jaxvid.report.plots import LIGHT, Theme, add_legend, new_axes, new_plot
 
 
 def plot_reliability(metrics: SplitMetrics, theme: Theme = LIGHT) -> Figure:
-    """Plots the share of right clips over their confidence, by bins, and below it the number of clips in each bin."""
-    shown = metrics["reliability"]
+    """Plots the share of right clips over their confidence, by bins, and below it the number of clips in each bin.
+
+    Where there is a temperature, a second curve is that of the probabilities without it.
+    """
+    shown, before = metrics["reliability"], metrics.get("calibration", {}).get("before")
     edges, count = np.asarray(shown["edges"]), np.asarray(shown["count"])
     # The most probable of n classes has 1/n or more.
     first = int(np.searchsorted(edges, 1 / len(metrics["class_names"]), side="right")) - 1
@@ -21,9 +24,13 @@ def plot_reliability(metrics: SplitMetrics, theme: Theme = LIGHT) -> Figure:
 
     axes = new_axes(figure, theme, "Reliability diagram", (4, 1, (1, 3)))
     axes.plot([0, 1], [0, 1], linestyle="--", color=theme.muted, linewidth=1, label="as often right as stated")
+    if before is not None:
+        points = _points(before["reliability"])
+        axes.plot(*points.T, color=theme.series[1], linewidth=1.2, marker="s", markersize=4, label="before calibration")
     points = _points(shown)
+    label = "share right" if before is None else "after calibration"
     axes.vlines(points[:, 0], points.min(axis=1), points.max(axis=1), color=theme.series[0], linewidth=5, alpha=0.25)
-    axes.plot(*points.T, color=theme.series[0], linewidth=2, marker="o", markersize=6, label="share right")
+    axes.plot(*points.T, color=theme.series[0], linewidth=2, marker="o", markersize=6, label=label)
     axes.set(xlim=(edges[first], 1.01), ylim=(-0.02, 1.05), ylabel="share of clips that are right")
     axes.grid(color=theme.grid, linewidth=0.8)
     axes.tick_params(labelbottom=False)

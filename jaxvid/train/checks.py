@@ -1,6 +1,7 @@
 """Checks of a config before data is read."""
 
 from jaxvid import parallel
+from jaxvid.calibration import CALIBRATIONS, THRESHOLDS
 from jaxvid.config import at_least, one_of
 from jaxvid.data.augment import check_augmentation
 from jaxvid.data.preprocess import check_preprocessing
@@ -33,6 +34,8 @@ def check_config(config: ConfigDict) -> None:
     check_views(config)
     check_cached_views(config)
     monitor_metric(config.eval.monitor)
+    one_of(config.eval, "eval.calibration", CALIBRATIONS)
+    one_of(config.eval, "eval.threshold", THRESHOLDS)
     one_of(config.train, "train.class_weights", CLASS_WEIGHTS)
     if not 0 <= config.train.label_smoothing < 1:
         raise ValueError(f"config.train.label_smoothing is {config.train.label_smoothing}; allowed: 0 to below 1")

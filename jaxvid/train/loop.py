@@ -7,12 +7,14 @@ from absl import logging
 from tqdm import tqdm
 
 from jaxvid import checkpoint, parallel
+from jaxvid.calibration import forget_calibrations
 from jaxvid.checkpoint import Checkpoints
 from jaxvid.config import load_config, save_config
 from jaxvid.pretrained.load import check_pretrained
 from jaxvid.steps import TrainState
 from jaxvid.train import feature_cache, two_stage
 from jaxvid.train.adaptation import change_rows
+from jaxvid.train.calibration import calibrate
 from jaxvid.train.checks import check_config
 from jaxvid.train.logbook import Logbook
 from jaxvid.train.optimizer import check_resumed_length
@@ -31,7 +33,8 @@ def train(config: ConfigDict, workdir: Path, command: str = "") -> None:
     the same way.
 
     Leaves in `workdir`: config.json, checkpoints/ (the best and the last), metrics.jsonl, sessions.jsonl (`command`,
-    time and hardware), tensorboard/, and activation_changes.jsonl if a policy changes the activations.
+    time and hardware), tensorboard/, activation_changes.jsonl if a policy changes the activations, and calibration.json
+    if `config.eval` asks for a temperature or a threshold: both are chosen for the best checkpoint, at the end.
 
     Raises:
       ValueError: if the config, the dataset or the earlier run in `workdir` does not fit.
@@ -52,6 +55,8 @@ def train(config: ConfigDict, workdir: Path, command: str = "") -> None:
     workdir.mkdir(parents=True, exist_ok=True)
     if parallel.on_first_process():
         save_config(run.config, workdir)
+        if not resumes:
+            forget_calibrations(workdir)
     session = Session(workdir, command, writes=parallel.on_first_process())
     opened = checkpoint.open_checkpoints(workdir, config.eval.monitor, keep_all=config.checkpoint.keep_all)
     with contextlib.closing(opened) as checkpoints:
@@ -61,6 +66,7 @@ def train(config: ConfigDict, workdir: Path, command: str = "") -> None:
         if position.batches is not None:
             run.batches.set_state(position.batches)
         _loop(run, state, position, checkpoints, workdir, session)
+    calibrate(workdir)
 
 
 def _loop(

@@ -25,6 +25,7 @@ from jaxvid.models.freezing import parameter_labels
 from jaxvid.pretrained.load import load_weights
 from jaxvid.steps import TrainState, create_state, train_step
 from jaxvid.train.adaptation import changing_sites, initial_functions
+from jaxvid.train.calibration import check_threshold
 from jaxvid.train.optimizer import create_optimizer, create_schedule
 from jaxvid.train.splits import Splits, class_weights, open_splits, with_dataset_facts
 from jaxvid.train.two_stage import with_retrained_cnn
@@ -95,6 +96,7 @@ def set_up(config: ConfigDict, *, resumes: bool = False, first_stage: Path | Non
     """
     splits = open_splits(config)
     config = with_dataset_facts(config, splits)
+    check_threshold(config, splits.val.class_names, splits.val.metadata.labels)
     num_samples = int(create_sampling(config.clip).count(splits.train.metadata.num_frames).sum())
     steps_per_epoch = max(1, round(num_samples / config.train.batch_size))
     schedule = create_schedule(config.optimizer, number_of_steps(config.train, steps_per_epoch))

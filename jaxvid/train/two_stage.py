@@ -99,6 +99,8 @@ def frames_config(config: ConfigDict) -> ConfigDict:
     stage.optimizer.update(name=retrain.optimizer, learning_rate=retrain.learning_rate)
     stage.train.update(batch_size=retrain.batch_size, num_steps=retrain.num_steps, early_stopping_patience=0)
     stage.eval.update(batch_size=retrain.batch_size, every_steps=retrain.every_steps)
+    # Calibrated is what the second stage predicts.
+    stage.eval.update(calibration="none", threshold="none")
     stage.checkpoint.update(every_steps=retrain.every_steps, keep_all=True)
     # The second stage may start from another checkpoint without making the first another run.
     stage.retrain = base_config().retrain

@@ -50,12 +50,14 @@ def test_folders_that_are_no_classes_are_refused_with_both_lists_and_the_flag(tm
 
 
 @pytest.mark.slow
-def test_a_folder_of_videos_gives_the_metrics_of_the_dataset(run, write_clips, tmp_path):
+def test_a_folder_of_videos_gives_the_metrics_of_the_dataset(changed_run, write_clips, tmp_path):
     videos = tmp_path / "videos"
     split = write_clips(videos, lambda position, label: f"{['No_Fight', 'FIGHT'][label]}/{position}.avi")
     (videos / "FIGHT" / "broken.mp4").write_text("no video")
+    run = changed_run(eval={"calibration": "temperature"})
     evaluate(run, output=tmp_path / "of_dataset")
-    evaluate(run, videos=videos, output=tmp_path / "of_videos")
+    metrics = evaluate(run, videos=videos, output=tmp_path / "of_videos")
+    assert metrics["calibration"]["before"]["loss"] != metrics["loss"]
     of_dataset = read_csv(tmp_path / "of_dataset" / "predictions.csv")
     of_videos = read_csv(tmp_path / "of_videos" / "predictions.csv")
     positions = [int(name.split("/")[1].removesuffix(".avi")) for name in of_videos.clips]

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from absl import flags
 
-from jaxvid import checkpoint
-from jaxvid.config import base_config
+from jaxvid import checkpoint, trained
+from jaxvid.calibration import Calibration, FittedOn, write_calibration
+from jaxvid.config import base_config, load_config
 from jaxvid.export.export import create_program, export
 from jaxvid.export.formats import serialized
 from jaxvid.models.create import module_from_config
@@ -73,6 +74,30 @@ print(json.dumps([np.asarray(one).tolist(), np.asarray(all_three).tolist(), mode
     assert metadata["step"] == 2
     with zipfile.ZipFile(tmp_path / "sub" / "model.zip") as archive:
         assert json.loads(archive.read("model.json")) == metadata
+
+
+def test_the_temperature_is_part_of_the_program(run, tmp_path):
+    workdir, expected = run
+    saved = json.loads((workdir / "config.json").read_text())
+    saved["config"]["eval"]["calibration"] = "temperature"
+    (tmp_path / "config.json").write_text(json.dumps(saved))
+    (tmp_path / "checkpoints").symlink_to(workdir / "checkpoints")
+    with pytest.raises(ValueError, match=r"calibration.json cannot be read.*--checkpoint=2$"):
+        export(tmp_path, tmp_path / "model.zip")
+    calibration = Calibration(2.0, None, FittedOn("synthetic_fight/tiny/1.0.0", "val", 8, 8, 0.7, 0.6, None))
+    write_calibration(tmp_path, 2, load_config(tmp_path), calibration)
+    metadata = export(tmp_path, tmp_path / "model.zip")
+    assert metadata["calibration"]["temperature"] == 2.0
+    with zipfile.ZipFile(tmp_path / "model.zip") as archive:
+        program = jax.export.deserialize(bytearray(archive.read("model.stablehlo")))
+    outputs = np.asarray(program.call(FRAMES))
+    roots = np.sqrt(expected)
+    np.testing.assert_allclose(outputs, roots / roots.sum(axis=1, keepdims=True), atol=1e-5)
+    # As `jaxvid.evaluate` computes them.
+    loaded = trained.load(tmp_path)
+    evaluated = calibration.apply(np.asarray(loaded.uncalibrated(loaded.variables, {"frames": FRAMES})))
+    np.testing.assert_allclose(outputs, evaluated, atol=1e-6)
+    np.testing.assert_allclose(loaded.probabilities(loaded.variables, {"frames": FRAMES}), evaluated, atol=1e-6)
 
 
 def test_a_savedmodel_agrees_and_is_not_overwritten(run, tmp_path):

@@ -3,6 +3,7 @@ import csv
 import numpy as np
 import pytest
 
+from jaxvid.calibration import Threshold
 from jaxvid.metrics.predictions import Predictions, average_views, by_view, read_csv, vote_of_views, write_csv
 
 AWKWARD_NAMES = [
@@ -28,6 +29,16 @@ def make_predictions(**changes):
 
 def test_predicted_is_the_most_probable_class():
     assert make_predictions().predicted.tolist() == [0, 1, 0]
+
+
+def test_a_threshold_chooses_the_class_and_the_file_keeps_it(tmp_path):
+    # Probabilities of fight: 0.25, 0.6, 0.1.
+    decided = make_predictions().decided(Threshold("fight", 0.25))
+    assert decided.predicted.tolist() == [1, 1, 0]
+    assert make_predictions().decided(Threshold("no_fight", 0.95)).predicted.tolist() == [1, 1, 1]
+    write_csv(decided, tmp_path / "predictions.csv")
+    assert read_csv(tmp_path / "predictions.csv").predicted.tolist() == [1, 1, 0]
+    assert decided.decided(None).predicted.tolist() == [0, 1, 0]
 
 
 @pytest.mark.parametrize(
@@ -107,6 +118,10 @@ def test_failed_write_keeps_the_old_file_and_leaves_nothing_else(tmp_path):
         (
             "clip,source,label,predicted,probability_a,probability_b\nx,y,c,a,1.0,0.0\n",
             "line 2: label must be one of a, b",
+        ),
+        (
+            "clip,source,label,predicted,probability_a,probability_b\nx,y,a,c,1.0,0.0\n",
+            "line 2: predicted must be one of a, b, got 'c'",
         ),
         (
             "clip,source,label,predicted,probability_a,probability_b\nx,y,a,a,1.0,zero\n",

@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
+from jaxvid.calibration import Threshold
 from jaxvid.report.plots import (
     DARK,
     LIGHT,
@@ -67,6 +68,16 @@ def test_roc_curve_is_of_the_positive_class_at_the_first_index():
     curves = {line.get_label(): line.get_xydata().tolist() for line in figure.axes[0].lines}
     assert curves["most probable class"] == [[2 / 24, 35 / 40]]
     assert legend_texts(figure)[1].startswith("fight: 89.6 %")
+
+
+def test_roc_curve_marks_where_a_threshold_decides():
+    # Probabilities of fight are 0.8 and 0.2: from 0.1 on all clips are fights.
+    predictions = predictions_from_confusion([[35, 5], [2, 22]], class_names=["fight", "no_fight"])
+    metrics = metrics_of(predictions, positive=0, num_resamples=20)
+    metrics["calibration"] = {"threshold": {"class_name": "no_fight", "probability": 0.9}}
+    figure = plot_roc_curve(predictions.decided(Threshold("no_fight", 0.9)), metrics)
+    curves = {line.get_label(): line.get_xydata().tolist() for line in figure.axes[0].lines}
+    assert curves["threshold 10.0 %"] == [[1, 1]]
 
 
 def test_two_classes_without_a_positive_one_have_a_roc_curve_each():

@@ -20,6 +20,15 @@ def test_the_diagram_shows_the_bins_and_their_counts():
     assert bar.get_width() == pytest.approx(1 / 15)
 
 
+def test_the_diagram_shows_the_curve_before_calibration_too():
+    metrics = metrics_of(predictions_from_confusion([[15, 5], [5, 15]]))
+    before = metrics_of(predictions_from_confusion([[15, 5], [5, 15]], confidence=0.95))
+    above = plot_reliability({**metrics, "calibration": {"before": before}}).axes[0]
+    curves = {line.get_label(): line.get_xydata() for line in above.lines}
+    np.testing.assert_allclose(curves["before calibration"], [[0.95, 0.75]])
+    np.testing.assert_allclose(curves["after calibration"], [[0.8, 0.75]])
+
+
 @pytest.mark.parametrize(("num_classes", "left"), [(2, 7 / 15), (3, 5 / 15), (50, 0)])
 def test_the_diagram_begins_where_the_most_probable_class_can(num_classes, left):
     figure = plot_reliability(metrics_of(make_predictions(num_classes, 60)), DARK)
