@@ -3,8 +3,8 @@
     python -m jaxvid.main --config=configs/recommended.py --workdir=runs/mine --config.dataset.manual_dir=VIDEOS
 
 VIDEOS holds `<class>/<video>` or `<split>/<class>/<video>`. ImageNet's weights of MobileNet are downloaded once;
---config.model.pretrained=FILE reads a Keras weight file instead. Minutes on a CPU: the backbone sees four views of every
-clip once (config.train.cached_views), and the head is trained on the features that it made.
+--config.model.pretrained=FILE reads a Keras weight file instead. Minutes on a CPU: the backbone sees four views of
+every clip once (config.train.cached_views), and the head is trained on the features that it made.
 
 Arguments:
   `dataset`: a key of configs/datasets.py.

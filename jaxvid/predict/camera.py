@@ -17,6 +17,7 @@ from jaxtyping import UInt8
 
 from jaxvid.predict.events import Event, EventTracker, event_classes
 from jaxvid.predict.files import PredictOptions
+from jaxvid.predict.live import LiveState
 from jaxvid.predict.predictor import Predictor
 from jaxvid.video.streams import TimedFrame
 
@@ -92,7 +93,9 @@ class DropOldest(Generic[T]):
         raise StopIteration
 
 
-def read_camera(address: str, size: tuple[int, int], began: float) -> Generator[TimedFrame, None, None]:
+def read_camera(
+    address: str, size: tuple[int, int], began: float, live: LiveState | None = None
+) -> Generator[TimedFrame, None, None]:
     """Yields the frames of a source as they arrive.
 
     A camera or stream that stops is opened again, after growing pauses. A file is played at its own pace, and ends.
@@ -101,6 +104,7 @@ def read_camera(address: str, size: tuple[int, int], began: float) -> Generator[
       address: number of a camera, address of a stream, or path of a file.
       size: height and width to which the frames are resized.
       began: time of `time.monotonic` from which the frames' times count.
+      live: takes every frame as it is.
 
     Raises:
       ValueError: if the source cannot be opened the first time.
@@ -117,6 +121,8 @@ def read_camera(address: str, size: tuple[int, int], began: float) -> Generator[
         frame = _read(capture, began if is_file else None)
         if frame is not None:
             pause = _FIRST_PAUSE
+            if live is not None:
+                live.see(frame)
             resized = cv2.resize(frame, size[::-1], interpolation=cv2.INTER_AREA)
             yield TimedFrame(time.monotonic() - began, cv2.cvtColor(resized, cv2.COLOR_BGR2RGB))
             continue
@@ -146,12 +152,18 @@ def _read(capture: Capture, began: float | None) -> UInt8[np.ndarray, "height wi
     return np.asarray(frame, np.uint8)
 
 
-def follow_camera(predictor: Predictor, address: str, options: PredictOptions) -> None:
+def follow_camera(predictor: Predictor, address: str, options: PredictOptions, live: LiveState | None = None) -> None:
     """Prints one JSON line for each event as it begins and as it ends, until the source ends or Ctrl-C.
 
     A line holds `event` ("onset" or "offset"), `class_name`, `onset`, `offset` and `peak` in seconds since the start,
     the highest `probability`, and `latency_seconds`, from the last frame of the window to the line. At the end, the
     latencies of all windows are printed on standard error.
+
+    Args:
+      predictor: the trained model.
+      address: as in `read_camera`.
+      options: how windows and events are made.
+      live: takes note of frames, windows and events, for those who look.
 
     Raises:
       ValueError: if the source cannot be opened, or an option does not fit the model.
@@ -162,18 +174,23 @@ def follow_camera(predictor: Predictor, address: str, options: PredictOptions) -
     # Compiles before the first frame is read, so that no window waits for it.
     predictor.compile_live()
     began = time.monotonic()
-    frames = DropOldest(read_camera(address, predictor.frame_size, began))
+    if live is not None:
+        live.began = time.time()
+    frames = DropOldest(read_camera(address, predictor.frame_size, began, live))
     latencies: list[float] = []
     end = seen = 0.0
     with contextlib.closing(frames), contextlib.suppress(KeyboardInterrupt):
         for _, window, probabilities in predictor.follow_live(frames, plan, frames.has_waiting):
             latencies.append(time.monotonic() - began - float(plan.offsets[-1]) - window.start)
             begin, end, seen = end, (window.start + window.end + plan.stride) / 2, window.end
+            if live is not None:
+                shown = [predictor.class_names.index(name) for name in live.classes]
+                live.add(end, probabilities[shown], latencies[-1], frames.num_dropped)
             for name, tracker in trackers.items():
                 probability = float(probabilities[predictor.class_names.index(name)])
-                _print(tracker.update(begin, end, probability), latencies[-1])
+                _tell(tracker.update(begin, end, probability), latencies[-1], live)
     for tracker in trackers.values():
-        _print(tracker.finish(seen), latencies[-1] if latencies else 0.0)
+        _tell(tracker.finish(seen), latencies[-1] if latencies else 0.0, live)
     if latencies:
         logging.info(
             "%d windows, latency from last frame to result: median %.0f ms, 99th percentile %.0f ms, longest %.0f ms; "
@@ -185,7 +202,9 @@ def follow_camera(predictor: Predictor, address: str, options: PredictOptions) -
         )
 
 
-def _print(changes: Iterable[tuple[str, Event]], latency: float) -> None:
+def _tell(changes: Iterable[tuple[str, Event]], latency: float, live: LiveState | None) -> None:
     for kind, event in changes:
+        if live is not None:
+            live.change(kind, event)
         line = {"event": kind, **dataclasses.asdict(event), "latency_seconds": round(latency, 4)}
         print(json.dumps(line), flush=True)

@@ -29,11 +29,13 @@ class Interaction:
       data: what the script finds as JSON in the element `data`; any JSON value.
       script: JavaScript, run as a module once the page is there; no other script of the page is.
       style: CSS beside that of all pages.
+      connects: whether the script may ask the server of the page for more.
     """
 
     data: Any
     script: str
     style: str = ""
+    connects: bool = False
 
 
 # What a page may load. One that reacts also plays and shows the files beside it.
@@ -52,7 +54,7 @@ def render(
     script, policy = "", _POLICY
     if interaction:
         digest = base64.b64encode(hashlib.sha256(interaction.script.encode("utf-8")).digest()).decode("ascii")
-        policy = f"{_INTERACTIVE_POLICY}'sha256-{digest}'"
+        policy = f"{_INTERACTIVE_POLICY}'sha256-{digest}'" + ("; connect-src 'self'" if interaction.connects else "")
         script = (
             f'<script type="application/json" id="data">{json_in_html(interaction.data)}</script>\n'
             f'<script type="module">{interaction.script}</script>'

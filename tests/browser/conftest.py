@@ -7,6 +7,7 @@ import cv2
 import pytest
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.support.wait import WebDriverWait
 
 
 @pytest.fixture(scope="session")
@@ -45,6 +46,11 @@ def in_theme(browser, theme):
 def open_page(browser, path):
     """Opens a page from its file."""
     browser.get(path.absolute().as_uri())
+
+
+def wait(browser, condition):
+    """Waits until a script returns something true."""
+    return WebDriverWait(browser, 20, 0.05).until(lambda _: browser.execute_script(condition))
 
 
 def pictures(browser, directory, name):

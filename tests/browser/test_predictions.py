@@ -10,13 +10,12 @@ from selenium.webdriver import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.select import Select
-from selenium.webdriver.support.wait import WebDriverWait
 
 from jaxvid.evaluate.events import evaluate_events
 from jaxvid.predict.events import Event
 from jaxvid.predict.files import PredictOptions, named_videos, predict_videos
 from jaxvid.predict.pages.video import write_video_page
-from tests.browser.conftest import brightness, open_page, pictures
+from tests.browser.conftest import brightness, open_page, pictures, wait
 from tests.predict.made_videos import red_predictor, write_greys, write_red
 from tests.predict.test_pages import made_result
 
@@ -43,10 +42,6 @@ def page(output, browser):
     open_page(browser, output / "videos" / "=a <b>.mp4" / "index.html")
     wait(browser, "return document.querySelector('video').readyState > 0")
     return browser
-
-
-def wait(browser, condition):
-    return WebDriverWait(browser, 10, 0.05).until(lambda _: browser.execute_script(condition))
 
 
 def press(browser, *keys):

@@ -16,11 +16,11 @@ from jaxvid.report.html import Interaction
 PAGE = "index.html"
 
 
-def interaction(data: Any, *scripts: str) -> Interaction:
+def interaction(data: Any, *scripts: str, connects: bool = False) -> Interaction:
     """Returns the interaction of a page with the scripts of those names, one after another."""
     files = resources.files("jaxvid.predict.pages")
     script = "\n".join(files.joinpath(f"{name}.js").read_text(encoding="utf-8") for name in scripts)
-    return Interaction(data, script, files.joinpath("style.css").read_text(encoding="utf-8"))
+    return Interaction(data, script, files.joinpath("style.css").read_text(encoding="utf-8"), connects)
 
 
 def printable(name: str) -> str:

@@ -140,17 +140,23 @@ def _player(sources: dict[str, str]) -> str:
     )
 
 
-def _curve(timeline: Timeline, drawn: Sequence[str]) -> str:
-    legend = "".join(
+def legend(names: Sequence[str], note: str = "") -> str:
+    """Makes the legend of curves in the order of their colors, with a note behind it."""
+    items = "".join(
         f'<li><i style="background:var(--series-{number % _MAX_CURVES})"></i>{bdi(name)}</li>'
-        for number, name in enumerate(drawn)
+        for number, name in enumerate(names)
     )
+    note = f'<li class="muted">{note}</li>' if note else ""
+    return f'<ul class="legend">{items}{note}</ul>\n'
+
+
+def _curve(timeline: Timeline, drawn: Sequence[str]) -> str:
     left_out = len(timeline.drawn_classes) - len(drawn)
-    note = f'<li class="muted">{counted(left_out, "class")} of lower probability not drawn</li>' if left_out > 0 else ""
+    note = f"{counted(left_out, 'class')} of lower probability not drawn" if left_out > 0 else ""
     return (
         f'<div id="curve" role="slider" tabindex="0" aria-label="Moment of the video" '
         f'aria-valuemin="{timeline.edges[0]:.1f}" aria-valuemax="{timeline.edges[-1]:.1f}"></div>\n'
-        f'<ul class="legend">{legend}{note}</ul>\n'
+        f"{legend(drawn, note)}"
     )
 
 
