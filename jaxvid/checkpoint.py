@@ -5,6 +5,7 @@ the monitored metric and the last are kept, or all.
 """
 
 import contextlib
+import dataclasses
 import os
 from pathlib import Path
 from typing import Any
@@ -75,7 +76,7 @@ def save(
     step = int(state.step)
     if step in checkpoints.all_steps():
         return
-    items = ocp.args.Composite(state=ocp.args.PyTreeSave(state), loop=ocp.args.JsonSave(loop))
+    items = ocp.args.Composite(state=ocp.args.PyTreeSave(_fields(state)), loop=ocp.args.JsonSave(loop))
     checkpoints.save(step, args=items, metrics=metrics, force=True)
 
 
@@ -84,9 +85,15 @@ def restore_last(checkpoints: Checkpoints, like: TrainState) -> tuple[TrainState
     step = checkpoints.latest_step()
     if step is None:
         return None
-    items = ocp.args.Composite(state=_restore_as(like), loop=ocp.args.JsonRestore())
+    items = ocp.args.Composite(state=_restore_as(_fields(like)), loop=ocp.args.JsonRestore())
     restored = checkpoints.restore(step, args=items)
-    return restored["state"], restored["loop"]
+    return like.replace(**restored["state"]), restored["loop"]
+
+
+def _fields(state: TrainState) -> dict[str, PyTree]:
+    """Returns the fields of a state, without an average that it does not have: earlier versions saved none."""
+    fields = {field.name: getattr(state, field.name) for field in dataclasses.fields(state)}
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 def resolve_step(checkpoints: Checkpoints, which: str) -> int:
@@ -109,14 +116,22 @@ def resolve_step(checkpoints: Checkpoints, which: str) -> int:
 
 
 def restore_variables(checkpoints: Checkpoints, step: int) -> dict[str, PyTree]:
-    """Returns the variables of the checkpoint at `step`, for `model.apply`, on the devices of this process."""
+    """Returns the variables of the checkpoint at `step`, for `model.apply`, on the devices of this process.
+
+    They are those that were evaluated: of a run with a moving average of its weights, that one.
+    """
+    weights = restore_weights(checkpoints, step)
+    return {"params": weights["params"], **weights["model_state"], **(weights["average"] or {})}
+
+
+def restore_weights(checkpoints: Checkpoints, step: int) -> dict[str, PyTree]:
+    """Returns `params`, `model_state` and `average` of the state at `step`, on the devices of this process."""
     sharding = local_sharding()
     saved = checkpoints.item_metadata(step)["state"]
-    wanted = {name: saved[name] for name in ("params", "model_state")}
+    wanted = {name: saved[name] for name in ("params", "model_state", "average") if name in saved}
     wanted = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), wanted)
     items = ocp.args.Composite(state=_restore_as(wanted, partial_restore=True))
-    restored = checkpoints.restore(step, args=items)["state"]
-    return {"params": restored["params"], **restored["model_state"]}
+    return {"average": None, **checkpoints.restore(step, args=items)["state"]}
 
 
 def find_step(workdir: Path, monitor: str, which: str) -> int:

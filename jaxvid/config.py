@@ -174,6 +174,7 @@ _OPTIMIZER = {
     "weight_decay": 0.0,  # of adamw and sgd
     "clip_norm": 0.0,  # 0: gradients are not clipped
     "accumulate_steps": 1,  # training steps per update
+    "ema_decay": 0.0,  # of a moving average of the weights, which is then evaluated and used; 0: none
     "backbone_rate_factor": 1.0,  # the backbone's learning rate divided by the head's
 }
 

@@ -31,6 +31,8 @@ class TrainState(flax.struct.PyTreeNode):
       params: what the optimizer updates.
       model_state: the model's other collections (batch_stats, activations).
       opt_state: the optimizer's.
+      average: moving average of `params` and of the batch statistics, under "params" and "batch_stats"; None if the run
+        has none (`config.optimizer.ema_decay`).
     """
 
     # Typed loosely, as trees of this class hold shapes and shardings too.
@@ -38,11 +40,17 @@ class TrainState(flax.struct.PyTreeNode):
     params: PyTree
     model_state: PyTree
     opt_state: PyTree
+    average: PyTree = None
 
     @property
     def variables(self) -> dict[str, PyTree]:
         """The variables that `model.apply` takes."""
         return {"params": self.params, **self.model_state}
+
+    @property
+    def evaluated_variables(self) -> dict[str, PyTree]:
+        """Those that are evaluated and used: with the moving average in place of what it is of, if there is one."""
+        return self.variables | (self.average or {})
 
 
 def network_input(inputs: Mapping[str, Array], clips: Array, model: ClipModel, audio: ConfigDict) -> Any:
@@ -68,11 +76,20 @@ def initial_variables(model: ClipModel, clip: ConfigDict, seed: int) -> dict[str
     return create.initial_variables(model, (clip.num_frames, clip.height, clip.width, 3), seed)
 
 
-def create_state(variables: dict[str, PyTree], optimizer: optax.GradientTransformation) -> TrainState:
-    """Returns the state before the first step."""
+def create_state(
+    variables: dict[str, PyTree], optimizer: optax.GradientTransformation, *, averages: bool = False
+) -> TrainState:
+    """Returns the state before the first step, with a moving average of the weights if the run `averages` them."""
     collections = dict(variables)
     params = collections.pop("params")
-    return TrainState(jnp.zeros((), jnp.int32), params, collections, jax.jit(optimizer.init)(params))
+    state = TrainState(jnp.zeros((), jnp.int32), params, collections, jax.jit(optimizer.init)(params))
+    # Copied: a step donates every array of the state once.
+    return state.replace(average=jax.tree.map(jnp.copy, _what_is_averaged(state))) if averages else state
+
+
+def _what_is_averaged(state: TrainState) -> dict[str, PyTree]:
+    """Returns what changes a little at every step; activations change as a whole."""
+    return {name: values for name, values in state.variables.items() if name in ("params", "batch_stats")}
 
 
 def train_step(
@@ -96,7 +113,8 @@ def train_step(
       optimizer: whose state is in `state`.
       labels: which parameters are trained (`jaxvid.models.freezing`).
       class_weights: of the loss.
-      config: the whole config; read are `seed`, `clip`, `audio`, `augment` and `train`.
+      config: the whole config; read are `seed`, `clip`, `audio`, `augment`, `train` and of `optimizer` what is about
+        the moving average.
       axis_name: the mapped axis over all devices.
 
     Returns:
@@ -124,7 +142,7 @@ def train_step(
 
     grads, (loss, logits, updates) = jax.grad(loss_of, has_aux=True)(state.params)
     grads = jax.lax.psum(grads, axis_name)
-    new_state = _updated(state, grads, updates, optimizer)
+    new_state = _with_average(_updated(state, grads, updates, optimizer), config.optimizer)
     metrics = {
         "loss": jax.lax.psum(loss, axis_name),
         "accuracy": jax.lax.pmean((logits.argmax(-1) == targets.argmax(-1)).mean(), axis_name),
@@ -158,6 +176,29 @@ def _updated(
         model_state={**state.model_state, **updates},
         opt_state=opt_state,
     )
+
+
+def _with_average(state: TrainState, config: ConfigDict) -> TrainState:
+    """Moves the average, if there is one, towards the weights that an update has just made.
+
+    Its decay after the n-th update is the smaller of `ema_decay` and n / (n + 9), as in TensorFlow's
+    ExponentialMovingAverage, so that the first weights are soon forgotten.
+
+    Args:
+      state: after the step, but for the average.
+      config: section `optimizer`.
+    """
+    if state.average is None:
+        return state
+    num_updates = state.step // config.accumulate_steps
+    decay = jnp.minimum(config.ema_decay, num_updates / (num_updates + 9))
+    share = jnp.where(state.step % config.accumulate_steps == 0, 1 - decay, 0)
+
+    def moved(average: Array, new: Array) -> Array:
+        # Frozen weights stay exactly what they are.
+        return average + (share * (new - average)).astype(average.dtype)
+
+    return state.replace(average=jax.tree.map(moved, state.average, _what_is_averaged(state)))
 
 
 def eval_step(

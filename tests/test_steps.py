@@ -151,6 +151,37 @@ def test_evaluation_gives_probabilities_by_hand():
     np.testing.assert_allclose(probabilities, softmax(FEATURES @ KERNEL), rtol=1e-5)
 
 
+@pytest.mark.parametrize("accumulate_steps", [1, 2])
+def test_the_average_of_the_weights_by_hand(accumulate_steps):
+    model, config = Linear(num_classes=2), small_config()
+    config.optimizer.update(ema_decay=0.2, accumulate_steps=accumulate_steps)
+    optimizer = optax.MultiSteps(optax.sgd(1.0), accumulate_steps).gradient_transformation()
+    state = create_state({"params": {"Dense_0": {"kernel": jnp.asarray(KERNEL)}}}, optimizer, averages=True)
+    step = parallel.over_devices(
+        functools.partial(
+            train_step,
+            model=model,
+            optimizer=optimizer,
+            labels={"Dense_0": {"kernel": HEAD}},
+            class_weights=jnp.ones(2),
+            config=config,
+            axis_name=parallel.AXIS_NAME,
+        )
+    )
+    batch = parallel.shard_rows({"frames": clips_of(COLORS), "label": np.asarray([0, 1], np.int32)})
+    expected = KERNEL
+    # The decay of the n-th update is n / (n + 9), at most 0.2: 1/10, 2/11, then 0.2 instead of 3/12.
+    for decay in (1 / 10, 2 / 11, 0.2):
+        for _ in range(accumulate_steps):
+            state, _ = step(state, batch)
+        expected = decay * expected + (1 - decay) * np.asarray(state.params["Dense_0"]["kernel"])
+        np.testing.assert_allclose(state.average["params"]["Dense_0"]["kernel"], expected, rtol=1e-5)
+    np.testing.assert_array_equal(
+        state.evaluated_variables["params"]["Dense_0"]["kernel"], state.average["params"]["Dense_0"]["kernel"]
+    )
+    assert not np.allclose(state.variables["params"]["Dense_0"]["kernel"], expected)
+
+
 def pmapped(step):
     """`parallel.over_devices` written with jax.pmap; batches get an axis of devices."""
     mapped = jax.pmap(step, axis_name="data", in_axes=(None, 0), out_axes=None)
@@ -162,16 +193,17 @@ def pmapped(step):
 
 
 def three_steps(over_devices=parallel.over_devices):
-    """The figures of three steps, and the batch statistics after them, from random clips over all devices."""
+    """The figures of three steps, and the batch statistics and their average, from random clips over all devices."""
     config = base_config()
     config.clip.update(num_frames=3, height=32, width=32)
     config.augment.update(flip=True, min_scale=0.7, brightness=0.2, contrast=0.2, erasing=0.5, mixup=0.4, cutmix=1.0)
     config.train.l2 = 1e-4
+    config.optimizer.ema_decay = 0.9
     config.model = ml_collections.ConfigDict({"name": "cnn_lstm", "num_classes": 2, "arch": "C4R1D3"})
     model = module_from_config(config.model, axis_name=parallel.AXIS_NAME)
     optimizer = optax.sgd(0.05)
     variables = initial_variables(model, config.clip, 0)
-    state = parallel.replicate(create_state(variables, optimizer))
+    state = parallel.replicate(create_state(variables, optimizer, averages=True))
     step = over_devices(
         functools.partial(
             train_step,
@@ -190,13 +222,15 @@ def three_steps(over_devices=parallel.over_devices):
         batch = {"frames": frames, "label": rng.integers(0, 2, 8).astype(np.int32)}
         state, figures = step(state, parallel.shard_rows(batch))
         rows.append({name: float(value) for name, value in figures.items()})
-    statistics = np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(state.model_state)])
+    statistics = np.concatenate(
+        [np.ravel(leaf) for leaf in jax.tree.leaves((state.model_state, state.average["batch_stats"]))]
+    )
     return {"devices": jax.device_count(), "rows": rows, "statistics": statistics.tolist()}
 
 
 @pytest.mark.slow
 def test_one_device_four_devices_and_pmap_compute_the_same_numbers():
-    """Batch norm, dropout, augmentation, mixup, class weights and the penalty included."""
+    """Batch norm, dropout, augmentation, mixing, class weights, the penalty and the moving average included."""
     command = (
         "import json; from tests.test_steps import pmapped, three_steps; "
         "print(json.dumps([three_steps(), three_steps(pmapped)]))"

@@ -121,7 +121,7 @@ def on_cached_features(run: Run, variables: dict[str, PyTree], workdir: Path) ->
     clip_index = np.asarray([view.position for view in views])
 
     def validate(state: TrainState) -> dict[str, float]:
-        outputs = classify(classifier, state.variables, val_rows, config.eval.batch_size)
+        outputs = classify(classifier, state.evaluated_variables, val_rows, config.eval.batch_size)
         return validation_metrics(of_videos(val, clip_index, outputs), config)
 
     labels = train.metadata.labels[[view.position for view in plain]]

@@ -25,6 +25,8 @@ def check_optimizer(config: ConfigDict) -> None:
     at_least(config, 1, "optimizer.accumulate_steps")
     for key in ("warmup_fraction", "momentum", "weight_decay", "clip_norm", "backbone_rate_factor"):
         at_least(config, 0, f"optimizer.{key}")
+    if not 0 <= config.ema_decay < 1:
+        raise ValueError(f"config.optimizer.ema_decay is {config.ema_decay}; allowed: 0 (no moving average) to below 1")
     if config.weight_decay and config.name == "adam":
         raise ValueError("config.optimizer.weight_decay needs name 'adamw' or 'sgd'; for adam, use config.train.l2")
     if not all(0 < point < 1 for point in config.decay_at):

@@ -88,11 +88,10 @@ def with_changed_activations(state: TrainState, progress: Progress, checkpoints:
     if change is None or change.evaluation.step != int(state.step):
         return state
     logging.info("Epoch %g, %s: activations %s", change.evaluation.epoch, change.reason, describe(change.after))
-    variables = state.variables
+    num_devices = len(state.step.devices())
     if change.returns_to_best:
         checkpoints.wait_until_finished()
-        variables = checkpoint.restore_variables(checkpoints, checkpoint.resolve_step(checkpoints, "best"))
-    collections = {**variables, "activations": with_functions(variables["activations"], change.after)}
-    params = collections.pop("params")
-    num_devices = len(state.step.devices())
-    return parallel.replicate(state.replace(params=params, model_state=collections), num_devices)
+        best = checkpoint.resolve_step(checkpoints, "best")
+        state = state.replace(**checkpoint.restore_weights(checkpoints, best))
+    activations = with_functions(state.model_state["activations"], change.after)
+    return parallel.replicate(state.replace(model_state={**state.model_state, "activations": activations}), num_devices)

@@ -106,6 +106,7 @@ def set_up(config: ConfigDict, *, resumes: bool = False, first_stage: Path | Non
     variables = _first_variables(model, config, sites, reads_published=not resumes, first_stage=first_stage)
     labels = parameter_labels(variables["params"], config.model)
     optimizer = create_optimizer(config.optimizer, schedule, labels)
+    state = create_state(variables, optimizer, averages=config.optimizer.ema_decay > 0)
     step = partial(
         train_step,
         model=model,
@@ -122,7 +123,7 @@ def set_up(config: ConfigDict, *, resumes: bool = False, first_stage: Path | Non
         steps_per_epoch=steps_per_epoch,
         model=model,
         sites=sites,
-        initial_state=parallel.replicate(create_state(variables, optimizer), num_devices),
+        initial_state=parallel.replicate(state, num_devices),
         schedule=schedule,
         batches=_frame_batches(config, splits),
         step=parallel.over_devices(step, num_devices),

@@ -12,7 +12,7 @@ from jaxvid.types import ConfigDict
 
 def validate(probabilities: Probabilities, split: ClipSplit, config: ConfigDict, state: TrainState) -> dict[str, float]:
     """Returns the metrics of `state` on the frames of `split`."""
-    return validation_metrics(predict_split(probabilities, state.variables, split, config), config)
+    return validation_metrics(predict_split(probabilities, state.evaluated_variables, split, config), config)
 
 
 def validation_metrics(predicted: Predicted, config: ConfigDict) -> dict[str, float]:

@@ -75,6 +75,7 @@ def test_one_step_of_each_optimizer_by_hand(name, expected):
         ({"accumulate_steps": 0}, "accumulate_steps is 0"),
         ({"weight_decay": 0.1}, "weight_decay needs name 'adamw' or 'sgd'"),
         ({"decay_at": (0.5, 1.5)}, "decay_at is"),
+        ({"ema_decay": 1.0}, "ema_decay is 1.0; allowed: 0 .no moving average. to below 1"),
     ],
 )
 def test_bad_values_are_named(values, message):

@@ -77,6 +77,7 @@ def test_a_resumed_run_changes_the_same_activations(config, tmp_path, monkeypatc
 def test_a_change_begins_from_the_best_weights_where_that_is_asked_for(config, tmp_path, monkeypatch):
     adaptive(config, return_to_best=True)
     config.activations.at_epochs = (2,)
+    config.optimizer.ema_decay = 0.5
     set_validation_losses(monkeypatch, [0.5, 0.9, 0.8])
     seen = {}
     over_devices = parallel.over_devices
@@ -85,14 +86,14 @@ def test_a_change_begins_from_the_best_weights_where_that_is_asked_for(config, t
         on_devices = over_devices(step, num_devices)
 
         def call(state, batch):
-            seen[int(state.step)] = jax.tree.map(np.asarray, state.params)
+            seen[int(state.step)] = jax.tree.map(np.asarray, (state.params, state.average))
             return on_devices(state, batch)
 
         return call
 
     monkeypatch.setattr(parallel, "over_devices", recorded)
     train(config, tmp_path)
-    # After the first two steps came the best evaluation, after the second two the change.
+    # After the first two steps came the best evaluation, after the second two the change: of the average too.
     jax.tree.map(np.testing.assert_array_equal, seen[4], seen[2])
     assert not np.array_equal(*(jax.tree.leaves(seen[step])[0] for step in (3, 4)))
 
