@@ -22,7 +22,7 @@ def model_section(name: str, **values: Value) -> ConfigDict:
         "input": "frames",  # or "differences": each frame less the one before
         "adaptive": False,  # whether activations can change during training
         "dtype": "float32",  # of the computation; or "bfloat16"
-        "pretrained": "",  # published weights by name, or a file; "": from scratch
+        "pretrained": "",  # published weights by name, a file, or the workdir of an earlier run; "": from scratch
         "trainable": "all",  # or "head", "head_and_last_stage"
     }
     # Of networks of single frames' features and their sequence.

@@ -160,6 +160,7 @@ _ACTIVATIONS = {
     "return_to_best": False,  # whether a change begins from the weights of the best checkpoint
     "reject_after": 0,  # evaluations within which a change must bring a new lowest loss; 0: never undone
     "converge_after": 0,  # changes in a row without a new lowest loss that end the run; 0: they never do
+    "first": (),  # filled in: "site=function" of the run that `model.pretrained` names
 }
 
 _OPTIMIZER = {

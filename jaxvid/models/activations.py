@@ -9,7 +9,7 @@ which contains ReLU, Leaky ReLU, ELU, CELU and ReLU6 exactly. Its four coefficie
 collection `activations`, so that changing an activation changes a value of the state and compiles nothing.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -131,6 +131,26 @@ def activation_sites(model: nn.Module, clip_shape: tuple[int, int, int, int]) ->
     with nn.intercept_methods(record):
         jax.eval_shape(lambda clips: model.init(jax.random.key(0), clips, train=False), clips)
     return sites
+
+
+def functions_of(activations: PyTree, names: Iterable[str] = FAMILY) -> dict[str, str]:
+    """Returns the function of every site of the collection `activations`, by the first of `names` that it has.
+
+    Names that are not in FAMILY are passed over.
+
+    Raises:
+      ValueError: if a site has none of these functions.
+    """
+    known = {name: family_coefficients(name) for name in names if name in FAMILY}
+    flat: dict[str, Any] = traverse_util.flatten_dict(activations, sep="/")
+    functions = {}
+    for key, coefficients in flat.items():
+        site = key.removesuffix("/coefficients")
+        fitting = [name for name, values in known.items() if np.array_equal(values, coefficients)]
+        if not fitting:
+            raise ValueError(f"activation site {site!r} has the coefficients {coefficients}; known: {', '.join(known)}")
+        functions[site] = fitting[0]
+    return functions
 
 
 def with_functions(activations: PyTree, functions: Mapping[str, str]) -> PyTree:

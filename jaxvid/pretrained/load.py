@@ -7,21 +7,8 @@ import jax.numpy as jnp
 from jaxtyping import PyTree
 
 from jaxvid.models.clip_model import ClipModel, PretrainedPart
-from jaxvid.models.create import Variables, module_from_config
+from jaxvid.models.create import Variables
 from jaxvid.pretrained.download import fetch_weights
-from jaxvid.types import ConfigDict
-
-
-def check_pretrained(config: ConfigDict) -> None:
-    """Checks `pretrained` of the section `model` of a config.
-
-    Raises:
-      ValueError: as `check_weights`, with the key in full.
-    """
-    try:
-        check_weights(module_from_config(config), config.pretrained)
-    except ValueError as error:
-        raise ValueError(f"config.model.{error}") from error
 
 
 def check_weights(model: ClipModel, pretrained: str) -> None:

@@ -150,11 +150,15 @@ def changing_sites(policy: ConfigDict, sites: Collection[str]) -> list[str]:
 
 
 def initial_functions(config: ConfigDict, sites: Mapping[str, str]) -> dict[str, str]:
-    """Returns the first function of every site: the first of a sequence, or by other policies the one in `sites`."""
+    """Returns the first function of every site.
+
+    It is the first of a sequence, or by other policies the one that an earlier run left it, or else the one in `sites`.
+    """
+    functions = dict(sites) | dict(line.split("=") for line in config.activations.first)
     if config.activations.policy != "sequence":
-        return dict(sites)
+        return functions
     first: str = config.activations.pool[0]
-    return dict(sites) | dict.fromkeys(changing_sites(config.activations, sites), first)
+    return functions | dict.fromkeys(changing_sites(config.activations, sites), first)
 
 
 def replay(evaluations: Sequence[Evaluation], config: ConfigDict, sites: Mapping[str, str]) -> Progress:

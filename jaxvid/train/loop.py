@@ -10,17 +10,17 @@ from jaxvid import checkpoint, parallel
 from jaxvid.calibration import forget_calibrations
 from jaxvid.checkpoint import Checkpoints
 from jaxvid.config import load_config, save_config
-from jaxvid.pretrained.load import check_pretrained
 from jaxvid.steps import TrainState
 from jaxvid.train import feature_cache, two_stage
 from jaxvid.train.adaptation import change_rows
 from jaxvid.train.calibration import calibrate
 from jaxvid.train.checks import check_config
+from jaxvid.train.fine_tuning import check_pretrained
 from jaxvid.train.logbook import Logbook
 from jaxvid.train.optimizer import check_resumed_length
 from jaxvid.train.position import Position, restore, with_changed_activations
 from jaxvid.train.sessions import Session
-from jaxvid.train.setup import Run, number_of_steps, set_up
+from jaxvid.train.setup import Run, number_of_steps, set_up, with_first_functions
 from jaxvid.train.signals import Interrupted, stop_requests
 from jaxvid.train.step_metrics import StepMetrics
 from jaxvid.types import ConfigDict
@@ -43,7 +43,9 @@ def train(config: ConfigDict, workdir: Path, command: str = "") -> None:
     """
     check_config(config)
     resumes = checkpoint.has_checkpoint(workdir)
-    if not resumes:
+    if resumes:
+        config = with_first_functions(config, load_config(workdir).activations.first)
+    else:
         check_pretrained(config.model)
     first_stage = workdir / two_stage.DIRECTORY if config.retrain.num_steps and not resumes else None
     if first_stage:

@@ -1,7 +1,7 @@
 """Set-up of a run: its data, model, optimizer and compiled functions."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from jaxvid.pretrained.load import load_weights
 from jaxvid.steps import TrainState, create_state, train_step
 from jaxvid.train.adaptation import changing_sites, initial_functions
 from jaxvid.train.calibration import check_threshold
+from jaxvid.train.fine_tuning import names_run, weights_of_run
 from jaxvid.train.optimizer import create_optimizer, create_schedule
 from jaxvid.train.splits import Splits, class_weights, open_splits, with_dataset_facts
 from jaxvid.train.two_stage import with_retrained_cnn
@@ -103,7 +104,7 @@ def set_up(config: ConfigDict, *, resumes: bool = False, first_stage: Path | Non
     model = module_from_config(config.model, axis_name=parallel.AXIS_NAME)
     sites = activation_sites(model, _clip_shape(config))
     changing_sites(config.activations, sites)
-    variables = _first_variables(model, config, sites, reads_published=not resumes, first_stage=first_stage)
+    variables, config = _first_variables(model, config, sites, resumes=resumes, first_stage=first_stage)
     labels = parameter_labels(variables["params"], config.model)
     optimizer = create_optimizer(config.optimizer, schedule, labels)
     state = create_state(variables, optimizer, averages=config.optimizer.ema_decay > 0)
@@ -141,18 +142,31 @@ def _count_devices(config: ConfigDict) -> int:
     return used
 
 
+def with_first_functions(config: ConfigDict, first: Sequence[str]) -> ConfigDict:
+    """Returns the config with the functions that an earlier run leaves to the activation sites ("site=function")."""
+    config = config.copy_and_resolve_references()
+    config.activations.first = tuple(first)
+    return config
+
+
 def _first_variables(
-    model: ClipModel, config: ConfigDict, sites: dict[str, str], *, reads_published: bool, first_stage: Path | None
-) -> dict[str, PyTree]:
-    """Returns random variables, with published weights, a retrained CNN and the first activations where asked for."""
-    variables = initial_variables(model, _clip_shape(config), config.seed)
-    if config.model.pretrained and reads_published:
-        variables = load_weights(model, config.model.pretrained, variables)
+    model: ClipModel, config: ConfigDict, sites: dict[str, str], *, resumes: bool, first_stage: Path | None
+) -> tuple[dict[str, PyTree], ConfigDict]:
+    """Returns random variables, with pretrained weights, a retrained CNN and the first activations where asked for.
+
+    The config is the run's, with the functions of the sites of the earlier run that the weights are from.
+    """
+    variables, pretrained = initial_variables(model, _clip_shape(config), config.seed), config.model.pretrained
+    if not resumes and names_run(pretrained):
+        variables, functions = weights_of_run(config, variables, sites)
+        config = with_first_functions(config, [f"{site}={name}" for site, name in functions.items()])
+    elif not resumes and pretrained:
+        variables = load_weights(model, pretrained, variables)
     if first_stage is not None:
         variables = jax.tree.map(jnp.asarray, with_retrained_cnn(variables, first_stage, config))
     if "activations" in variables:
         variables["activations"] = with_functions(variables["activations"], initial_functions(config, sites))
-    return variables
+    return variables, config
 
 
 def _clip_shape(config: ConfigDict) -> tuple[int, int, int, int]:

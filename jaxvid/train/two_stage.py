@@ -17,6 +17,7 @@ from jaxvid.data.spectrograms import check_audio, num_bands
 from jaxvid.models.clip_model import ClipModel
 from jaxvid.models.create import module_from_config
 from jaxvid.models.freezing import TRAINABLE
+from jaxvid.train.fine_tuning import names_run
 from jaxvid.types import ConfigDict
 
 # Folder of the first stage in the workdir.
@@ -71,7 +72,13 @@ def _check_retraining(config: ConfigDict, model: ClipModel) -> None:
         raise ValueError(f"config.retrain.num_steps is {retrain.num_steps}; allowed without a stream 'frames': 0")
     if retrain.num_steps and model.input != "frames":
         raise ValueError(f"config.retrain.num_steps is {retrain.num_steps}; allowed with input {model.input!r}: 0")
-    if model.needs_first_stage() and not retrain.num_steps:
+    fine_tunes = names_run(config.model.pretrained)
+    if retrain.num_steps and fine_tunes:
+        raise ValueError(
+            f"config.retrain.num_steps is {retrain.num_steps}; allowed with the run "
+            f"{config.model.pretrained!r} in config.model.pretrained, whose CNN is retrained already: 0"
+        )
+    if model.needs_first_stage() and not retrain.num_steps and not fine_tunes:
         raise ValueError(f"config.retrain.num_steps is 0; allowed with features {config.model.features!r}: above 0")
     one_of(retrain, "retrain.trainable", TRAINABLE)
 
