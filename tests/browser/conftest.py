@@ -65,6 +65,15 @@ def pictures(browser, directory, name):
     return paths
 
 
+def width_on_a_phone(browser):
+    """How wide a page is where the screen has 360 pixels."""
+    phone = {"width": 360, "height": 700, "deviceScaleFactor": 2, "mobile": True}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", phone)
+    width = browser.execute_script("return document.documentElement.scrollWidth")
+    browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    return width
+
+
 def brightness(path):
     """The mean brightness of a picture, 0 to 255."""
     return float(cv2.imread(str(path)).mean())

@@ -14,8 +14,9 @@ from selenium.webdriver.support.select import Select
 from jaxvid.evaluate.events import evaluate_events
 from jaxvid.predict.events import Event
 from jaxvid.predict.files import PredictOptions, named_videos, predict_videos
+from jaxvid.predict.pages.index import write_index
 from jaxvid.predict.pages.video import write_video_page
-from tests.browser.conftest import brightness, open_page, pictures, wait
+from tests.browser.conftest import brightness, open_page, pictures, wait, width_on_a_phone
 from tests.predict.made_videos import red_predictor, write_greys, write_red
 from tests.predict.test_pages import made_result
 
@@ -107,6 +108,7 @@ def test_the_index_is_sorted_and_searched_and_opens_videos(output, browser, tmp_
     assert [row[0] for row in rows_of(browser, "videos")] == ["videos/old.avi"]
     assert browser.find_element(By.CSS_SELECTOR, "#videos [role=status]").text == "1 of 3"
     assert [row[0] for row in rows_of(browser, "events")] == ["videos/=a <b>.mp4"] * 2
+    assert width_on_a_phone(browser) <= 360
     paths = pictures(browser, tmp_path, "index")
     assert brightness(paths["light"]) > 200 > 80 > brightness(paths["dark"])
     # The second event, of the lower probability, opens at its place.
@@ -139,6 +141,7 @@ def test_keys_and_clicks_jump_to_events(page, tmp_path):
     assert player_time(page) == 0
     page.find_elements(By.CSS_SELECTOR, "#events tbody tr td:nth-child(3)")[1].click()
     assert player_time(page) == pytest.approx(second, abs=0.06)
+    assert width_on_a_phone(page) <= 360
     paths = pictures(page, tmp_path, "video")
     assert brightness(paths["light"]) > 150 > 80 > brightness(paths["dark"])
 
@@ -267,3 +270,25 @@ def test_ten_thousand_events_stay_fast(browser, tmp_path):
         click_button(browser, "Highest")
     assert rows_of(browser, "events")[0][4] == "80.0 %"
     pictures(browser, tmp_path, "many")
+
+
+def test_an_index_of_ten_thousand_events_stays_fast(browser, tmp_path):
+    events = [Event("fight", 4.0 * i, 4.0 * i + 2, 4.0 * i + 1, 0.6 + i / 1000) for i in range(100)]
+    results = [made_result(tmp_path, events=events, name=f"video{number}.mp4") for number in range(100)]
+    page = write_index(results, tmp_path / "out", ["fight"])
+    began = time.monotonic()
+    open_page(browser, page)
+    assert browser.find_element(By.CSS_SELECTOR, "#events [role=status]").text == "10,000"
+    assert time.monotonic() - began < 5
+    assert len(rows_of(browser, "events")) < 60
+    milliseconds = browser.execute_script(
+        """
+        const search = document.querySelector("#events input");
+        const began = performance.now();
+        search.value = "video42.mp4";
+        search.dispatchEvent(new Event("input"));
+        return performance.now() - began;
+        """
+    )
+    assert milliseconds < 500
+    assert browser.find_element(By.CSS_SELECTOR, "#events [role=status]").text == "100 of 10,000"

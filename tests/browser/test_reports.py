@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.browser.conftest import brightness, in_theme, open_page, pictures
+from tests.browser.conftest import brightness, in_theme, open_page, pictures, width_on_a_phone
 from tests.commands import run_command
 from tests.compare.made_up import write_run
 from tests.report.made_up import hostile_predictions, make_predictions
@@ -28,10 +28,7 @@ def check_page(browser, path, tmp_path):
     in_theme(browser, "dark")
     # Plots have a second image for dark pages; frames of videos have not.
     assert browser.execute_script(_IMAGES)[0] != light[0]
-    phone = {"width": 360, "height": 700, "deviceScaleFactor": 2, "mobile": True}
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", phone)
-    assert browser.execute_script("return document.documentElement.scrollWidth") <= 360
-    browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    assert width_on_a_phone(browser) <= 360
 
 
 @pytest.mark.parametrize("predictions", [make_predictions(6), hostile_predictions()], ids=["six classes", "hostile"])
