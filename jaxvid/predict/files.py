@@ -1,34 +1,28 @@
 """Prediction of video files: videos in; timelines, events, plots and annotated videos out."""
 
+import collections
+import concurrent.futures
 import dataclasses
-import json
-import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
-from tqdm import tqdm
 
-from jaxvid.files import replacing
-from jaxvid.predict.events import (
-    Event,
-    Thresholds,
-    Timeline,
-    event_classes,
-    find_events,
-    find_segments,
-    write_events,
-    write_segments,
-    write_timeline,
-)
-from jaxvid.predict.predictor import Predictor, Watcher
+from jaxvid.predict.batches import Classified
+from jaxvid.predict.events import Event, Thresholds, Timeline, event_classes, find_events
+from jaxvid.predict.predictor import Predictor
+from jaxvid.predict.progress import Progress
+from jaxvid.predict.videos import VideoPrediction
 from jaxvid.predict.windows import Window
 from jaxvid.tables import aligned
-from jaxvid.video.faces import FaceBlur, check_face_detector
+from jaxvid.video.faces import check_face_detector
 from jaxvid.video.files import find_videos
 from jaxvid.video.streams import Damage
-from jaxvid.video.workers import InvalidVideoError
+
+# Videos whose files may still be to write while others are predicted.
+_MAX_BEHIND = 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,7 +58,6 @@ class VideoResult:
       timeline: None if the video could not be read.
       events: events in the video.
       reason: why it could not be read; "" if it could.
-      speed: seconds of video per second of work.
       problems: parts of the video that were not read as they were recorded, and files that could not be written.
     """
 
@@ -73,7 +66,6 @@ class VideoResult:
     timeline: Timeline | None
     events: list[Event]
     reason: str = ""
-    speed: float = 0.0
     problems: Damage = dataclasses.field(default_factory=Damage)
 
 
@@ -118,63 +110,82 @@ def predict_videos(
 ) -> list[VideoResult]:
     """Predicts every video and writes its files; a video that cannot be read does not stop the others.
 
-    Of a video that is damaged or breaks off, what can be read is predicted, and `problems.json` lists what cannot.
+    Of a video that is damaged or breaks off, what can be read is predicted, and `problems.json` lists what cannot. The
+    files of a video are written while the next ones are predicted.
 
     Raises:
       ValueError: if an option does not fit the model, or faces are to be blurred and their detector is missing.
     """
     classes = event_classes(predictor.class_names, options.classes, predictor.positive_class)
+    labels = [predictor.class_names.index(name) for name in classes]
     predictor.plan(window_seconds=options.window_seconds, stride_seconds=options.stride_seconds)
-    # Not at the top: the pages are made of what is here.
-    from jaxvid.predict.pages.index import write_index
-    from jaxvid.predict.pages.video import write_video_page
-
     if options.blur_faces:
         check_face_detector()
-    results: list[VideoResult] = []
+    paths = list(videos)
+    peaks = {i: PeakWindow(labels) for i in range(len(paths) if options.explain else 0)}
+    # Not at the top: what writes the files imports what is here, and takes a second.
+    from jaxvid.predict.outputs import write_outputs
+    from jaxvid.predict.pages.index import write_index
+
+    results: dict[int, VideoResult] = {}
     try:
-        for video, relative in videos.items():
-            results.append(_predict_one(predictor, video, output / relative, classes, options))
-            if results[-1].timeline is not None:
-                write_video_page(results[-1], output, classes, options)
+        with Progress(paths) as progress, _Background() as background:
+
+            def watch(classified: Classified) -> None:
+                progress.watch(classified)
+                if peaks:
+                    peaks[classified.video].update(classified.window, classified.probabilities)
+
+            for prediction in predictor.predict_videos(
+                paths, window_seconds=options.window_seconds, stride_seconds=options.stride_seconds, watch=watch
+            ):
+                path, directory = paths[prediction.video], output / videos[paths[prediction.video]]
+                result = _result(prediction, path, directory, classes, options)
+                results[prediction.video], peak = result, peaks.pop(prediction.video, None)
+                if result.timeline is not None:
+                    background.run(partial(write_outputs, predictor, result, output, classes, options, peak))
+                progress.finish(float(result.timeline.ends[-1]) if result.timeline else 0.0)
     finally:
         # Also of what was done before an interruption.
         if results:
-            write_index(results, output, classes)
-    return results
+            write_index([results[i] for i in sorted(results)], output, classes)
+    return [results[i] for i in sorted(results)]
 
 
-def _predict_one(
-    predictor: Predictor, video: Path, output: Path, classes: Sequence[str], options: PredictOptions
+def _result(
+    prediction: VideoPrediction, path: Path, output: Path, classes: Sequence[str], options: PredictOptions
 ) -> VideoResult:
-    began, problems = time.perf_counter(), Damage()
-    peak = PeakWindow([predictor.class_names.index(name) for name in classes])
-    try:
-        with tqdm(total=1.0, desc=_shortened(video.name), unit="s", bar_format=_BAR) as bar:
-            timeline = predictor.predict_video(
-                video,
-                window_seconds=options.window_seconds,
-                stride_seconds=options.stride_seconds,
-                damage=problems,
-                watch=_watcher(bar, began, peak if options.explain else None),
-            )
-    except InvalidVideoError as error:
-        return VideoResult(video, output, None, [], error.reason)
-    speed = float(timeline.ends[-1]) / (time.perf_counter() - began)
-    result = VideoResult(
-        video, output, timeline, find_events(timeline, classes, options.thresholds), "", speed, problems
-    )
-    _write(result, timeline, options)
-    if options.explain:
-        _write_explanation(predictor, peak, output, options)
-    return result
+    if prediction.timeline is None:
+        return VideoResult(path, output, None, [], prediction.reason)
+    events = find_events(prediction.timeline, classes, options.thresholds)
+    return VideoResult(path, output, prediction.timeline, events, problems=prediction.problems)
 
 
-# Problems of a video in the summary.
-_MAX_LISTED = 5
+class _Background:
+    """Runs functions one after another in a thread, a few behind at most; the context ends when all have returned.
 
-# The speed, as a multiple of real time, is in the postfix.
-_BAR = "{desc}: {percentage:3.0f}%|{bar}| {n:.0f}/{total:.0f} s {postfix}"
+    An error is raised by a later call, or at the end.
+    """
+
+    def __init__(self):
+        self._pool = concurrent.futures.ThreadPoolExecutor(1)
+        self._running: collections.deque[concurrent.futures.Future[None]] = collections.deque()
+
+    def run(self, function: Callable[[], None]) -> None:
+        """Runs a function soon."""
+        while len(self._running) > _MAX_BEHIND:
+            self._running.popleft().result()
+        self._running.append(self._pool.submit(function))
+
+    def __enter__(self) -> "_Background":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._pool.shutdown()
+        for future in self._running:
+            # The first error is the one to raise.
+            if kind is None:
+                future.result()
 
 
 class PeakWindow:
@@ -199,79 +210,19 @@ class PeakWindow:
             self.window, self.label, self.probability = window, label, float(probabilities[label])
 
 
-def _watcher(bar: tqdm, began: float, peak: PeakWindow | None) -> Watcher:
-    """Returns a watcher that shows the speed as a multiple of real time, and passes windows on to `peak`."""
-
-    def watch(window: Window, probabilities: Float[np.ndarray, "classes"], total: float | None) -> None:
-        bar.total = max(total or 0.0, window.end)
-        bar.set_postfix_str(f"{window.end / (time.perf_counter() - began):.1f} x real time", refresh=False)
-        bar.update(window.end - bar.n)
-        if peak is not None:
-            peak.update(window, probabilities)
-
-    return watch
-
-
-def _write_explanation(predictor: Predictor, peak: PeakWindow, output: Path, options: PredictOptions) -> None:
-    # Not at the top: only explanations need these.
-    import cv2
-
-    from jaxvid.predict.grad_cam import explain
-
-    assert peak.window is not None
-    strip = explain(predictor, peak.window, peak.label, without_faces=options.blur_faces)
-    name = predictor.class_names[peak.label]
-    window = f"{peak.window.start:.1f} to {peak.window.end:.1f} s"
-    title = f"{name} {100 * peak.probability:.0f} %, {window} (below: bright where Grad-CAM finds {name})"
-    caption = np.full((28, strip.shape[1], 3), 255, np.uint8)
-    shown = title.encode("ascii", errors="replace").decode()
-    cv2.putText(caption, shown, (6, 20), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (30, 30, 30), 1, cv2.LINE_AA)
-    _, encoded = cv2.imencode(".png", cv2.cvtColor(np.vstack([caption, strip]), cv2.COLOR_RGB2BGR))
-    with replacing(output / "explanation.png") as unfinished:
-        unfinished.write_bytes(encoded.tobytes())
-
-
-def _write(result: VideoResult, timeline: Timeline, options: PredictOptions) -> None:
-    # Not at the top: matplotlib takes a second to import, and is needed only if a video can be read.
-    from jaxvid.predict.timeline_plot import plot_timeline
-
-    output = result.output
-    output.mkdir(parents=True, exist_ok=True)
-    write_timeline(timeline, output / "timeline.csv")
-    write_events(result.events, output / "events.json")
-    if len(timeline.class_names) > 2:
-        write_segments(find_segments(timeline), output / "segments.csv")
-    if options.annotate:
-        from jaxvid.predict.annotate import annotate
-
-        try:
-            blur = FaceBlur() if options.blur_faces else None
-            annotate(result.path, timeline, output / "annotated.mp4", blur)
-        except InvalidVideoError as error:
-            # The timeline is worth keeping without it.
-            result.problems.add(0.0, float(timeline.ends[-1]), error.reason)
-    write_problems(result.problems, output / "problems.json")
-    plot = plot_timeline(timeline, result.events, options.thresholds, result.path.name, result.problems.flaws)
-    with replacing(output / "timeline.png") as unfinished:
-        unfinished.write_bytes(plot)
-
-
-def write_problems(problems: Damage, path: Path) -> None:
-    """Writes the parts of a video that were not read as recorded, in order of time, as a list of JSON objects."""
-    flaws = [flaw._asdict() for flaw in sorted(problems.flaws)]
-    with replacing(path) as unfinished:
-        unfinished.write_text(json.dumps(flaws, indent=2) + "\n")
+# Problems of a video in the summary.
+_MAX_LISTED = 5
 
 
 def summary(results: Sequence[VideoResult]) -> str:
-    """Returns a table for the terminal: each video's length, most probable class, events, problems and speed.
+    """Returns a table for the terminal: each video's length, most probable class, events and problems.
 
     Below it, the problems of every video that was read in part.
     """
-    rows = [("video", "seconds", "mean", "events", "highest", "problems", "speed", "written to")]
+    rows = [("video", "seconds", "mean", "events", "highest", "problems", "written to")]
     for result in results:
         if result.timeline is None:
-            rows.append((str(result.path), "-", "-", "-", "-", "-", "-", f"NOT READ: {result.reason}"))
+            rows.append((str(result.path), "-", "-", "-", "-", "-", f"NOT READ: {result.reason}"))
             continue
         timeline = result.timeline
         best = int(timeline.mean().argmax())
@@ -284,7 +235,6 @@ def summary(results: Sequence[VideoResult]) -> str:
                 str(len(result.events)),
                 "-" if highest is None else f"{100 * highest.probability:.0f} % at {highest.peak:.1f} s",
                 str(len(result.problems.flaws)) if result.problems else "-",
-                f"{result.speed:.1f} x",
                 str(result.output),
             )
         )
@@ -299,7 +249,3 @@ def listed_problems(problems: Damage) -> str:
     flaws = sorted(problems.flaws)
     more = len(flaws) - _MAX_LISTED
     return str(Damage(flaws[:_MAX_LISTED])) + (f"; {more} more" if more > 0 else "")
-
-
-def _shortened(name: str) -> str:
-    return (name if len(name) <= 30 else f"{name[:14]}…{name[-15:]}").encode(errors="replace").decode()

@@ -1,5 +1,6 @@
 """Inference with a trained model on frames in memory, video files and streams."""
 
+import collections
 import contextlib
 import dataclasses
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
@@ -15,19 +16,25 @@ from jaxvid.config import load_config
 from jaxvid.data.audio import sound_inputs
 from jaxvid.predict.batches import Classified, StreamFeatures, WindowClassifier
 from jaxvid.predict.events import Timeline
+from jaxvid.predict.reading import Reading, read_ahead, read_videos
+from jaxvid.predict.videos import VideoPrediction, classified_videos
 from jaxvid.predict.windows import SlidingWindow, Window, WindowPlan, plan_windows, windows
 from jaxvid.trained import Probabilities, StreamPrograms
 from jaxvid.types import ConfigDict, Inputs
-from jaxvid.video.sound import Sound, open_sound
-from jaxvid.video.streams import Damage, TimedFrame, ahead, decode_stream, open_video, video_seconds, video_start
+from jaxvid.video.sound import Sound
+from jaxvid.video.streams import Damage, TimedFrame
+from jaxvid.video.workers import InvalidVideo
 
 # Windows per batch; where windows share features, a batch of frames is as large as those of so many windows.
 _BATCH_SIZE = 4
 # Batches of windows whose features are classified together: a recurrent network alone is small.
 _BATCHES_OF_FEATURES = 4
 
-# Called with every window, its probabilities and the length of the video in seconds, or None if it is not known.
-Watcher = Callable[[Window, Float[np.ndarray, "classes"], float | None], None]
+# Called with every window.
+Watcher = Callable[[Classified], None]
+
+# Start, end and probabilities of a window.
+_Row = tuple[float, float, np.ndarray]
 
 
 def load(
@@ -154,18 +161,10 @@ class Predictor:
         """Returns the windows that the model takes of a video (`plan_windows`)."""
         return plan_windows(self.config, window_seconds, stride_seconds)
 
-    def follow(
-        self, frames: Iterable[TimedFrame], plan: WindowPlan, *, sound: Sound | None = None
-    ) -> Generator[Classified, None, None]:
-        """Yields every window of a video with its probabilities, batch by batch.
-
-        Args:
-          frames: frames of `frame_size`, in order of time.
-          plan: the windows to take.
-          sound: as in `windows`.
-        """
+    def follow(self, windows: Iterable[Window]) -> Generator[Classified, None, None]:
+        """Yields the windows of a video with their probabilities, batch by batch; the frames are of `frame_size`."""
         classifier = self.window_classifier()
-        for window in windows(frames, plan, sound=sound):
+        for window in windows:
             yield from classifier.add(0, window)
         yield from classifier.finish()
 
@@ -227,9 +226,9 @@ class Predictor:
         if not len(frames) or fps <= 0:
             raise ValueError(f"{len(frames)} frames at {fps:g} a second; allowed: at least one, and above 0")
         plan = self.plan(window_seconds=window_seconds, stride_seconds=stride_seconds)
-        timed = (TimedFrame(i / fps, _resize(frame, self.frame_size)) for i, frame in enumerate(frames))
+        timed = (TimedFrame(i / fps, partial(_resize, frame, self.frame_size)) for i, frame in enumerate(frames))
         sound = None if audio is None else Sound(iter([(0.0, audio)]), self.config.audio.sample_rate)
-        return self._timeline(self.follow(timed, plan, sound=sound))
+        return self._timeline(map(_row, self.follow(windows(timed, plan, sound=sound))))
 
     def predict_video(
         self,
@@ -238,7 +237,7 @@ class Predictor:
         window_seconds: float | None = None,
         stride_seconds: float | None = None,
         damage: Damage | None = None,
-        watch: Watcher = lambda window, probabilities, total: None,
+        watch: Watcher = lambda classified: None,
     ) -> Timeline:
         """Predicts the timeline of a video file of any length; decodes ahead while the model runs.
 
@@ -254,23 +253,63 @@ class Predictor:
           ValueError: if a number is not positive.
         """
         plan = self.plan(window_seconds=window_seconds, stride_seconds=stride_seconds)
-        with (
-            open_video(path) as container,
-            open_sound(path, self.config.audio.sample_rate, video_start(container), damage) as sound,
-            contextlib.closing(ahead(decode_stream(container, Path(path), self.frame_size, damage))) as frames,
-        ):
-            return self._timeline(_watched(self.follow(frames, plan, sound=sound), video_seconds(container), watch))
+        with contextlib.closing(read_ahead(Path(path), self._reading(plan), damage)) as read:
+            return self._timeline(map(_row, _watched(self.follow(read), watch)))
 
-    def _timeline(self, followed: Iterable[Classified]) -> Timeline:
-        rows = [(window.start, window.end, probabilities) for _, window, probabilities in followed]
+    def predict_videos(
+        self,
+        paths: Sequence[Path | str],
+        *,
+        window_seconds: float | None = None,
+        stride_seconds: float | None = None,
+        num_workers: int | None = None,
+        watch: Watcher = lambda classified: None,
+    ) -> Generator[VideoPrediction, None, None]:
+        """Predicts video files, and yields each as soon as it is complete.
+
+        Windows of all videos share batches, so that short videos are predicted as fast as long ones. Of damaged videos
+        what can be read is predicted. Memory does not grow with the number of videos or their length.
+
+        Args:
+          paths: the files.
+          window_seconds: as in `predict_video`.
+          stride_seconds: as in `predict_video`.
+          num_workers: processes that decode many videos; by default one per core.
+          watch: called with every window; those of several videos come in turn.
+
+        Raises:
+          ValueError: if a number is not positive.
+        """
+        reading = self._reading(self.plan(window_seconds=window_seconds, stride_seconds=stride_seconds))
+        rows: dict[int, list[_Row]] = collections.defaultdict(list)
+        with contextlib.closing(read_videos([Path(path) for path in paths], reading, num_workers)) as read:
+            for item in classified_videos(read, self.window_classifier()):
+                if isinstance(item, Classified):
+                    watch(item)
+                    rows[item.video].append(_row(item))
+                    continue
+                found, (video, outcome) = rows.pop(item.video, []), item
+                if isinstance(outcome, InvalidVideo):
+                    yield VideoPrediction(video, None, Damage(), outcome.reason)
+                else:
+                    yield VideoPrediction(video, self._timeline(found), outcome, "")
+
+    def _reading(self, plan: WindowPlan) -> Reading:
+        return Reading(plan, self.frame_size, self.config.audio.sample_rate)
+
+    def _timeline(self, rows: Iterable[_Row]) -> Timeline:
         starts, ends, outputs = zip(*rows, strict=True)
         return Timeline(np.asarray(starts), np.asarray(ends), np.stack(outputs), self.class_names, self.positive_class)
 
 
-def _watched(followed: Iterable[Classified], total: float | None, watch: Watcher) -> Generator[Classified, None, None]:
+def _watched(followed: Iterable[Classified], watch: Watcher) -> Iterator[Classified]:
     for classified in followed:
-        watch(classified.window, classified.probabilities, total)
+        watch(classified)
         yield classified
+
+
+def _row(classified: Classified) -> _Row:
+    return classified.window.start, classified.window.end, classified.probabilities
 
 
 def _resize(

@@ -13,6 +13,9 @@ from jaxvid.types import ConfigDict
 from jaxvid.video.sound import Sound
 from jaxvid.video.streams import ONE_FRAME, TIME_EPSILON, TimedFrame
 
+# Decoded pictures that are kept, in case that a window shows them: the last window may show any frame of its time.
+_MAX_WAITING_BYTES = 64 << 20
+
 
 class Window(NamedTuple):
     """A stretch of a video as the network takes it.
@@ -102,6 +105,13 @@ class SlidingWindow:
     def add(self, frame: TimedFrame) -> None:
         """Takes the next frame."""
         self._kept.append(frame)
+        waiting = sum(frame.waiting_bytes for frame in self._kept)
+        for kept in self._kept:
+            if waiting <= _MAX_WAITING_BYTES:
+                break
+            waiting -= kept.waiting_bytes
+            # Computed and kept instead of the larger picture that it is made of.
+            _ = kept.image
 
     def certain(self) -> tuple[tuple[int, ...], tuple[UInt8[np.ndarray, "height width 3"], ...]]:
         """Returns numbers and images of the first frames of the next window: those that no later frame can change."""

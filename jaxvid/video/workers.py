@@ -6,6 +6,7 @@ The workers are fresh interpreters that import the decoder's module and nothing 
 """
 
 import collections
+import contextlib
 import dataclasses
 import math
 import multiprocessing.connection
@@ -15,7 +16,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -47,7 +48,12 @@ class InvalidVideo:
 
 
 def decode_in_workers(
-    decoder: Decoder, paths: Sequence[Path], *, num_workers: int | None = None, timeout_seconds: float = 60.0
+    decoder: Decoder,
+    paths: Sequence[Path],
+    *,
+    num_workers: int | None = None,
+    timeout_seconds: float = 60.0,
+    in_order: bool = True,
 ) -> Generator[tuple[int, Any], None, None]:
     """Yields the results of `decoder` for every path, each with the position of the path, in the order of the paths.
 
@@ -60,6 +66,8 @@ def decode_in_workers(
       paths: the files.
       num_workers: number of processes; by default one per core that this process may use.
       timeout_seconds: how long one result may take; a worker that takes longer is killed and replaced.
+      in_order: whether the results of a path wait for those of the paths before it. Otherwise they come as they are
+        ready, the results of several paths in turn, and no path waits for one that takes long.
 
     Raises:
       ValueError: if an argument is out of range.
@@ -70,7 +78,8 @@ def decode_in_workers(
     if timeout_seconds <= 0:
         raise ValueError(f"timeout_seconds must be positive, got {timeout_seconds}")
     num_workers = min(num_workers or _num_cores(), len(paths))
-    return _decode_in_order(decoder, [Path(path) for path in paths], num_workers, timeout_seconds)
+    decode = _decode_in_order if in_order else _decode_as_ready
+    return decode(decoder, [Path(path) for path in paths], num_workers, timeout_seconds)
 
 
 @dataclasses.dataclass
@@ -99,14 +108,11 @@ class _Results:
 def _decode_in_order(
     decoder: Decoder, paths: list[Path], num_workers: int, timeout_seconds: float
 ) -> Generator[tuple[int, Any], None, None]:
-    workers = [_spawn_worker(decoder) for _ in range(num_workers)]
     # Files that the workers may be ahead of the consumer: this bounds the results in memory.
     window = 2 * num_workers
     queue = collections.deque(range(len(paths)))
     results = collections.defaultdict(_Results)
-    try:
-        for worker in workers:
-            _await_start(worker)
+    with _started_workers(decoder, num_workers) as workers:
         for wanted in range(len(paths)):
             while results[wanted].waiting or not results[wanted].complete:
                 # Results that arrived while the consumer was busy free workers; these get new files first.
@@ -117,6 +123,31 @@ def _decode_in_order(
                 elif not results[wanted].complete:
                     _collect(workers, paths, results, wait=True)
             del results[wanted]
+
+
+def _decode_as_ready(
+    decoder: Decoder, paths: list[Path], num_workers: int, timeout_seconds: float
+) -> Generator[tuple[int, Any], None, None]:
+    queue = collections.deque(range(len(paths)))
+    results = collections.defaultdict(_Results)
+    with _started_workers(decoder, num_workers) as workers:
+        while queue or any(worker.is_busy for worker in workers) or results:
+            _assign(workers, decoder, paths, queue, len(paths), timeout_seconds)
+            _collect(workers, paths, results, wait=not any(result.waiting for result in results.values()))
+            for index, result in list(results.items()):
+                while result.waiting:
+                    yield index, result.waiting.popleft()
+                if result.complete:
+                    del results[index]
+
+
+@contextlib.contextmanager
+def _started_workers(decoder: Decoder, num_workers: int) -> Iterator[list[_Worker]]:
+    workers = [_spawn_worker(decoder) for _ in range(num_workers)]
+    try:
+        for worker in workers:
+            _await_start(worker)
+        yield workers
     finally:
         for worker in workers:
             _stop(worker)

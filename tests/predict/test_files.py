@@ -104,7 +104,7 @@ def test_the_first_half_of_a_video_that_breaks_off_is_predicted(tmp_path, extens
     # The last frame that was read lasts a tenth of a second.
     assert broken["begin"] == broken["end"] == pytest.approx(end - 0.1, abs=0.01)
     text = summary([result])
-    assert re.search(rf"cut.{extension} +{end:.1f} .* {len(problems)} +[\d.]+ x", text)
+    assert re.search(rf"cut.{extension} +{end:.1f} .* {len(problems)} +/", text)
     assert re.search(rf"cut.{extension}: .*{broken['begin']:.1f} s: .*it is cut short", text.splitlines()[-1])
 
 
@@ -155,7 +155,7 @@ def test_an_annotated_copy_that_cannot_be_written_is_a_problem_and_not_the_end(t
     def refuse(path, *_):
         raise InvalidVideoError(path, "it cannot be annotated: no encoder")
 
-    monkeypatch.setattr("jaxvid.predict.annotate.annotate", refuse)
+    monkeypatch.setattr("jaxvid.predict.outputs.annotate", refuse)
     result, problems = predict_recording(write_recording(tmp_path / "v.mp4", LEVELS[:4]), annotate=True)
     assert result.timeline.ends[-1] == pytest.approx(2.0, abs=0.01)
     assert [problem["reason"] for problem in problems] == ["it cannot be annotated: no encoder"]

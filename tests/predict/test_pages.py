@@ -168,14 +168,13 @@ def test_names_are_text_whatever_they_hold(tmp_path):
 def test_the_index_of_an_interrupted_call_holds_what_was_done(tmp_path, monkeypatch):
     videos = [write_red(tmp_path / f"{name}.avi", [0.1] * 3) for name in "ab"]
     predictor = red_predictor()
-    predict = type(predictor).predict_video
+    predict = type(predictor).predict_videos
 
-    def interrupt(self, path, **options):
-        if path == videos[1]:
-            raise KeyboardInterrupt
-        return predict(self, path, **options)
+    def interrupt(self, paths, **options):
+        yield next(predict(self, paths, **options))
+        raise KeyboardInterrupt
 
-    monkeypatch.setattr(type(predictor), "predict_video", interrupt)
+    monkeypatch.setattr(type(predictor), "predict_videos", interrupt)
     with pytest.raises(KeyboardInterrupt):
         predict_videos(predictor, named_videos(videos), tmp_path / "out", PredictOptions())
     _, index = read_page(tmp_path / "out" / "index.html")

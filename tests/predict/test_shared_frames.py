@@ -58,7 +58,7 @@ def frames_of(num_frames, fps=8.0):
 
 
 def assert_as_whole_clips(predictor, frames, plan, sound=lambda: None):
-    shared = list(predictor.follow(frames, plan, sound=sound()))
+    shared = list(predictor.follow(windows(frames, plan, sound=sound())))
     found = list(windows(frames, plan, sound=sound()))
     assert [classified.window.start for classified in shared] == [window.start for window in found]
     whole = predictor.classify(
@@ -109,7 +109,7 @@ def test_sequences_keep_their_lengths_and_their_sound(tiny_backbone):
     # Two frames of a sequence of four are real.
     short = frames_of(2, fps=4.0)
     assert_as_whole_clips(predictor, short, predictor.plan(), sound)
-    [classified] = predictor.follow(short, predictor.plan(), sound=sound())
+    [classified] = predictor.follow(windows(short, predictor.plan(), sound=sound()))
     assert classified.window.num_frames == 2
 
 
@@ -122,7 +122,7 @@ def check(name):
         for stride in (None, 0.3):
             assert_as_whole_clips(predictor, frames_of(24), predictor.plan(stride_seconds=stride))
         live = predictor.follow_live(frames_of(24), predictor.plan(), lambda: False)
-        of_file = predictor.follow(frames_of(24), predictor.plan())
+        of_file = predictor.follow(windows(frames_of(24), predictor.plan()))
         for one, other in zip(live, of_file, strict=True):
             assert one.window.start == other.window.start
             np.testing.assert_allclose(one.probabilities, other.probabilities, atol=1e-5)

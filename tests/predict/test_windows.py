@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from jaxvid.predict.windows import SlidingWindow, WindowPlan, plan_windows, windows
+from jaxvid.video.ahead import ahead
 from jaxvid.video.sound import Sound
-from jaxvid.video.streams import TimedFrame, ahead, decode_stream, open_video
+from jaxvid.video.streams import TimedFrame, decode_stream, open_video
 from jaxvid.video.workers import InvalidVideoError
 from tests.video.test_streams import write_uneven
 
@@ -111,6 +112,28 @@ def test_few_frames_are_in_memory_at_any_length_of_the_stream():
     assert most < 40
 
 
+def test_images_are_computed_only_if_a_window_shows_them_and_once():
+    computed = []
+
+    def lazy(number, num_bytes):
+        return TimedFrame(number / 4, lambda: computed.append(number) or np.zeros((1, 1, 3), np.uint8), num_bytes)
+
+    # At 0.25 and 0.75 s of windows of 1 s, half a second apart; the last window is one of these.
+    found = list(windows([lazy(i, 100) for i in range(8)], plan()))
+    assert len(found) == 3
+    assert computed == [1, 3, 5, 7]
+
+
+def test_decoded_pictures_that_wait_are_bounded(monkeypatch):
+    monkeypatch.setattr("jaxvid.predict.windows._MAX_WAITING_BYTES", 250)
+    frames = [TimedFrame(i / 100, lambda: np.zeros((1, 1, 3), np.uint8), 100) for i in range(50)]
+    sliding = SlidingWindow(plan())
+    for count, frame in enumerate(frames, 1):
+        sliding.add(frame)
+        assert sum(frame.waiting_bytes for frame in frames[:count]) <= 200
+    assert frames[-1].waiting_bytes == frames[-2].waiting_bytes == 100
+
+
 def test_a_live_stream_skips_stale_windows():
     sliding = SlidingWindow(plan(stride=1.0))
     for frame in numbered([0, 1, 2, 3, 4]):
@@ -156,7 +179,7 @@ def test_errors_are_raised_where_the_item_would_have_come():
         yield 1
         raise ValueError("no more")
 
-    items = ahead(broken())
+    items = ahead(broken(), capacity=3)
     assert next(items) == 1
     with pytest.raises(ValueError, match="no more"):
         next(items)

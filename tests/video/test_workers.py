@@ -1,0 +1,39 @@
+"""Worker processes whose results come as they are ready; those in order are tested with the decoders of clips."""
+
+import os
+import time
+from pathlib import Path
+
+from jaxvid.video.workers import InvalidVideo, InvalidVideoError, decode_in_workers
+
+
+def obey(path):
+    """A decoder that does what the name of the file says, and yields numbers."""
+    order = path.stem
+    if order == "invalid":
+        raise InvalidVideoError(path, "no video")
+    if order == "crash":
+        os.abort()
+    yield 0
+    if order == "hang":
+        time.sleep(60)
+    yield 1
+
+
+def results_of(names, **options):
+    paths = [Path(f"{name}.mp4") for name in names]
+    return list(decode_in_workers(obey, paths, in_order=False, **options))
+
+
+def test_a_file_that_hangs_delays_no_other_and_ends_after_its_time():
+    found = results_of(["hang", "a", "b", "crash", "invalid", "c"], num_workers=2, timeout_seconds=3.0)
+    for video in (1, 2, 5):
+        assert [result for index, result in found if index == video] == [0, 1]
+    assert found[-1] == (0, InvalidVideo(Path("hang.mp4"), "not decoded within 3 s"))
+    assert [result.reason for index, result in found if index == 3] == ["the decoder crashed: killed by SIGABRT"]
+    assert [result.reason for index, result in found if index == 4] == ["no video"]
+    assert len(found) == 6 + 2 + 2
+
+
+def test_no_files_give_no_results():
+    assert results_of([]) == []
