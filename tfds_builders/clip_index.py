@@ -145,8 +145,10 @@ def clip_row(
     }
 
 
-def row_of_decoded(video: VideoFile, filename: str, decoded: "EncodedClip", properties: "VideoProperties") -> ClipRow:
-    """Returns the row of a clip that a builder has decoded; `filename` is as in `ClipRow`."""
+def row_of_decoded(
+    video: VideoFile, filename: str, decoded: "EncodedClip", properties: "VideoProperties | None"
+) -> ClipRow:
+    """Returns the row of a decoded clip; `filename` is as in `ClipRow`, `properties` as in `clip_row`."""
     return clip_row(
         filename=filename,
         video=video.filename,

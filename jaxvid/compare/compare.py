@@ -5,6 +5,13 @@ from pathlib import Path
 
 import numpy as np
 
+from jaxvid.compare.baselines import (
+    above_pixel_change,
+    baseline_cautions,
+    baseline_groups,
+    baseline_labels,
+    baseline_text,
+)
 from jaxvid.compare.pairs import Difference, compare_pairs
 from jaxvid.compare.runs import (
     EvaluatedRun,
@@ -16,21 +23,36 @@ from jaxvid.compare.runs import (
 )
 from jaxvid.files import replacing
 from jaxvid.metrics.table import COMPARED
-from jaxvid.metrics.text import format_estimate
+from jaxvid.metrics.text import format_estimate, format_points
 from jaxvid.tables import in_markdown
 
 
 def systems_table(groups: Sequence[SystemRuns]) -> list[list[str]]:
-    """Makes a header and a row for each system and dataset: of several runs mean and spread, of one the interval."""
+    """Makes a header and a row for each system and dataset: of several runs mean and spread, of one the interval.
+
+    Rows of the baselines of each dataset follow. The last column, which is there if there are baselines, has the
+    accuracy of a system less that of the baseline of pixel change.
+    """
     across = any(group.is_across for group in groups)
     header = ["system", *(["trained on"] if across else []), "data", "runs", "clips"]
     header += [metric.label for metric in COMPARED]
+    baselines = baseline_groups(groups)
+    header += ["less pixel change"] if baselines else []
+
+    def row(system: str, trained_on: str, data: str, runs: Sequence[EvaluatedRun], cells: list[str]) -> list[str]:
+        clips = sum(run.metrics["num_clips"] for run in runs)
+        return [system, *([trained_on] if across else []), data, str(len(runs)), str(clips), *cells]
+
     rows = []
     for group in groups:
-        clips = sum(run.metrics["num_clips"] for run in group.runs)
         cells = [group.metric_text(metric) for metric in COMPARED]
-        names = [group.system, *([group.trained_on] if across else []), group.data]
-        rows.append([*names, str(len(group.runs)), str(clips), *cells])
+        difference = above_pixel_change(group)
+        cells += [format_points(difference) if difference else ""] if baselines else []
+        rows.append(row(group.system, group.trained_on, group.data, group.runs, cells))
+    for (trained_on, data), runs in baselines.items():
+        for name, label in baseline_labels(runs).items():
+            cells = [*(baseline_text(runs, name, metric) for metric in COMPARED), ""]
+            rows.append(row(f"baseline: {label}", trained_on, data, runs, cells))
     return [header, *rows]
 
 
@@ -122,7 +144,7 @@ def compare(workdirs: Sequence[Path], output: Path, class_map: Mapping[str, str]
         runs=runs_table(runs),
         differences=differences_table(compare_pairs(groups)),
         across=[] if matrix is None else matrix_tables(matrix),
-        cautions=find_cautions(runs),
+        cautions=[*find_cautions(runs), *baseline_cautions(groups)],
         accuracies=chart(groups),
         curves=roc_plot(groups),
         matrix=None if matrix is None else matrix_plot(matrix),

@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from scipy import stats
 
 from jaxvid.compare.runs import EvaluatedRun, SystemRuns, have_same_classes, relabeled_clips, same_clips
-from jaxvid.metrics.bootstrap import percentiles, resample_counts
+from jaxvid.metrics.bootstrap import percentiles, resampled_means
 
 _NUM_RESAMPLES = 1000
 
@@ -116,10 +116,10 @@ def _correct_differences(first: EvaluatedRun, second: EvaluatedRun) -> Int[np.nd
 
 
 def _interval(by_clip: Int[np.ndarray, "clip"], sources: Sequence[str]) -> tuple[float | None, float | None]:
-    if len(set(sources)) == 1:
+    means = resampled_means(by_clip, sources, _NUM_RESAMPLES, seed=0)
+    if means is None:
         return None, None
-    counts = resample_counts(sources, _NUM_RESAMPLES, seed=0)
-    low, high = percentiles(by_clip @ counts / counts.sum(axis=0))
+    low, high = percentiles(means)
     return float(low), float(high)
 
 

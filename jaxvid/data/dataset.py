@@ -9,20 +9,24 @@ import dataclasses
 import functools
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import tensorflow_datasets as tfds
 from jaxtyping import Int
 from tensorflow_datasets.core.registered import DatasetNotFoundError
 
+from jaxvid.classes import match_classes
 from jaxvid.data.clip_index import metadata_of, open_index
 from jaxvid.data.folds import fold_of
 from jaxvid.data.records import Clip, ClipMetadata, parse_clip
 from jaxvid.types import ConfigDict
 
+# A column of the clip index.
+_VIDEO = "video"
 _SPLIT = re.compile(r"(?P<base>[^@]+)(@(?P<others>!?)(?P<taken>\d+(?:\+\d+)*)/(?P<folds>\d+))?")
 
 
@@ -107,6 +111,7 @@ class ClipSplit:
     Attributes:
       name: name of the split, as in the config.
       records: serialized examples of the dataset, with random access.
+      index: the row of every record in the clip index (`tfds_builders.clip_index`).
       indices: positions of the split's clips among the records.
       metadata: metadata of the split's clips, with their labels.
       class_names: names of the classes, in the order of the labels.
@@ -114,6 +119,7 @@ class ClipSplit:
 
     name: str
     records: Sequence[bytes]
+    index: pa.Table
     indices: Int[np.ndarray, "clip"]
     metadata: ClipMetadata
     class_names: list[str]
@@ -125,6 +131,11 @@ class ClipSplit:
         clip = parse_clip(self.records[int(self.indices[position])])
         # Of joined datasets, and with the classes of a model, it is not the stored one.
         return dataclasses.replace(clip, label=int(self.metadata.labels[position]))
+
+    def rows(self) -> pa.Table:
+        """Returns the rows of the split's clips in the clip index, with their videos named as in `metadata`."""
+        rows = self.index.take(self.indices)
+        return rows.set_column(rows.schema.get_field_index(_VIDEO), _VIDEO, pa.array(self.metadata.videos, pa.string()))
 
 
 def open_split(builder: tfds.core.DatasetBuilder, split: str) -> ClipSplit:
@@ -145,7 +156,7 @@ def open_split(builder: tfds.core.DatasetBuilder, split: str) -> ClipSplit:
             raise ValueError(
                 f"{builder.info.full_name} has no split {name!r}; it has: {', '.join(builder.info.splits)}"
             )
-    records, metadata = _open_records(str(builder.data_path), match["base"])
+    records, index, metadata = _open_records(str(builder.data_path), match["base"])
     indices = np.arange(len(records))
     if match["folds"]:
         num_folds, taken = int(match["folds"]), [int(fold) for fold in match["taken"].split("+")]
@@ -155,7 +166,25 @@ def open_split(builder: tfds.core.DatasetBuilder, split: str) -> ClipSplit:
         indices = indices[~in_folds if match["others"] else in_folds]
     if not len(indices):
         raise ValueError(f"split {split!r} of {builder.info.full_name} holds no clip")
-    return ClipSplit(split, records, indices, metadata.take(indices), class_names(builder))
+    return ClipSplit(split, records, index, indices, metadata.take(indices), class_names(builder))
+
+
+def with_classes(split: ClipSplit, class_names: Sequence[str], class_map: Mapping[str, str] | None = None) -> ClipSplit:
+    """Returns a split with the classes of a model, whose names may be in another order and of another form.
+
+    The split need not have all classes of the model.
+
+    Args:
+      split: any split.
+      class_names: classes of the model.
+      class_map: names of the split's classes to names of the model's, where they differ.
+
+    Raises:
+      ValueError: if a class of the split is none of the model's.
+    """
+    label_of = np.asarray(match_classes(split.class_names, class_names, class_map))
+    metadata = dataclasses.replace(split.metadata, labels=label_of[split.metadata.labels])
+    return dataclasses.replace(split, metadata=metadata, class_names=list(class_names))
 
 
 def shared_sources(one: ClipSplit, other: ClipSplit) -> list[str]:
@@ -164,8 +193,9 @@ def shared_sources(one: ClipSplit, other: ClipSplit) -> list[str]:
 
 
 @functools.lru_cache(maxsize=8)
-def _open_records(data_path: str, split: str) -> tuple[Sequence[bytes], ClipMetadata]:
-    """Returns the records and metadata of a split without folds. Cached: most splits of a run are folds of the same."""
+def _open_records(data_path: str, split: str) -> tuple[Sequence[bytes], pa.Table, ClipMetadata]:
+    """Returns records, index and metadata of a split without folds. Cached: most splits of a run are folds of one."""
     builder: Any = tfds.builder_from_directory(data_path)
     records = builder.as_data_source(split, deserialize_method=tfds.decode.DeserializeMethod.RAW_BYTES)
-    return records, metadata_of(open_index(builder, split), class_names(builder))
+    index = open_index(builder, split)
+    return records, index, metadata_of(index, class_names(builder))

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import ml_collections
 import numpy as np
+import pyarrow as pa
 import tensorflow_datasets as tfds
 from jaxtyping import Int
 
@@ -88,7 +89,8 @@ class PreparedData:
         records = _JoinedRecords([each.records for each in opened])
         indices = [each.indices + start for each, start in zip(opened, records.starts, strict=True)]
         metadata = [_renamed(part, each.metadata) for part, each in zip(self.parts, opened, strict=True)]
-        return ClipSplit(split, records, np.concatenate(indices), _concatenated(metadata), self.class_names)
+        index = pa.concat_tables([each.index for each in opened])
+        return ClipSplit(split, records, index, np.concatenate(indices), _concatenated(metadata), self.class_names)
 
 
 def prepare_data(dataset: ConfigDict) -> PreparedData:

@@ -8,11 +8,14 @@ from pathlib import Path
 import jax
 
 from jaxvid import parallel, trained
+from jaxvid.baselines.text import FILE_NAME as BASELINES_FILE
+from jaxvid.baselines.text import format_baselines, write_baseline_predictions
 from jaxvid.calibration import NOT_CALIBRATED, as_json
 from jaxvid.checkpoint import has_checkpoint
 from jaxvid.classes import describe_positive_class, find_positive_class
 from jaxvid.config import FILE_NAME as CONFIG_FILE
 from jaxvid.config import load_config
+from jaxvid.evaluate.baselines import evaluate_baselines
 from jaxvid.evaluate.evaluated import Evaluated
 from jaxvid.evaluate.folder import evaluate_videos
 from jaxvid.evaluate.split import evaluate_split
@@ -52,7 +55,7 @@ def evaluate(
     output: Path | None = None,
     command: str = "",
 ) -> SplitMetrics:
-    """Evaluates a checkpoint of `workdir`, and writes metrics.json, predictions.csv and report/.
+    """Evaluates a checkpoint of `workdir`; writes metrics.json, predictions.csv, baseline_predictions.csv and report/.
 
     Another directory than the workdir also gets what the workdir tells of the run, so that `jaxvid.compare` can read it
     like a workdir: config.json and sessions.jsonl.
@@ -91,6 +94,9 @@ def evaluate(
     if config.dataset.positive_class:
         key = "--positive_class" if positive_class else "dataset.positive_class"
         metrics["positive_class_reason"] = f"given by {key}"
+    baselines, metrics["baselines"] = evaluate_baselines(
+        evaluated, trained_on, config.dataset.data_dir, positive, config.eval.num_resamples
+    )
     if parallel.on_first_process():
         details = {
             "Checkpoint": f"step {run.step} ({which}) of {workdir}",
@@ -101,6 +107,7 @@ def evaluate(
         history = read_rows(workdir)
         adaptation = _adaptation(config, run.model, history)
         _write(output, evaluated, {**metrics, "evaluated": details}, history, adaptation, config.eval.blur_faces)
+        write_baseline_predictions(baselines, output / BASELINES_FILE)
         _copy_run(workdir, output)
     return metrics
 
@@ -229,6 +236,7 @@ def _write(
         blur_faces=blur_faces,
     )
     print(format_metrics(metrics))
+    print(format_baselines(metrics["baselines"]))
     for name in ("Calibration", "Threshold"):
         if name in metrics["evaluated"]:
             print(f"{name}: {metrics['evaluated'][name]}")

@@ -22,8 +22,10 @@ from jaxvid.metrics.predictions import Predictions, average_views
 from jaxvid.trained import Trained
 from jaxvid.types import ConfigDict, Inputs
 from jaxvid.video.clips import EncodedClip, decode_clips
+from jaxvid.video.properties import VideoProperties, read_properties
 from jaxvid.video.sequences import SequenceForm, decode_sequences
-from jaxvid.video.workers import InvalidVideo
+from jaxvid.video.workers import InvalidVideo, InvalidVideoError
+from tfds_builders.clip_index import ClipRows, row_of_decoded
 from tfds_builders.video_files import VideoFile, folder_source, join_identical, videos_below
 
 
@@ -54,7 +56,8 @@ def evaluate_videos(
     videos = join_identical(videos) if sources is None else name_sources(videos, sources)
     decoded: list[VideoFile] = []
     invalid: list[InvalidVideo] = []
-    views = _views(videos, config, decoded, invalid)
+    rows = ClipRows()
+    views = _views(videos, config, decoded, invalid, rows)
     batches = evaluation_batches(views, parallel.local_multiple(config.eval.batch_size))
     clip_index, outputs = predict_views(run.uncalibrated, run.variables, batches, len(class_names))
     for video in invalid:
@@ -80,7 +83,8 @@ def evaluate_videos(
         **_left_out(invalid, directory),
         **overlap_of_videos(decoded, trained_on, config.dataset.data_dir),
     }
-    return Evaluated(with_views(predictions, clip_index, outputs, run.calibration), frames_of, details)
+    predicted = with_views(predictions, clip_index, outputs, run.calibration)
+    return Evaluated(predicted, frames_of, rows.table(), details)
 
 
 def label_videos(
@@ -115,10 +119,15 @@ def label_videos(
 
 
 def _views(
-    videos: Sequence[VideoFile], config: ConfigDict, decoded: list[VideoFile], invalid: list[InvalidVideo]
+    videos: Sequence[VideoFile],
+    config: ConfigDict,
+    decoded: list[VideoFile],
+    invalid: list[InvalidVideo],
+    rows: ClipRows,
 ) -> Iterator[tuple[int, Inputs]]:
-    """Yields the views of every video that decodes, with its position in `decoded`, and fills both lists."""
+    """Yields the views of every video that decodes, with its position in `decoded`, and fills the other arguments."""
     by_path = {video.path: video for video in videos}
+    properties = None
     for result in _decoded(list(by_path), config):
         if isinstance(result, InvalidVideo):
             invalid.append(result)
@@ -127,7 +136,17 @@ def _views(
         # A video that is decoded in sequences comes several times.
         if video not in decoded[-1:]:
             decoded.append(video)
+            properties = _properties(video.path)
+        rows.add(row_of_decoded(video, video.filename, result, properties))
         yield len(decoded) - 1, clip_inputs(_as_clip(result, video), config.clip, config.eval.clips, config.audio)
+
+
+def _properties(path: Path) -> VideoProperties | None:
+    try:
+        return read_properties(path)
+    except InvalidVideoError:
+        # decord reads headers that PyAV does not.
+        return None
 
 
 def _decoded(paths: list[Path], config: ConfigDict) -> Iterator[EncodedClip | InvalidVideo]:

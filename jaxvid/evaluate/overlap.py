@@ -35,7 +35,7 @@ def overlap_of_split(evaluated: ClipSplit, dataset: ConfigDict, trained_on: Conf
             for video, clip in metadata.first_clips().items()
         ]
         return overlap_of_videos(videos, trained_on, dataset.data_dir)
-    training = _find_training_split(trained_on, dataset.data_dir)
+    training = find_training_split(trained_on, dataset.data_dir)
     if training is None:
         return _unknown(trained_on)
     shared = _shared_sources(evaluated, dataset, training, trained_on)
@@ -58,7 +58,7 @@ def overlap_of_videos(videos: Sequence[VideoFile], trained_on: ConfigDict, data_
       trained_on: section `dataset` of the run's config.
       data_dir: where the training data may be prepared, besides `trained_on.data_dir`.
     """
-    training = _find_training_split(trained_on, data_dir)
+    training = find_training_split(trained_on, data_dir)
     if training is None:
         return _unknown(trained_on)
     metadata = training.metadata
@@ -89,8 +89,13 @@ def _is_folder(dataset: ConfigDict) -> bool:
     return _bases(dataset) == {"video_folder"}
 
 
-def _find_training_split(trained_on: ConfigDict, data_dir: str) -> ClipSplit | None:
-    """Returns the training clips; None if they are not prepared on this machine."""
+def find_training_split(trained_on: ConfigDict, data_dir: str) -> ClipSplit | None:
+    """Returns the training clips of a run; None if they are not prepared on this machine.
+
+    Args:
+      trained_on: section `dataset` of the run's config.
+      data_dir: where the dataset may be prepared, besides `trained_on.data_dir`.
+    """
     for directory in dict.fromkeys((data_dir, trained_on.data_dir)):
         dataset = ml_collections.ConfigDict({**trained_on.to_dict(), "data_dir": directory})
         try:

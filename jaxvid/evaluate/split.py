@@ -1,13 +1,11 @@
 """Evaluation of a split of a dataset."""
 
-import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 from jaxtyping import UInt8
 
-from jaxvid.classes import match_classes
-from jaxvid.data.dataset import ClipSplit
+from jaxvid.data.dataset import with_classes
 from jaxvid.data.differences import dataset_differences, describe_differences
 from jaxvid.data.joined import class_map_for, prepare_data, section_of
 from jaxvid.data.pipeline import clip_views, require_fitting_clips
@@ -61,22 +59,4 @@ def evaluate_split(
     def frames_of(index: int) -> UInt8[np.ndarray, "time height width 3"]:
         return clip_views(evaluated[positions[predicted.clips.clips[index]]], config.clip)[0]
 
-    return Evaluated(predicted, frames_of, details)
-
-
-def with_classes(split: ClipSplit, class_names: Sequence[str], class_map: Mapping[str, str] | None = None) -> ClipSplit:
-    """Returns a split with the classes of a model, whose names may be in another order and of another form.
-
-    The split need not have all classes of the model.
-
-    Args:
-      split: any split.
-      class_names: classes of the model.
-      class_map: names of the split's classes to names of the model's, where they differ.
-
-    Raises:
-      ValueError: if a class of the split is none of the model's.
-    """
-    label_of = np.asarray(match_classes(split.class_names, class_names, class_map))
-    metadata = dataclasses.replace(split.metadata, labels=label_of[split.metadata.labels])
-    return dataclasses.replace(split, metadata=metadata, class_names=list(class_names))
+    return Evaluated(predicted, frames_of, evaluated.rows(), details)

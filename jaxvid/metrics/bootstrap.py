@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 
 from jaxvid.metrics.predictions import Predictions
 
@@ -95,6 +95,16 @@ def weighted_auc(
     num_pairs = num_positive * (weights.sum(axis=0, dtype=np.float64) - num_positive)
     in_order = pairs_in_order - num_positive**2 / 2
     return np.divide(in_order, num_pairs, out=np.full(num_pairs.shape, np.nan), where=num_pairs > 0)
+
+
+def resampled_means(
+    values: Shaped[np.ndarray, "clip"], sources: Sequence[str], num_resamples: int, seed: int
+) -> Float[np.ndarray, "resample"] | None:
+    """Returns the mean of a value of every clip over each resample; None if all clips are of one source."""
+    if len(set(sources)) == 1:
+        return None
+    counts = resample_counts(sources, num_resamples, seed)
+    return values @ counts / counts.sum(axis=0)
 
 
 def percentiles(samples: Float[np.ndarray, "*axes resample"]) -> Float[np.ndarray, "2 *axes"]:

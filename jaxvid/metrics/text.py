@@ -43,3 +43,12 @@ def format_estimate(estimate: Estimate, *, percent: bool) -> str:
 def format_percent(estimate: Estimate) -> str:
     """Formats a metric in percent."""
     return format_estimate(estimate, percent=True)
+
+
+def format_points(difference: Estimate) -> str:
+    """Formats a difference of two accuracies as `+6.1 points [-2.0, +14.0]`."""
+    value, low, high = difference["value"], difference["low"], difference["high"]
+    if value is None:
+        return "undefined"
+    text = f"{100 * value:+.1f} points"
+    return text if low is None or high is None else f"{text} [{100 * low:+.1f}, {100 * high:+.1f}]"

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from jaxvid.metrics.classification import Estimate, SplitMetrics
 from jaxvid.metrics.table import CLASS_METRICS, COMPARED, MONITORED, Metric, labeled_metrics
 from jaxvid.report.activations import BEST_HEADER, CHANGES_HEADER, Adaptation, best_cells, change_cells
+from jaxvid.report.baselines import baselines
 from jaxvid.report.calibration import calibration, chosen_threshold
 from jaxvid.report.html import (
     PlotImages,
@@ -51,6 +52,7 @@ def render_page(
       adaptation: how the run's activations changed; None if its policy is fixed.
     """
     sections = [
+        *([section("Baselines", baselines(metrics))] if "baselines" in metrics else []),
         section("Confusion matrix", _confusion(metrics, plots["confusion_matrix"])),
         section("Metrics by class", _per_class_table(metrics)),
         section("Worst mistakes", _mistake_list(metrics, mistakes)),
@@ -159,7 +161,9 @@ def _cautions(metrics: SplitMetrics) -> list[str]:
                 f"The interval reaches down to the {value_text(share)} of always predicting {bdi(name)}: this "
                 "result does not show that the model distinguishes the classes."
             )
-    return cautions + [html.escape(note) for note in metrics["notes"]]
+    compared = metrics.get("baselines", {"systems": {}})
+    notes = [*metrics["notes"], *(compared["notes"] if compared["systems"] else [])]
+    return cautions + [html.escape(note) for note in notes]
 
 
 def _details(details: Mapping[str, str]) -> str:

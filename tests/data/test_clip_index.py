@@ -37,7 +37,8 @@ def no_records(monkeypatch):
 def test_an_index_says_of_every_record_what_is_in_it(copied, no_records):
     builder = builder_of(copied)
     for split in ("train", "test", "train+val", "val[2:5]+train[50%:]"):
-        metadata = open_split(builder, split).metadata
+        opened = open_split(builder, split)
+        metadata = opened.metadata
         examples = list(builder.as_data_source(split))
         assert metadata.filenames == [example["filename"].decode() for example in examples]
         assert metadata.videos == metadata.filenames
@@ -46,6 +47,9 @@ def test_an_index_says_of_every_record_what_is_in_it(copied, no_records):
         assert metadata.num_frames.tolist() == [len(example["video"]) for example in examples]
         assert metadata.fps.tolist() == [example["fps"] for example in examples]
         assert metadata.num_samples.tolist() == [0] * len(examples)
+        assert opened.rows()["filename"].to_pylist() == metadata.filenames
+    fold = open_split(builder, "train@1/4")
+    assert fold.rows()["filename"].to_pylist() == [fold[position].filename for position in range(len(fold))]
 
 
 def test_a_dataset_without_an_index_is_read_once(copied, caplog, monkeypatch):

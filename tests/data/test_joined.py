@@ -43,6 +43,11 @@ def test_clips_of_joined_datasets_are_those_of_each(brawl, data_dir):
     np.testing.assert_array_equal(
         decode_frames(clip.frames, np.arange(3)), decode_frames(expected.frames, np.arange(3))
     )
+    # The index has the clips in the same order, and no two videos of one name.
+    rows = split.rows().to_pylist()
+    assert [row["video"] for row in rows] == split.metadata.videos
+    assert rows[-1]["filename"] == name
+    assert [row["num_frames"] for row in rows] == split.metadata.num_frames.tolist()
     # Of the joined classes no_fight, fight, and of brawl, calm.
     assert clip.label == 1 - expected.label
     assert [split[i].label for i in range(len(split))] == split.metadata.labels.tolist()

@@ -3,6 +3,7 @@ import json
 import pytest
 from sklearn import metrics as sklearn_metrics
 
+from jaxvid.baselines.text import read_baseline_predictions
 from jaxvid.evaluate.evaluate import evaluate
 from jaxvid.metrics.predictions import read_csv
 from tests.commands import run_command
@@ -18,12 +19,21 @@ def test_the_command_writes_metrics_predictions_and_a_report(run, tmp_path, caps
     assert "Positive class: fight (the other name negates it)" in output
     assert f"Report: {tmp_path / 'report' / 'index.html'}" in output
 
+    assert "Baselines, fitted on synthetic_fight/tiny, split train:" in output
+    baselines = written["baselines"]
+    assert all(note in output for note in baselines["notes"])
+    # Two classes of four clips each.
+    assert baselines["systems"]["commonest_class"]["accuracy"]["value"] == 0.5
+
     predictions = read_csv(tmp_path / "predictions.csv")
+    of_baselines = read_baseline_predictions(tmp_path / "baseline_predictions.csv")
+    assert all(list(predicted) == predictions.clips for predicted in of_baselines.values())
     assert len(predictions.clips) == 8
     accuracy = sklearn_metrics.accuracy_score(predictions.labels, predictions.predicted)
     assert written["accuracy"]["value"] == pytest.approx(accuracy)
     page = (tmp_path / "report" / "index.html").read_text()
     assert "synthetic_fight/tiny" in page
+    assert "The network and the baselines" in page
     assert {"confusion_matrix.png", "training_curves.png"} <= {path.name for path in (tmp_path / "report").iterdir()}
 
 

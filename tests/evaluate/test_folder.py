@@ -3,6 +3,7 @@ import json
 import numpy as np
 import pytest
 
+from jaxvid.baselines.text import read_baseline_predictions
 from jaxvid.evaluate.evaluate import evaluate
 from jaxvid.evaluate.folder import label_videos
 from jaxvid.metrics.predictions import read_csv
@@ -102,6 +103,12 @@ def test_identical_videos_are_one_source_and_those_of_the_training_split_are_nam
     assert (metrics["num_clips"], metrics["num_sources"]) == (num_files, num_files - 1)
     details = json.loads((tmp_path / "output" / "metrics.json").read_text())["evaluated"]
     assert details["Caution"].startswith("1 video has the file name or the source of a training clip, such as ")
+    # The files of the folder are known as those of the training clips are.
+    of_file = metrics["baselines"]["systems"]["file"]
+    assert {"length", "frame height", "bytes a frame", "sound or not"} <= set(of_file["features"])
+    assert not any(note.startswith("Not known") for note in metrics["baselines"]["notes"])
+    predicted = read_baseline_predictions(tmp_path / "output" / "baseline_predictions.csv")
+    assert set(predicted["pixel_change"]) == {path.relative_to(videos).as_posix() for path in videos.rglob("*.avi")}
 
 
 def test_a_folder_in_which_nothing_decodes_is_refused(run, tmp_path):

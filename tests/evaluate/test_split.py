@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
-from jaxvid.data.dataset import open_split
+from jaxvid.data.dataset import open_split, with_classes
 from jaxvid.evaluate import split as split_lib
 from jaxvid.evaluate.evaluate import evaluate
-from jaxvid.evaluate.split import with_classes
 from jaxvid.metrics.predictions import read_csv
 
 

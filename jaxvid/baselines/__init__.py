@@ -1,0 +1,1 @@
+"""Baselines that cost nothing: what a network must beat to have learned something."""
