@@ -56,7 +56,7 @@ class FittedOn:
     """The validation clips that a calibration comes from.
 
     Attributes:
-      dataset: name with size and version.
+      dataset: name with size; of joined datasets all names.
       split: name.
       num_clips: number of clips.
       num_sources: number of their source videos.

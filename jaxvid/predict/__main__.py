@@ -18,6 +18,10 @@ Of two classes, events are those of the positive one: --positive_class, else `da
 else the one that the name of the other negates (fight beside no_fight). The choice is printed; if neither name negates
 the other, events of both classes are reported.
 
+An event begins at --on_threshold and ends below --off_threshold. Where the run has a threshold t that was chosen on
+validation clips (`eval.threshold`), they are t + 0.2 (1 - t) and 0.8 t, and for events of the other class the same of
+1 - t. Without one, and for events of several classes, t is 0.5: 0.6 and 0.4.
+
 The frames of a damaged video that decode are predicted. What was concealed or dropped, and where a video breaks off, is
 in problems.json, in the plot and in the summary that is printed at the end.
 
@@ -33,6 +37,7 @@ The exit status is 0 if every video was read, be it in part; 1 if one could not 
 refused. A camera prints events as lines of JSON, and ends with 0.
 """
 
+import dataclasses
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -44,6 +49,7 @@ from jaxvid import commands
 
 if TYPE_CHECKING:
     from jaxvid.predict.files import PredictOptions
+    from jaxvid.predict.predictor import Predictor
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "run directory", required=True)
 _CHECKPOINT = flags.DEFINE_string("checkpoint", "best", "best, last, or the number of a step")
@@ -56,8 +62,12 @@ _BLUR_FACES = flags.DEFINE_bool(
     "blur faces in annotated videos and heat maps, and leave the videos themselves out of the pages; many faces are "
     "missed, so that this is no anonymization",
 )
-_ON = flags.DEFINE_float("on_threshold", 0.6, "probability at which an event begins")
-_OFF = flags.DEFINE_float("off_threshold", 0.4, "probability below which it ends")
+_ON = flags.DEFINE_float(
+    "on_threshold", None, "probability at which an event begins (default: 0.6, or from the run's threshold)"
+)
+_OFF = flags.DEFINE_float(
+    "off_threshold", None, "probability below which it ends (default: 0.4, or from the run's threshold)"
+)
 _MIN_SECONDS = flags.DEFINE_float("min_seconds", 0.0, "discard events shorter than this")
 _CLASSES = flags.DEFINE_list(
     "event_classes", [], "classes whose events to report (default: the positive one of two classes, all of more)"
@@ -80,7 +90,6 @@ def main(argv: Sequence[str]) -> int:
     """Runs the command; returns its exit status."""
     # Not at the top: JAX takes seconds to import, which --help need not wait for.
     from jaxvid.classes import describe_positive_class
-    from jaxvid.predict.events import Thresholds
     from jaxvid.predict.files import PredictOptions, named_videos, predict_videos, summary
     from jaxvid.predict.predictor import load
 
@@ -88,15 +97,13 @@ def main(argv: Sequence[str]) -> int:
         raise ValueError("--camera and videos exclude each other")
     if (_SERVE.value and _CAMERA.value is None) or (_STORE_FRAMES.value and not _SERVE.value):
         raise ValueError("--serve needs --camera, and --store_frames needs --serve")
-    thresholds = Thresholds(_ON.value, _OFF.value, _MIN_SECONDS.value)
     options = PredictOptions(
-        thresholds,
-        tuple(_CLASSES.value),
-        _WINDOW.value,
-        _STRIDE.value,
-        _ANNOTATE.value,
-        _EXPLAIN.value,
-        _BLUR_FACES.value,
+        classes=tuple(_CLASSES.value),
+        window_seconds=_WINDOW.value,
+        stride_seconds=_STRIDE.value,
+        annotate=_ANNOTATE.value,
+        explain=_EXPLAIN.value,
+        blur_faces=_BLUR_FACES.value,
     )
     commands.keep_compiled_programs()
     workdir = Path(_WORKDIR.value)
@@ -106,12 +113,15 @@ def main(argv: Sequence[str]) -> int:
     videos = named_videos([Path(argument) for argument in argv[1:]])
     output = Path(_OUTPUT.value) if _OUTPUT.value else workdir / "predictions"
     predictor = load(workdir, _CHECKPOINT.value, positive_class=_POSITIVE_CLASS.value)
+    options = _with_thresholds(options, predictor)
     results = predict_videos(predictor, videos, output, options)
     print(summary(results))
     print(f"Page: {output / 'index.html'}")
     if len(predictor.class_names) == 2:
         chosen = predictor.config.dataset.positive_class
         print(f"Positive class: {describe_positive_class(predictor.class_names, chosen)}")
+    for name, words in predictor.calibration.described().items():
+        print(f"{name}: {words}")
     return 1 if any(result.timeline is None for result in results) else 0
 
 
@@ -121,7 +131,8 @@ def _follow(workdir: Path, camera: str, options: "PredictOptions") -> None:
     from jaxvid.predict.predictor import load
 
     if not _SERVE.value:
-        follow_camera(load(workdir, _CHECKPOINT.value, positive_class=_POSITIVE_CLASS.value), camera, options)
+        predictor = load(workdir, _CHECKPOINT.value, positive_class=_POSITIVE_CLASS.value)
+        follow_camera(predictor, camera, _with_thresholds(options, predictor))
         return
     try:
         from jaxvid.predict.serve import parse_address, serve_camera
@@ -131,7 +142,18 @@ def _follow(workdir: Path, camera: str, options: "PredictOptions") -> None:
     address = parse_address(_SERVE.value, token)
     predictor = load(workdir, _CHECKPOINT.value, positive_class=_POSITIVE_CLASS.value)
     directory = Path(_STORE_FRAMES.value) if _STORE_FRAMES.value else None
-    serve_camera(predictor, camera, options, address, token, directory)
+    serve_camera(predictor, camera, _with_thresholds(options, predictor), address, token, directory)
+
+
+def _with_thresholds(options: "PredictOptions", predictor: "Predictor") -> "PredictOptions":
+    """Returns the options with the thresholds of events that the flags give, or else the run."""
+    from jaxvid.predict.events import Thresholds, event_classes
+
+    classes = event_classes(predictor.class_names, options.classes, predictor.positive_class)
+    default = predictor.event_thresholds(classes)
+    on = default.on if _ON.value is None else _ON.value
+    off = default.off if _OFF.value is None else _OFF.value
+    return dataclasses.replace(options, thresholds=Thresholds(on, off, _MIN_SECONDS.value))
 
 
 if __name__ == "__main__":

@@ -129,6 +129,15 @@ class Thresholds:
     off: float = 0.4
     min_seconds: float = 0.0
 
+    @classmethod
+    def around(cls, threshold: float) -> "Thresholds":
+        """Returns those that go with a decision threshold.
+
+        An event begins a fifth of the way from the threshold to 1 and ends a fifth of the way to 0: at 0.6 and 0.4 with
+        a threshold of 0.5, at 0.44 and 0.24 with 0.3.
+        """
+        return cls(threshold + 0.2 * (1 - threshold), 0.8 * threshold)
+
     def __post_init__(self):
         if not 0 <= self.off <= self.on <= 1:
             raise ValueError(

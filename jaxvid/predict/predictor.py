@@ -11,11 +11,12 @@ import numpy as np
 from jaxtyping import Float, Int16, PyTree, UInt8
 
 from jaxvid import parallel, trained
+from jaxvid.calibration import NOT_CALIBRATED, Calibration
 from jaxvid.classes import find_positive_class
 from jaxvid.config import load_config
 from jaxvid.data.audio import sound_inputs
 from jaxvid.predict.batches import Classified, StreamFeatures, WindowClassifier
-from jaxvid.predict.events import Timeline
+from jaxvid.predict.events import Thresholds, Timeline
 from jaxvid.predict.reading import Reading, read_ahead, read_videos
 from jaxvid.predict.videos import VideoPrediction, classified_videos
 from jaxvid.predict.windows import SlidingWindow, Window, WindowPlan, plan_windows, windows
@@ -57,7 +58,9 @@ def load(
     find_positive_class(config.dataset.class_names, config.dataset.positive_class)
     run = trained.load(Path(workdir), which, config=config)
     stream_programs = trained.compile_stream_programs(run.model, config, run.calibration.temperature)
-    return Predictor(config, run.variables, parallel.local_multiple(batch_size), run.probabilities, stream_programs)
+    return Predictor(
+        config, run.variables, parallel.local_multiple(batch_size), run.probabilities, stream_programs, run.calibration
+    )
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -70,6 +73,7 @@ class Predictor:
       batch_size: windows per batch.
       probabilities: `(variables, inputs)` -> class probabilities, compiled at the first call.
       stream_programs: its two parts, if windows can share the features of their frames.
+      calibration: what was chosen on the validation clips; its temperature is in the probabilities already.
     """
 
     config: ConfigDict
@@ -77,6 +81,7 @@ class Predictor:
     batch_size: int
     probabilities: Probabilities
     stream_programs: StreamPrograms | None = None
+    calibration: Calibration = NOT_CALIBRATED
 
     @property
     def class_names(self) -> list[str]:
@@ -87,6 +92,14 @@ class Predictor:
     def positive_class(self) -> str | None:
         """The positive one of two classes (`find_positive_class`); None if it is not known, and of more classes."""
         return find_positive_class(self.class_names, self.config.dataset.positive_class)
+
+    def event_thresholds(self, classes: Sequence[str]) -> Thresholds:
+        """Returns the thresholds of the events of some classes: around the one chosen on validation clips, if any.
+
+        One pair is for all classes: if both of two are asked for, it is around 0.5.
+        """
+        chosen = self.calibration.threshold if len(classes) == 1 else None
+        return Thresholds.around(0.5 if chosen is None else chosen.of(classes[0]))
 
     @property
     def frame_size(self) -> tuple[int, int]:

@@ -21,7 +21,8 @@ from jaxvid.calibration import (
 )
 from jaxvid.classes import find_positive_class
 from jaxvid.config import load_config
-from jaxvid.data.dataset import ClipSplit, open_split, prepare
+from jaxvid.data.dataset import ClipSplit
+from jaxvid.data.joined import prepare_data
 from jaxvid.inference import predict_view_outputs, video_views
 from jaxvid.metrics.predictions import Predictions, average_views
 from jaxvid.types import ConfigDict
@@ -79,10 +80,9 @@ def calibrate(workdir: Path, which: str = "best", *, dataset: ConfigDict | None 
         logging.info("Calibrating step %d on the clips of %s", step, config.dataset.val_split)
     else:
         return
-    builder = prepare(config.dataset)
-    split = open_split(builder, config.dataset.val_split)
+    split = prepare_data(config.dataset).open_split(config.dataset.val_split)
     check_threshold(config, split.class_names, split.metadata.labels)
-    calibration = _fitted(workdir, step, split, builder.info.full_name, config)
+    calibration = _fitted(workdir, step, split, config)
     for name, words in calibration.described().items():
         logging.info("%s: %s", name, words)
     if parallel.on_first_process():
@@ -90,7 +90,7 @@ def calibrate(workdir: Path, which: str = "best", *, dataset: ConfigDict | None 
     parallel.wait_for_processes("calibration")
 
 
-def _fitted(workdir: Path, step: int, split: ClipSplit, dataset: str, config: ConfigDict) -> Calibration:
+def _fitted(workdir: Path, step: int, split: ClipSplit, config: ConfigDict) -> Calibration:
     run = trained.load(workdir, str(step), config=config, calibrated=False)
     outputs = predict_view_outputs(run.probabilities, run.variables, split, config)
     clips, clip_of_view, views = video_views(split, *outputs)
@@ -103,7 +103,7 @@ def _fitted(workdir: Path, step: int, split: ClipSplit, dataset: str, config: Co
     if config.eval.threshold == "validation":
         threshold, balanced_accuracy = _threshold(clips, after, config)
     fitted_on = FittedOn(
-        dataset,
+        config.dataset.name,
         split.name,
         len(clips.clips),
         len(set(clips.sources)),

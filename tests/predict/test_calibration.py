@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import numpy as np
@@ -6,7 +7,9 @@ import pytest
 import jaxvid
 from jaxvid.calibration import Calibration, FittedOn, Threshold, write_calibration
 from jaxvid.config import load_config
-from tests.predict.made_videos import FIGHT
+from jaxvid.predict.events import Thresholds
+from tests.commands import run_command
+from tests.predict.made_videos import FIGHT, red_predictor, write_red
 
 
 @pytest.fixture
@@ -34,6 +37,33 @@ def test_clips_and_timelines_have_calibrated_probabilities(workdir, calibrated):
     # Windows share the features of their frames: another program than that of clips.
     expected = squared(plain.predict_frames(frames, 10.0).probabilities)
     np.testing.assert_allclose(predictor.predict_frames(frames, 10.0).probabilities, expected, atol=1e-6)
+
+
+def test_events_begin_and_end_around_the_threshold_unless_flags_say_otherwise(
+    calibrated, tmp_path, monkeypatch, capsys
+):
+    predictor = dataclasses.replace(red_predictor(), calibration=jaxvid.load(calibrated).calibration)
+    for classes, on, off in (["fight"], 0.44, 0.24), (["no_fight"], 0.76, 0.56), (["no_fight", "fight"], 0.6, 0.4):
+        thresholds = predictor.event_thresholds(classes)
+        assert (thresholds.on, thresholds.off) == (pytest.approx(on), pytest.approx(off))
+    assert predictor.event_thresholds([]) == red_predictor().event_thresholds(["fight"]) == Thresholds()
+
+    # Windows in the red stretch have 0.5, others 0.3.
+    monkeypatch.setattr("jaxvid.predict.predictor.load", lambda *_, positive_class: predictor)
+    monkeypatch.setattr("jaxvid.commands.keep_compiled_programs", lambda: None)
+    video = write_red(tmp_path / "a.avi", [0.3] * 4 + [0.5] * 4)
+
+    def events(*flags):
+        run_command("jaxvid.predict", f"--workdir={tmp_path}", f"--output={tmp_path / 'out'}", *flags, video)
+        return json.loads((tmp_path / "out" / "a.avi" / "events.json").read_text())
+
+    # It begins with the red stretch, and 0.3 would not have ended it.
+    (event,) = events()
+    assert 1.0 < event["onset"] < 2.5
+    assert "Threshold: fight from 30.0 % on, chosen on 49 clips of 6 sources" in capsys.readouterr().out
+    assert events("--on_threshold=0.6") == []
+    (event,) = events("--on_threshold=0.25")
+    assert event["onset"] == 0.0
 
 
 def test_a_run_without_the_calibration_that_it_asks_for_is_refused_with_the_command(calibrated):

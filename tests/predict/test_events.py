@@ -96,6 +96,15 @@ def test_the_positive_class_is_drawn_and_all_classes_without_one():
     assert positive.of_class("calm").tolist() == [0.9, 0.8]
 
 
+@pytest.mark.parametrize(
+    ("threshold", "on", "off"), [(0.5, 0.6, 0.4), (0.3, 0.44, 0.24), (0.0, 0.2, 0.0), (1.0, 1.0, 0.8)]
+)
+def test_thresholds_of_events_lie_around_that_of_a_decision(threshold, on, off):
+    thresholds = Thresholds.around(threshold)
+    assert (thresholds.on, thresholds.off) == (pytest.approx(on), pytest.approx(off))
+    assert (Thresholds.around(0.5).on, Thresholds.around(0.5).off) == (0.6, 0.4)
+
+
 @pytest.mark.parametrize("thresholds", [(0.4, 0.6), (1.2, 0.5), (0.5, -0.1), (float("nan"), 0.5)])
 def test_thresholds_out_of_range_are_refused(thresholds):
     with pytest.raises(ValueError, match="on_threshold is .*allowed: 0 <= off_threshold <= on_threshold <= 1"):

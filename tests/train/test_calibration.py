@@ -126,7 +126,7 @@ def test_a_finished_run_is_calibrated_once(config, tmp_path, fitted):
     assert first.threshold is not None
     assert first.threshold.class_name == "fight"
     assert first.fitted_on is not None
-    assert (first.fitted_on.num_clips, first.fitted_on.dataset) == (8, "synthetic_fight/tiny/1.0.0")
+    assert (first.fitted_on.num_clips, first.fitted_on.dataset) == (8, "synthetic_fight/tiny")
 
     # A file that is damaged is made anew, with the same content.
     (tmp_path / FILE_NAME).write_text("{")
