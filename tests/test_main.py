@@ -1,13 +1,25 @@
+import importlib
 import os
 import sys
 from types import SimpleNamespace
 
-from jaxvid import main
+import pytest
+from absl.testing import flagsaver
+
 from jaxvid.train import sweep
 from jaxvid.train.sessions import COMMAND_VARIABLE
 
 
-def test_the_runs_of_a_sweep_keep_the_command_of_the_sweep(tmp_path, monkeypatch):
+@pytest.fixture
+def main():
+    """The module of the training command; its flags, whose names other commands have too, go afterward."""
+    with flagsaver.flagsaver():
+        module = importlib.import_module("jaxvid.main")
+        yield module
+        del sys.modules[module.__name__]
+
+
+def test_the_runs_of_a_sweep_keep_the_command_of_the_sweep(main, tmp_path, monkeypatch):
     commands = []
 
     def run_sweep(_):
