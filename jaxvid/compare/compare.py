@@ -13,14 +13,8 @@ from jaxvid.compare.baselines import (
     baseline_text,
 )
 from jaxvid.compare.pairs import Difference, compare_pairs
-from jaxvid.compare.runs import (
-    EvaluatedRun,
-    SystemRuns,
-    find_cautions,
-    group_runs,
-    read_run,
-    unify_classes,
-)
+from jaxvid.compare.reading import read_runs
+from jaxvid.compare.runs import EvaluatedRun, SystemRuns, find_cautions, group_runs
 from jaxvid.files import replacing
 from jaxvid.metrics.table import COMPARED
 from jaxvid.metrics.text import format_estimate, format_points
@@ -61,7 +55,7 @@ def runs_table(runs: Sequence[EvaluatedRun]) -> list[list[str]]:
     header = ["run", "evaluated", "clips", *(metric.label for metric in COMPARED), "confusion matrix"]
     return [header] + [
         [
-            run.workdir.name,
+            run.name,
             run.metrics["evaluated"]["Data"],
             str(run.metrics["num_clips"]),
             *(format_estimate(run.metrics[metric.name], percent=metric.percent) for metric in COMPARED),
@@ -110,8 +104,8 @@ def _points(difference: Difference) -> str:
 
 
 def read_systems(workdirs: Sequence[Path], class_map: Mapping[str, str] | None = None) -> list[SystemRuns]:
-    """Reads the runs in `workdirs` and groups them by system and dataset; arguments and errors as of `compare`."""
-    return group_runs(unify_classes([read_run(workdir) for workdir in workdirs], class_map))
+    """Reads the runs in `workdirs` and groups them by system and dataset; arguments and errors as of `read_runs`."""
+    return group_runs(read_runs(workdirs, class_map))
 
 
 def compare(workdirs: Sequence[Path], output: Path, class_map: Mapping[str, str] | None = None) -> str:
@@ -126,17 +120,14 @@ def compare(workdirs: Sequence[Path], output: Path, class_map: Mapping[str, str]
       class_map: names of classes to the names that other runs have for them.
 
     Raises:
-      ValueError: if a workdir is named twice, holds no run, or one that has not been evaluated, or if `class_map` has a
-        name that no run has.
+      ValueError: as `read_runs`.
     """
-    if len({workdir.resolve() for workdir in workdirs}) < len(workdirs):
-        raise ValueError(f"a workdir is named twice: {', '.join(map(str, workdirs))}")
     # Not at the top: the runs are read first, and matplotlib takes a second to import.
     from jaxvid.compare.matrix import matrix_of, matrix_plot, matrix_tables
     from jaxvid.compare.report import Content, chart, page
     from jaxvid.compare.roc import roc_plot
 
-    runs = unify_classes([read_run(workdir) for workdir in workdirs], class_map)
+    runs = read_runs(workdirs, class_map)
     groups = group_runs(runs)
     matrix = matrix_of(groups)
     content = Content(

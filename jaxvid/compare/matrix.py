@@ -85,7 +85,7 @@ def _draw(matrix: Matrix, theme: Theme) -> Figure:
     width, height = 1.5 * len(matrix.columns), 0.62 * len(matrix.rows)
     figure = new_plot((3.4 + len(metrics) * (width + 0.4), 1.9 + height), theme)
     several = len({system for system, _ in matrix.rows}) > 1
-    names = [f"{trained_on}, {system}" if several else trained_on for system, trained_on in matrix.rows]
+    names = [f"{system}: {trained_on}" if several else trained_on for system, trained_on in matrix.rows]
     for position, metric in enumerate(metrics, start=1):
         axes = new_axes(figure, theme, metric.label, (1, len(metrics), position))
         _draw_metric(axes, matrix, metric, theme)

@@ -66,7 +66,7 @@ def compare_pairs(groups: Sequence[SystemRuns]) -> list[Difference]:
 
 
 def _name(group: SystemRuns) -> str:
-    return group.runs[0].workdir.name if len(group.runs) == 1 else group.name
+    return group.runs[0].name if len(group.runs) == 1 else group.name
 
 
 def _paired_runs(first: SystemRuns, second: SystemRuns) -> list[tuple[EvaluatedRun, EvaluatedRun]]:

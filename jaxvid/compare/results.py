@@ -17,7 +17,6 @@ from jaxvid.compare.runs import EvaluatedRun, SystemRuns, dataset_label
 from jaxvid.files import replacing
 from jaxvid.metrics.bootstrap import percentiles, resample_counts
 from jaxvid.metrics.classification import resampled_values
-from jaxvid.train import two_stage
 from jaxvid.train.sessions import read_sessions
 
 Row = dict[str, str]
@@ -123,7 +122,7 @@ def group_interval(
 
 def _circumstances(runs: Sequence[EvaluatedRun]) -> Row:
     """Returns config, seconds, hardware and command, where the workdirs of all runs tell."""
-    sessions = [_sessions(run.workdir) for run in runs]
+    sessions = [read_sessions(run.workdir) for run in runs]
     if not all(sessions):
         return {}
     seconds = [sum(session["seconds"] for session in of_run) for of_run in sessions]
@@ -138,12 +137,8 @@ def _circumstances(runs: Sequence[EvaluatedRun]) -> Row:
     return row | {"config": _merged(list(configs)), "command": "; ".join(commands)}
 
 
-def _sessions(workdir: Path) -> list[dict]:
-    return [*read_sessions(workdir), *read_sessions(workdir / two_stage.DIRECTORY)]
-
-
 def portable(command: str) -> str:
-    """Returns a command for other machines: DIR for its workdir, VIDEOS for its videos, file names for its weights."""
+    """Returns a command for other machines: DIR for its workdir, VIDEOS for its videos, names of its other files."""
     words = []
     # "--workdir DIR" is the same as "--workdir=DIR".
     for word in shlex.split(re.sub(r"(--workdir|--config|--output) (?=[^-])", r"\1=", command)):
@@ -151,6 +146,7 @@ def portable(command: str) -> str:
         if flag in _LEFT_OUT:
             continue
         value = _PLACES.get(flag, Path(value).name if flag == "--config.model.pretrained" else value)
+        value = re.sub(r"^/.*/(configs/)", r"\1", value) if flag == "--config" else value
         words.append(f"{flag}={value}" if equals else word)
     return shlex.join(words)
 

@@ -2,19 +2,16 @@
 
 import dataclasses
 import itertools
-import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from jaxvid.classes import fold, match_classes
-from jaxvid.config import FILE_NAME, dotted, load_config
 from jaxvid.metrics.classification import SplitMetrics
-from jaxvid.metrics.predictions import Predictions, read_csv
-from jaxvid.metrics.table import COMPARED, Metric
+from jaxvid.metrics.predictions import Predictions
+from jaxvid.metrics.table import Metric
 from jaxvid.metrics.text import format_estimate
 
 # Runs that differ in these keys alone are runs of one system.
@@ -33,6 +30,7 @@ class EvaluatedRun:
       metrics: the content of metrics.json.
       predictions: of every clip evaluated.
       classes: name of each class of `predictions`, as the runs that it is compared with call it.
+      name: distinguishes it from the runs that it is compared with.
     """
 
     workdir: Path
@@ -40,6 +38,7 @@ class EvaluatedRun:
     metrics: SplitMetrics
     predictions: Predictions
     classes: list[str]
+    name: str
 
     @property
     def data(self) -> str:
@@ -102,76 +101,6 @@ class SystemRuns:
         if not metric.percent:
             return f"{mean:.3f} ± {spread or 0:.3f}"
         return f"{100 * mean:.1f} % ± {100 * (spread or 0):.1f}"
-
-
-def read_run(workdir: Path) -> EvaluatedRun:
-    """Reads a run with its evaluation, from its workdir or from a directory that `jaxvid.evaluate` wrote to.
-
-    Raises:
-      ValueError: if the directory holds no run, or one that has not been evaluated by this version.
-    """
-    config = load_config(_run_of(workdir))
-    path = workdir / "metrics.json"
-    if not path.exists():
-        raise ValueError(f"{workdir} has not been evaluated; run: python -m jaxvid.evaluate --workdir={workdir}")
-    metrics = json.loads(path.read_text())
-    if missing := [metric.name for metric in COMPARED if metric.name not in metrics]:
-        raise ValueError(f"{path} has no {', '.join(missing)}; evaluate {workdir} again, with this version")
-    predictions = read_csv(workdir / "predictions.csv")
-    return EvaluatedRun(workdir, dotted(config), metrics, predictions, predictions.class_names)
-
-
-def _run_of(directory: Path) -> Path:
-    """Returns the directory that has the config of a run."""
-    metrics = directory / "metrics.json"
-    if (directory / FILE_NAME).exists() or not metrics.exists():
-        return directory
-    # Earlier versions wrote evaluations without the config, but with the name of the workdir.
-    match = re.search(r" of (.+)$", json.loads(metrics.read_text())["evaluated"].get("Checkpoint", ""))
-    return Path(match[1]) if match else directory
-
-
-def unify_classes(runs: Sequence[EvaluatedRun], class_map: Mapping[str, str] | None = None) -> list[EvaluatedRun]:
-    """Gives the classes of every run the names that the first run with the same classes has for them.
-
-    Classes are the same if their names are, without case, `_`, `-`, spaces and camel case; their order does not matter.
-
-    Args:
-      runs: as `read_run` returns them.
-      class_map: names of classes to the names that other runs have for them.
-
-    Raises:
-      ValueError: if `class_map` has a name that no run has.
-    """
-    renamed = _renamed_classes(runs, class_map or {})
-    unified: list[EvaluatedRun] = []
-    for run, names in zip(runs, renamed, strict=True):
-        matches = (_same_classes(names, other.classes) for other in unified)
-        unified.append(dataclasses.replace(run, classes=next(filter(None, matches), names)))
-    return unified
-
-
-def _renamed_classes(runs: Sequence[EvaluatedRun], class_map: Mapping[str, str]) -> list[list[str]]:
-    known = dict.fromkeys(name for run in runs for name in run.predictions.class_names)
-    for name in itertools.chain.from_iterable(class_map.items()):
-        if fold(name) not in map(fold, known):
-            raise ValueError(f"--class_map has {name!r}, which is no class of the runs; allowed: {', '.join(known)}")
-    renamed = {fold(name): other for name, other in class_map.items()}
-    by_run = [[renamed.get(fold(name), name) for name in run.predictions.class_names] for run in runs]
-    for run, names in zip(runs, by_run, strict=True):
-        if len({fold(name) for name in names}) < len(names):
-            classes = ", ".join(run.predictions.class_names)
-            raise ValueError(f"--class_map gives two classes of {run.workdir} one name; its classes are {classes}")
-    return by_run
-
-
-def _same_classes(names: Sequence[str], others: Sequence[str]) -> list[str] | None:
-    """The classes `names` as `others` has them; None unless both are the same classes."""
-    try:
-        matches = match_classes(names, others)
-    except ValueError:
-        return None
-    return [others[match] for match in matches] if sorted(matches) == list(range(len(others))) else None
 
 
 def dataset_label(name: str) -> str:
@@ -276,4 +205,4 @@ def _label_cautions(runs: Sequence[EvaluatedRun]) -> list[str]:
 
 
 def _names(runs: Sequence[EvaluatedRun]) -> str:
-    return ", ".join(run.workdir.name for run in runs)
+    return ", ".join(run.name for run in runs)

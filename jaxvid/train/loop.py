@@ -59,7 +59,7 @@ def train(config: ConfigDict, workdir: Path, command: str = "") -> None:
         save_config(run.config, workdir)
         if not resumes:
             forget_calibrations(workdir)
-    session = Session(workdir, command, writes=parallel.on_first_process())
+    session = Session(workdir, command, first_stage=first_stage, writes=parallel.on_first_process())
     opened = checkpoint.open_checkpoints(workdir, config.eval.monitor, keep_all=config.checkpoint.keep_all)
     with contextlib.closing(opened) as checkpoints:
         state, position = restore(run, checkpoints, workdir)

@@ -18,19 +18,27 @@ COMMAND_VARIABLE = "JAXVID_COMMAND"
 class Session:
     """One session of a run. Its row is written with every checkpoint: what came after the last one is lost anyway."""
 
-    def __init__(self, workdir: Path, command: str, *, writes: bool = True):
-        """Begins a session now. `command` may be empty; of several processes, only one `writes`."""
+    def __init__(self, workdir: Path, command: str, *, first_stage: Path | None = None, writes: bool = True):
+        """Begins a session now.
+
+        Args:
+          workdir: of the run.
+          command: that began it; may be empty.
+          first_stage: workdir of the first of two stages, whose time counts too; None where there is none.
+          writes: whether this process, of several, writes the row.
+        """
         self._path = workdir / FILE_NAME
         self._earlier = read_sessions(workdir)
         self._row = {"command": command, "date": datetime.date.today().isoformat(), "hardware": describe_hardware()}
         self._began = time.monotonic()
+        self._before = sum(row["seconds"] for row in read_sessions(first_stage)) if first_stage else 0.0
         self._writes = writes
 
     def save(self, step: int) -> None:
         """Writes the row of this session, which has come to `step`."""
         if not self._writes:
             return
-        row = {**self._row, "step": step, "seconds": round(time.monotonic() - self._began, 1)}
+        row = {**self._row, "step": step, "seconds": round(self._before + time.monotonic() - self._began, 1)}
         with replacing(self._path) as unfinished:
             unfinished.write_text("".join(json.dumps(each) + "\n" for each in (*self._earlier, row)))
 

@@ -2,7 +2,8 @@ import pytest
 
 from jaxvid.compare.compare import compare, differences_table, runs_table, systems_table
 from jaxvid.compare.pairs import compare_pairs
-from jaxvid.compare.runs import group_runs, read_run, unify_classes
+from jaxvid.compare.reading import read_run, unify_classes
+from jaxvid.compare.runs import group_runs
 from tests.compare.made_up import write_run
 
 

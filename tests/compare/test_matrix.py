@@ -3,7 +3,8 @@ import numpy as np
 import pytest
 
 from jaxvid.compare.matrix import matrix_of, matrix_plot, matrix_tables
-from jaxvid.compare.runs import group_runs, read_run
+from jaxvid.compare.reading import read_run
+from jaxvid.compare.runs import group_runs
 from tests.compare.made_up import write_run
 
 

@@ -5,7 +5,8 @@ import pytest
 from scipy import stats
 
 from jaxvid.compare.pairs import compare_pairs, holm, mcnemar, permutation_test
-from jaxvid.compare.runs import group_runs, read_run, unify_classes
+from jaxvid.compare.reading import read_run, unify_classes
+from jaxvid.compare.runs import group_runs
 from tests.compare.made_up import write_run
 
 

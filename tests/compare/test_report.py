@@ -1,8 +1,9 @@
 import cv2
 import numpy as np
 
+from jaxvid.compare.reading import read_run
 from jaxvid.compare.report import Content, chart, page
-from jaxvid.compare.runs import group_runs, read_run
+from jaxvid.compare.runs import group_runs
 from tests.compare.made_up import write_run
 from tests.report.made_up import Page
 

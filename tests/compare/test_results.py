@@ -143,7 +143,7 @@ def test_a_row_across_datasets_has_the_command_of_the_evaluation_too(tmp_path):
 
 def test_commands_for_other_machines_name_no_places_of_this_one():
     command = (
-        "python -m jaxvid.main --config=configs/lrcn.py --workdir /tmp/a --config.dataset.data_dir=/tfds "
+        "python -m jaxvid.main --config=/home/me/configs/lrcn.py --workdir /tmp/a --config.dataset.data_dir=/tfds "
         "--config.dataset.manual_dir=/data --config.model.pretrained=/w/a.h5 '--config.x=a b' -v 1"
     )
     assert portable(command) == (

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score, roc_curve
 
+from jaxvid.compare.reading import read_run
 from jaxvid.compare.roc import mean_curve, roc_plot
-from jaxvid.compare.runs import group_runs, read_run
+from jaxvid.compare.runs import group_runs
 from tests.compare.made_up import write_run
 
 

@@ -22,6 +22,15 @@ def test_a_row_is_added_for_each_session_and_replaced_by_its_next_checkpoint(tmp
     assert {row["date"] for row in rows} == {datetime.date.today().isoformat()}
 
 
+def test_the_time_of_the_first_stage_counts(tmp_path, monkeypatch):
+    clock = iter([0.0, 7.0, 10.0, 12.0])
+    monkeypatch.setattr("time.monotonic", lambda: next(clock))
+    (tmp_path / "frames").mkdir()
+    Session(tmp_path / "frames", "").save(5)
+    Session(tmp_path, "", first_stage=tmp_path / "frames").save(3)
+    assert [row["seconds"] for row in read_sessions(tmp_path)] == [9.0]
+
+
 def test_a_process_that_does_not_write_leaves_no_file(tmp_path):
     Session(tmp_path, "", writes=False).save(1)
     assert list(tmp_path.iterdir()) == []
