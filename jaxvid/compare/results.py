@@ -31,7 +31,12 @@ COLUMNS = (
 )
 
 # Values of flags that name places on one machine, and the word that stands for them in a command for others.
-_PLACES = {"--workdir": "DIR", "--config.dataset.manual_dir": "VIDEOS", "--manual_dir": "VIDEOS"}
+_PLACES = {
+    "--workdir": "DIR",
+    "--config.dataset.manual_dir": "VIDEOS",
+    "--manual_dir": "VIDEOS",
+    "--config.train.feature_cache": "FEATURES",
+}
 _LEFT_OUT = ("--config.dataset.data_dir", "--data_dir", "--output")
 
 

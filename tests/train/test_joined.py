@@ -11,6 +11,7 @@ def test_a_run_trains_on_two_datasets_and_is_tested_on_another(config, brawl, tm
     """It trains on both, with labels of either; its test split is of the one that `test_name` names."""
     config.dataset.update(brawl, test_name="synthetic_brawl/tiny", test_split="test")
     config.train.num_epochs = 1
+    config.eval.calibration = "temperature"
     train(config, tmp_path)
     saved = json.loads((tmp_path / "config.json").read_text())["config"]["dataset"]
     assert (saved["class_names"], saved["version"]) == (["no_fight", "fight"], "1.0.0,1.0.0")
