@@ -14,7 +14,7 @@ from jaxvid.compare.baselines import (
 )
 from jaxvid.compare.pairs import Difference, compare_pairs
 from jaxvid.compare.reading import read_runs
-from jaxvid.compare.runs import EvaluatedRun, SystemRuns, find_cautions, group_runs
+from jaxvid.compare.runs import EvaluatedRun, SystemRuns, find_cautions, group_runs, with_names
 from jaxvid.files import replacing
 from jaxvid.metrics.table import COMPARED
 from jaxvid.metrics.text import format_estimate, format_points
@@ -103,32 +103,43 @@ def _points(difference: Difference) -> str:
     return f"{100 * difference.accuracy:+.1f} [{100 * difference.low:+.1f}, {100 * difference.high:+.1f}]"
 
 
-def read_systems(workdirs: Sequence[Path], class_map: Mapping[str, str] | None = None) -> list[SystemRuns]:
-    """Reads the runs in `workdirs` and groups them by system and dataset; arguments and errors as of `read_runs`."""
-    return group_runs(read_runs(workdirs, class_map))
+def read_systems(
+    workdirs: Sequence[Path], class_map: Mapping[str, str] | None = None, names: Sequence[str] = ()
+) -> list[SystemRuns]:
+    """Reads the runs in `workdirs` and groups them by system and dataset.
+
+    Args:
+      workdirs: as of `read_runs`.
+      class_map: as of `read_runs`.
+      names: of the systems, in the order of their first runs; by default what differs between them.
+
+    Raises:
+      ValueError: as `read_runs` and `with_names`.
+    """
+    return with_names(group_runs(read_runs(workdirs, class_map)), names)
 
 
 def compare(workdirs: Sequence[Path], output: Path, class_map: Mapping[str, str] | None = None) -> str:
-    """Compares the runs in `workdirs`; writes the files of a comparison into `output` and returns the Markdown.
+    """Compares the runs in `workdirs` as `write_comparison` does; arguments and errors as of `read_systems`."""
+    return write_comparison(read_systems(workdirs, class_map), output)
+
+
+def write_comparison(groups: Sequence[SystemRuns], output: Path) -> str:
+    """Compares systems; writes the files of a comparison into `output` and returns the Markdown.
 
     The files are comparison.md, .html and .png, roc.png if a run has a ROC curve, and matrix.png if a run was evaluated
     on another dataset than it was trained on.
 
     Args:
-      workdirs: of evaluated runs, or directories that `jaxvid.evaluate` wrote to.
+      groups: as `read_systems` returns them.
       output: directory to write to; created if missing.
-      class_map: names of classes to the names that other runs have for them.
-
-    Raises:
-      ValueError: as `read_runs`.
     """
-    # Not at the top: the runs are read first, and matplotlib takes a second to import.
+    # Not at the top: the runs are read before, and matplotlib takes a second to import.
     from jaxvid.compare.matrix import matrix_of, matrix_plot, matrix_tables
     from jaxvid.compare.report import Content, chart, page
     from jaxvid.compare.roc import roc_plot
 
-    runs = read_runs(workdirs, class_map)
-    groups = group_runs(runs)
+    runs = [run for group in groups for run in group.runs]
     matrix = matrix_of(groups)
     content = Content(
         systems=systems_table(groups),

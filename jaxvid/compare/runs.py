@@ -16,8 +16,9 @@ from jaxvid.metrics.text import format_estimate
 
 # Runs that differ in these keys alone are runs of one system.
 _REPEATED = ("seed", "dataset.train_split", "dataset.val_split", "dataset.test_split")
-# Keys that are not part of a system's name: they belong to the data or to the machine.
-_NOT_NAMED = ("dataset.", "model.num_classes", "pipeline.", "eval.", "checkpoint.")
+# Keys that are not part of a system's name: they belong to the data, to the machine or to the report.
+_NOT_NAMED = ("dataset.", "model.name", "model.num_classes", "pipeline.", "checkpoint.", "train.feature_cache")
+_NOT_NAMED += ("train.log_every_steps", "eval.batch_size", "eval.num_resamples", "eval.blur_faces")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,25 +118,49 @@ def group_runs(runs: Sequence[EvaluatedRun]) -> list[SystemRuns]:
 
     Runs with other classes, or another positive class, are not put together.
     """
-    differing = _differing_keys(runs)
+    models = {run.config["model.name"] for run in runs}
+    differing = {model: _differing_keys([run for run in runs if run.config["model.name"] == model]) for model in models}
     groups: dict[tuple[str, str, str, frozenset[str], str | None], list[EvaluatedRun]] = {}
     for run in runs:
         trained_on = dataset_label(run.config["dataset.name"])
-        key = (_name(run, differing), trained_on, run.data, frozenset(run.classes), run.positive_class)
+        name = _name(run, differing[run.config["model.name"]])
+        key = (name, trained_on, run.data, frozenset(run.classes), run.positive_class)
         groups.setdefault(key, []).append(run)
     return [SystemRuns(system, trained_on, data, members) for (system, trained_on, data, *_), members in groups.items()]
 
 
 def _differing_keys(runs: Sequence[EvaluatedRun]) -> list[str]:
     keys = sorted({key for run in runs for key in run.config} - set(_REPEATED))
-    named = [key for key in keys if not key.startswith(_NOT_NAMED) and key != "model.name"]
+    named = [key for key in keys if not key.startswith(_NOT_NAMED)]
     return [key for key in named if len({repr(run.config.get(key)) for run in runs}) > 1]
 
 
 def _name(run: EvaluatedRun, differing: Sequence[str]) -> str:
-    """The model, and the values that differ from other systems; keys that only other models have are left out."""
-    parts = [f"{key.split('.')[-1]}={run.config[key]}" for key in differing if key in run.config]
+    """The model, and the values that differ from other systems of this model; of files their names."""
+    values = {key: run.config[key] for key in differing if key in run.config}
+    parts = [
+        f"{key.split('.')[-1]}={Path(value).name if isinstance(value, str) else value}" for key, value in values.items()
+    ]
     return " ".join([run.config["model.name"], *parts])
+
+
+def with_names(groups: Sequence[SystemRuns], names: Sequence[str]) -> list[SystemRuns]:
+    """Gives the systems other names.
+
+    Args:
+      groups: as `group_runs` returns them.
+      names: of all systems in their order; empty to leave them as they are.
+
+    Raises:
+      ValueError: if there are more or fewer names than systems, or one twice.
+    """
+    systems = list(dict.fromkeys(group.system for group in groups))
+    if not names:
+        return list(groups)
+    if len(names) != len(systems) or len(set(names)) < len(names):
+        raise ValueError(f"--names has {', '.join(names)}; allowed: a name for each of {'; '.join(systems)}")
+    name_of = dict(zip(systems, names, strict=True))
+    return [dataclasses.replace(group, system=name_of[group.system]) for group in groups]
 
 
 def same_clips(first: EvaluatedRun, second: EvaluatedRun) -> bool:

@@ -13,7 +13,7 @@ def test_the_command_compares_runs_with_its_real_arguments(tmp_path):
     first = write_run(tmp_path / "a", "abcdefgh")
     second = write_run(tmp_path / "b", "aijkl", class_names=("violence", "calm"), positive=0)
     output = tmp_path / "out"
-    values = (f"--results={tmp_path / 'results.csv'}", "--set=system=A b", "--set=seconds=60")
+    values = (f"--results={tmp_path / 'results.csv'}", "--names=A b", "--set=seconds=60")
     done = run_command(first, second, f"--output={output}", "--class_map=violence:fight,calm:no_fight", *values)
     assert done.returncode == 0, done.stderr
     assert "| a | b | 1 | 7 | 4 | +25.0 [" in done.stdout

@@ -3,7 +3,7 @@ import pytest
 
 from jaxvid.compare.pairs import compare_pairs
 from jaxvid.compare.reading import read_run, unify_classes
-from jaxvid.compare.runs import dataset_label, find_cautions, group_runs
+from jaxvid.compare.runs import dataset_label, find_cautions, group_runs, with_names
 from tests.compare.made_up import CLIPS, write_run
 
 
@@ -30,6 +30,27 @@ def test_runs_over_seeds_and_folds_are_one_system_with_mean_and_spread(tmp_path)
     assert mean == pytest.approx(0.625)
     assert spread == pytest.approx(0.25 / np.sqrt(2))
     assert groups[1].mean_and_spread("accuracy") == (pytest.approx(0.25), None)
+
+
+def test_a_system_is_named_by_what_differs_within_its_model(tmp_path):
+    lrcn = {"name": "lrcn", "pretrained": ""}
+    groups = group_runs(
+        read_runs(
+            write_run(tmp_path / "a", "abc"),
+            write_run(tmp_path / "b", "ab", model=lrcn, train__batch_size=4, train__feature_cache="/tmp/a"),
+            write_run(tmp_path / "c", "ab", model=lrcn | {"pretrained": "/w/a.h5"}, train__batch_size=4),
+            write_run(tmp_path / "d", "ab", model=lrcn | {"pretrained": "/w/a.h5"}, train__batch_size=4, seed=1),
+        )
+    )
+    names = [group.system for group in groups]
+    assert names == ["cnn_lstm", "lrcn pretrained=", "lrcn pretrained=a.h5"]
+    assert [group.system for group in with_names(groups, ["A", "B", "C"])] == ["A", "B", "C"]
+    assert with_names(groups, []) == groups
+    for wrong in (["A", "B"], ["A", "B", "B"]):
+        with pytest.raises(
+            ValueError, match="--names has A, B.*; allowed: a name for each of cnn_lstm; lrcn pre"
+        ):
+            with_names(groups, wrong)
 
 
 def test_runs_trained_on_different_datasets_are_different_systems(tmp_path):
