@@ -54,11 +54,6 @@ class PreparedData:
     class_names: list[str]
 
     @property
-    def full_name(self) -> str:
-        """The dataset's name with its size and version; of several joined with "+"."""
-        return "+".join(part.builder.info.full_name for part in self.parts)
-
-    @property
     def frame_size(self) -> tuple[int, int]:
         """Height and width of the stored frames."""
         return frame_size(self.parts[0].builder)

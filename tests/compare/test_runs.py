@@ -47,9 +47,7 @@ def test_a_system_is_named_by_what_differs_within_its_model(tmp_path):
     assert [group.system for group in with_names(groups, ["A", "B", "C"])] == ["A", "B", "C"]
     assert with_names(groups, []) == groups
     for wrong in (["A", "B"], ["A", "B", "B"]):
-        with pytest.raises(
-            ValueError, match="--names has A, B.*; allowed: a name for each of cnn_lstm; lrcn pre"
-        ):
+        with pytest.raises(ValueError, match="--names has A, B.*; allowed: a name for each of cnn_lstm; lrcn pre"):
             with_names(groups, wrong)
 
 

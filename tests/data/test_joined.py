@@ -30,7 +30,6 @@ def test_joined_datasets_have_the_clips_of_both_and_the_classes_of_the_first(bra
     assert {"synthetic_fight/scene000", "synthetic_brawl/scene000"} <= set(split.metadata.sources)
     assert len(set(split.metadata.videos)) == 24
     assert data.version == "1.0.0,1.0.0"
-    assert data.full_name == "synthetic_fight/tiny/1.0.0+synthetic_brawl/tiny/1.0.0"
 
 
 def test_clips_of_joined_datasets_are_those_of_each(brawl, data_dir):
