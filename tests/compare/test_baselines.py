@@ -4,7 +4,8 @@ import pytest
 
 from jaxvid.compare.baselines import above_pixel_change, baseline_cautions
 from jaxvid.compare.compare import compare, systems_table
-from jaxvid.compare.runs import group_runs, read_run
+from jaxvid.compare.reading import read_run
+from jaxvid.compare.runs import group_runs
 from tests.compare.made_up import write_run
 
 
