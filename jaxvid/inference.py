@@ -1,6 +1,5 @@
 """Class probabilities of every clip of a split."""
 
-import dataclasses
 from collections.abc import Iterator
 from functools import partial
 from typing import NamedTuple
@@ -146,11 +145,11 @@ def with_views(
     uncalibrated, threshold = None, calibration.threshold
     if calibration.temperature is not None:
         uncalibrated, outputs = clips, calibration.apply(outputs)
-        clips = dataclasses.replace(clips, probabilities=average_views(clip_index, outputs, len(clips.clips)))
+        clips = clips.with_probabilities(average_views(clip_index, outputs, len(clips.clips)))
     clips = clips.decided(threshold)
     if len(outputs) == len(clips.clips):
         return Predicted(clips, None, None, uncalibrated)
     decide = None if threshold is None else partial(threshold.decide, class_names=clips.class_names)
     votes = vote_of_views(clip_index, outputs, len(clips.clips), decide)
     views = by_view(clips, clip_index, outputs).decided(threshold)
-    return Predicted(clips, views, dataclasses.replace(clips, probabilities=votes, chosen=None), uncalibrated)
+    return Predicted(clips, views, clips.with_probabilities(votes), uncalibrated)

@@ -1,6 +1,5 @@
 """Fits the baselines on training clips, and predicts the clips that a network was evaluated on."""
 
-import dataclasses
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
@@ -75,7 +74,7 @@ def fit_baselines(training: ClipSplit, rows: pa.Table, network: Predictions) -> 
 def _by_frequency(labels: Int[np.ndarray, "video"], network: Predictions) -> FittedBaseline:
     shares = np.bincount(labels, minlength=len(network.class_names)) / len(labels)
     probabilities = np.tile(shares, (len(network.clips), 1))
-    return FittedBaseline(dataclasses.replace(network, probabilities=probabilities), [], [], [])
+    return FittedBaseline(network.with_probabilities(probabilities), [], [], [])
 
 
 def _by_features(
@@ -87,7 +86,7 @@ def _by_features(
         trained.values[:, known], labels, evaluated.values[:, known], len(network.class_names)
     )
     return FittedBaseline(
-        dataclasses.replace(network, probabilities=probabilities),
+        network.with_probabilities(probabilities),
         features=names[known].tolist(),
         unknown_in_training=names[~known].tolist(),
         unknown=names[known & ~known_here].tolist(),

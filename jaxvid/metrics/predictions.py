@@ -77,6 +77,10 @@ class Predictions:
         """The chosen class; by default the one of the highest probability, of equal ones the first."""
         return self.probabilities.argmax(axis=1) if self.chosen is None else self.chosen
 
+    def with_probabilities(self, probabilities: Float[np.ndarray, "clip classes"]) -> "Predictions":
+        """Returns the predictions of the same clips by another system: the most probable classes."""
+        return dataclasses.replace(self, probabilities=probabilities, chosen=None)
+
     def decided(self, threshold: Threshold | None) -> "Predictions":
         """Returns the same predictions with the classes that a threshold chooses; None for the most probable ones."""
         chosen = None if threshold is None else threshold.decide(self.probabilities, self.class_names)

@@ -5,6 +5,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from jaxvid.baselines.fit import BASELINES, fit_and_predict, fit_baselines
+from jaxvid.calibration import Threshold
 from tests.baselines.made_up import make_row, make_split, make_table
 from tests.tiny import make_predictions
 
@@ -56,6 +57,17 @@ def test_the_commonest_class_is_that_of_the_training_clips():
     np.testing.assert_allclose(fitted.predictions.probabilities, [[1 / 3, 2 / 3]] * 4)
     assert fitted.predictions.labels.tolist() == [0, 0, 0, 1]
     assert fitted.predictions.clips == network.clips
+
+
+def test_the_threshold_of_the_network_is_not_that_of_a_baseline():
+    training = make_split([make_row("a"), make_row("b", "fight"), make_row("c", "fight")])
+    rows, network = evaluated([0, 0, 0, 1])
+    # No probability of 0 or 1 is above it: all clips are calm, and by the commonest class all are fights.
+    decided = network.decided(Threshold("fight", 1.1))
+    assert decided.predicted.tolist() == [0, 0, 0, 0]
+    for fitted in fit_baselines(training, rows, decided).values():
+        assert fitted.predictions.predicted.tolist() == fitted.predictions.probabilities.argmax(axis=1).tolist()
+    assert fit_baselines(training, rows, decided)["commonest_class"].predictions.predicted.tolist() == [1, 1, 1, 1]
 
 
 def test_a_sequence_less_often_cut_counts_as_much_as_another():
