@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float
 from matplotlib.figure import Figure
 
-from jaxvid.compare.runs import EvaluatedRun, SystemRuns
+from jaxvid.compare.runs import EvaluatedRun, SystemRuns, dataset_label
 from jaxvid.metrics.table import scikit_learn_metrics
 from jaxvid.report.html import PlotImages
 from jaxvid.report.plots import DARK, LIGHT, Theme, add_legend, drawable, new_axes, new_plot, png
@@ -34,9 +34,9 @@ def _draw(curves: Sequence[tuple[SystemRuns, Curve]], theme: Theme) -> Figure:
     figure = new_plot((6.4, 6.0 + 0.22 * len(curves)), theme)
     axes = new_axes(figure, theme, "ROC curves")
     axes.plot([0, 1], [0, 1], linestyle="--", color=theme.muted, linewidth=1)
-    several = len({group.data for group, _ in curves}) > 1
+    several = len({dataset_label(group.data) for group, _ in curves}) > 1
     for position, (group, (false_rate, true_rate)) in enumerate(curves):
-        name = f"{group.name}, {group.data}" if several else group.name
+        name = f"{group.name}, {dataset_label(group.data)}" if several else group.name
         mean, spread = group.mean_and_spread("roc_auc")
         area = f"{100 * mean:.1f} %" + (f" ± {100 * spread:.1f}" if spread is not None else "")
         style = _LINES[position // len(theme.series) % len(_LINES)]

@@ -16,6 +16,8 @@ from jaxvid.metrics.text import format_estimate
 
 # Runs that differ in these keys alone are runs of one system.
 _REPEATED = ("seed", "dataset.train_split", "dataset.val_split", "dataset.test_split")
+# Of the runs that one caution is about, so many are named.
+_MAX_NAMES = 3
 # Keys that are not part of a system's name: they belong to the data, to the machine or to the report.
 _NOT_NAMED = ("dataset.", "model.name", "model.num_classes", "pipeline.", "checkpoint.", "train.feature_cache")
 _NOT_NAMED += ("train.log_every_steps", "eval.batch_size", "eval.num_resamples", "eval.blur_faces")
@@ -188,7 +190,7 @@ def find_cautions(runs: Sequence[EvaluatedRun]) -> list[str]:
     for run in runs:
         for line in run.metrics["evaluated"].get("Caution", "").splitlines():
             having.setdefault(line, []).append(run)
-    cautions = [f"{_names(members)}: {line}" for line, members in having.items()]
+    cautions = [f"{_some_names(members)}: {line}" for line, members in having.items()]
     return [*_class_cautions(runs), *_label_cautions(runs), *cautions]
 
 
@@ -227,6 +229,12 @@ def _label_cautions(runs: Sequence[EvaluatedRun]) -> list[str]:
                 f"{clips[0]}, and are not tested against one another."
             )
     return cautions
+
+
+def _some_names(runs: Sequence[EvaluatedRun]) -> str:
+    if len(runs) <= _MAX_NAMES:
+        return _names(runs)
+    return f"{_names(runs[:_MAX_NAMES])} and {len(runs) - _MAX_NAMES} more"
 
 
 def _names(runs: Sequence[EvaluatedRun]) -> str:

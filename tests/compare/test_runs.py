@@ -178,3 +178,4 @@ def test_cautions_of_the_evaluations_are_repeated_with_the_name_of_the_run(tmp_p
         write_run(tmp_path / "b", "abc", cautions="25 fps"),
     )
     assert find_cautions(runs) == ["a: 3 sources are in the training split too", "a, b: 25 fps"]
+    assert find_cautions([*runs, *runs, *runs])[1] == "a, b, a and 3 more: 25 fps"
