@@ -116,11 +116,11 @@ def replicate(state: PyTree, num_devices: int | None = None) -> PyTree:
 
 def in_batches(
     on_devices: Callable[[PyTree], PyTree], rows: PyTree[Shaped[np.ndarray, "row ..."]], batch_size: int
-) -> Iterator[Shaped[np.ndarray, "result ..."]]:
+) -> Iterator[Any]:
     """Applies a function over local devices to rows in batches, the last one padded; yields results without padding.
 
     Args:
-      on_devices: function of a batch; its result has a row for each row of the batch.
+      on_devices: function of a batch; its result, an array or several, has a row for each row of the batch.
       rows: any number of them.
       batch_size: a multiple of the devices of this process (`local_multiple`).
     """
@@ -134,7 +134,8 @@ def in_batches(
             batch[:count] = values[first : first + count]
             return batch
 
-        yield np.asarray(on_devices(jax.tree.map(padded, rows)))[:count]
+        result = on_devices(jax.tree.map(padded, rows))
+        yield jax.tree.map(lambda values, count=count: np.asarray(values)[:count], result)
 
 
 def gather_rows(rows: Shaped[np.ndarray, "row ..."]) -> Shaped[np.ndarray, "all ..."]:

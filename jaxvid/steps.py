@@ -16,6 +16,7 @@ from jaxvid.data.preprocess import preprocess
 from jaxvid.data.spectrograms import num_spectra, spectrograms
 from jaxvid.models import create
 from jaxvid.models.clip_model import AudioVisualClips, ClipModel
+from jaxvid.models.embedding import logits_and_embedding
 from jaxvid.models.freezing import frozen_norms_kept, without_gradient
 from jaxvid.ops.random import row_keys
 from jaxvid.types import ConfigDict
@@ -224,6 +225,24 @@ def eval_step(
         return jnp.asarray(model.apply(variables, network_input(inputs, clips, model, config.audio), train=False))
 
     return _mean_probabilities([logits(place) for place in _crop_places(config)], temperature)
+
+
+def embedding_step(
+    variables: dict[str, PyTree],
+    inputs: Mapping[str, Array],
+    *,
+    model: ClipModel,
+    config: ConfigDict,
+    temperature: float | None = None,
+) -> tuple[Float[Array, "batch classes"], Float[Array, "batch embedding"]]:
+    """Returns what `eval_step` does, and means over crops of the embeddings (`logits_and_embedding`)."""
+
+    def outputs(place: float) -> tuple[Array, Array]:
+        clips = preprocess(inputs["frames"], config.clip, place)
+        return logits_and_embedding(model, variables, network_input(inputs, clips, model, config.audio))
+
+    logits, embeddings = zip(*map(outputs, _crop_places(config)), strict=True)
+    return _mean_probabilities(logits, temperature), jnp.stack(embeddings).mean(axis=0)
 
 
 def stream_step(

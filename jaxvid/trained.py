@@ -17,10 +17,11 @@ from jaxvid.checkpoint import load_variables
 from jaxvid.config import load_config
 from jaxvid.models.clip_model import ClipModel
 from jaxvid.models.create import module_from_config
-from jaxvid.steps import eval_step, sequence_step, stream_step
+from jaxvid.steps import embedding_step, eval_step, sequence_step, stream_step
 from jaxvid.types import ConfigDict, Inputs
 
 Probabilities = Callable[[PyTree, Inputs], jax.Array]
+Embeddings = Callable[[PyTree, Inputs], tuple[jax.Array, jax.Array]]
 
 
 class StreamPrograms(NamedTuple):
@@ -105,3 +106,12 @@ def compile_stream_programs(
     features = parallel.over_local_devices(partial(stream_step, **fields))
     probabilities = parallel.over_local_devices(partial(sequence_step, **fields, temperature=temperature))
     return StreamPrograms(features, probabilities, span)
+
+
+def compile_embeddings(model: ClipModel, config: ConfigDict, temperature: float | None = None) -> Embeddings:
+    """Returns `(variables, inputs)` -> probabilities and embeddings, of a model without stream programs.
+
+    It compiles at the first call (`jaxvid.steps.embedding_step`).
+    """
+    config = ml_collections.FrozenConfigDict(config)
+    return parallel.over_local_devices(partial(embedding_step, model=model, config=config, temperature=temperature))

@@ -1,6 +1,7 @@
 """Predicts videos of any length: writes a timeline, events and a plot for each; or follows a camera.
 
 python -m jaxvid.predict --workdir=DIR VIDEO_OR_FOLDER... [--output=DIR] [--annotate] [--explain]
+    [--embeddings=FILE.parquet]
 python -m jaxvid.predict --workdir=DIR --camera=0|ADDRESS [--serve=127.0.0.1:8000]
 
 Every video gets a directory under --output, and index.html there is the page over all of them:
@@ -10,7 +11,7 @@ timeline.csv     start and end of every window in seconds, probability of every 
 events.json      events of the classes in --event_classes: onset, offset and peak in seconds, highest probability
 problems.json    parts of the video that were not read as they were recorded: begin and end in seconds, reason
 segments.csv     with more than two classes: stretches in which one class is the most probable
-timeline.png     a plot of all this
+timeline.png     a plot of all this, unless --noplot
 annotated.mp4    with --annotate: the video, upright, with the probabilities drawn in and its sound
 explanation.png  with --explain: where the network looks in the window with the highest probability
 
@@ -77,6 +78,12 @@ _POSITIVE_CLASS = flags.DEFINE_string(
 )
 _WINDOW = flags.DEFINE_float("window_seconds", None, "length of a window (default: as long as the training clips)")
 _STRIDE = flags.DEFINE_float("stride_seconds", None, "seconds between window starts (default: a quarter of a window)")
+_PLOT = flags.DEFINE_bool(
+    "plot", True, "plot every timeline; of many short videos, plots take a large part of the time"
+)
+_EMBEDDINGS = flags.DEFINE_string(
+    "embeddings", None, "Parquet file to write with the probabilities and the embedding of every window of all videos"
+)
 _CAMERA = flags.DEFINE_string("camera", None, "number of a camera or address of a stream to follow")
 
 _SERVE = flags.DEFINE_string("serve", None, "HOST:PORT at which a page shows the camera, such as 127.0.0.1:8000")
@@ -95,6 +102,8 @@ def main(argv: Sequence[str]) -> int:
 
     if _CAMERA.value is not None and len(argv) > 1:
         raise ValueError("--camera and videos exclude each other")
+    if _CAMERA.value is not None and _EMBEDDINGS.value:
+        raise ValueError("--camera and --embeddings exclude each other")
     if (_SERVE.value and _CAMERA.value is None) or (_STORE_FRAMES.value and not _SERVE.value):
         raise ValueError("--serve needs --camera, and --store_frames needs --serve")
     options = PredictOptions(
@@ -104,6 +113,8 @@ def main(argv: Sequence[str]) -> int:
         annotate=_ANNOTATE.value,
         explain=_EXPLAIN.value,
         blur_faces=_BLUR_FACES.value,
+        plot=_PLOT.value,
+        embeddings=Path(_EMBEDDINGS.value) if _EMBEDDINGS.value else None,
     )
     commands.keep_compiled_programs()
     workdir = Path(_WORKDIR.value)

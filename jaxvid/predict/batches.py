@@ -20,6 +20,18 @@ from jaxvid.types import Inputs
 _MAX_WAITING = 256
 
 
+class Outputs(NamedTuple):
+    """What a network says of clips.
+
+    Attributes:
+      probabilities: of the classes.
+      embeddings: of the clips (`jaxvid.models.embedding`); None where none are asked for.
+    """
+
+    probabilities: Float[np.ndarray, "batch classes"]
+    embeddings: Float[np.ndarray, "batch embedding"] | None = None
+
+
 class Classified(NamedTuple):
     """A window with what the network says of it.
 
@@ -27,11 +39,13 @@ class Classified(NamedTuple):
       video: number of the video among those that are predicted together.
       window: the window.
       probabilities: of the classes.
+      embedding: None where none is asked for.
     """
 
     video: int
     window: Window
     probabilities: Float[np.ndarray, "classes"]
+    embedding: Float[np.ndarray, "embedding"] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -146,7 +160,7 @@ class WindowClassifier:
 
     def __init__(
         self,
-        classify: Callable[[Inputs], Float[np.ndarray, "window classes"]],
+        classify: Callable[[Inputs], Outputs],
         inputs: Callable[[Sequence[Window]], Inputs],
         batch_size: int,
         stream_features: StreamFeatures | None = None,
@@ -154,7 +168,7 @@ class WindowClassifier:
         """Makes one that has seen no window.
 
         Args:
-          classify: from inputs with `frames`, or with `features` if there are `stream_features`, to probabilities.
+          classify: from inputs with `frames`, or with `features` if there are `stream_features`, to outputs.
           inputs: returns the other inputs of windows, those beside `frames` or `features`.
           batch_size: windows per batch.
           stream_features: how features are computed; None if the network takes whole clips.
@@ -210,8 +224,9 @@ class WindowClassifier:
             inputs["features"] = np.stack([_stacked(waiting.features) for waiting in batch])
         else:
             inputs["frames"] = np.stack([waiting.window.frames for waiting in batch])
-        for (video, window, _), probabilities in zip(batch, self._classify(inputs), strict=True):
-            yield Classified(video, window, probabilities)
+        probabilities, embeddings = self._classify(inputs)
+        for i, (video, window, _) in enumerate(batch):
+            yield Classified(video, window, probabilities[i], None if embeddings is None else embeddings[i])
 
 
 def _stacked(features: Sequence[_Feature]) -> Float[np.ndarray, "time crop feature"]:

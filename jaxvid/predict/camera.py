@@ -17,6 +17,7 @@ from jaxtyping import UInt8
 
 from jaxvid.predict.events import Event, EventTracker, event_classes
 from jaxvid.predict.files import PredictOptions
+from jaxvid.predict.follow import compile_live, follow_live
 from jaxvid.predict.live import LiveState
 from jaxvid.predict.predictor import Predictor
 from jaxvid.video.streams import TimedFrame
@@ -172,7 +173,7 @@ def follow_camera(predictor: Predictor, address: str, options: PredictOptions, l
     classes = event_classes(predictor.class_names, options.classes, predictor.positive_class)
     trackers = {name: EventTracker(name, options.thresholds) for name in classes}
     # Compiles before the first frame is read, so that no window waits for it.
-    predictor.compile_live()
+    compile_live(predictor)
     began = time.monotonic()
     if live is not None:
         live.began = time.time()
@@ -180,7 +181,7 @@ def follow_camera(predictor: Predictor, address: str, options: PredictOptions, l
     latencies: list[float] = []
     end = seen = 0.0
     with contextlib.closing(frames), contextlib.suppress(KeyboardInterrupt):
-        for _, window, probabilities in predictor.follow_live(frames, plan, frames.has_waiting):
+        for _, window, probabilities, _ in follow_live(predictor, frames, plan, frames.has_waiting):
             latencies.append(time.monotonic() - began - float(plan.offsets[-1]) - window.start)
             begin, end, seen = end, (window.start + window.end + plan.stride) / 2, window.end
             if live is not None:

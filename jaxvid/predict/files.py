@@ -2,6 +2,7 @@
 
 import collections
 import concurrent.futures
+import contextlib
 import dataclasses
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -11,6 +12,7 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxvid.predict.batches import Classified
+from jaxvid.predict.embeddings import embeddings_file
 from jaxvid.predict.events import Event, Thresholds, Timeline, event_classes, find_events
 from jaxvid.predict.predictor import Predictor
 from jaxvid.predict.progress import Progress
@@ -37,6 +39,8 @@ class PredictOptions:
       annotate: whether to write annotated videos.
       explain: whether to write Grad-CAM heat maps of the window with an event class's highest probability.
       blur_faces: whether faces are blurred in all of these; the videos themselves are then on no page.
+      plot: whether to plot timelines.
+      embeddings: Parquet file for the embeddings of all windows (`jaxvid.predict.embeddings`); None for none.
     """
 
     thresholds: Thresholds = dataclasses.field(default_factory=Thresholds)
@@ -46,6 +50,8 @@ class PredictOptions:
     annotate: bool = False
     explain: bool = False
     blur_faces: bool = False
+    plot: bool = True
+    embeddings: Path | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,42 +120,72 @@ def predict_videos(
     files of a video are written while the next ones are predicted.
 
     Raises:
-      ValueError: if an option does not fit the model, or faces are to be blurred and their detector is missing.
+      ValueError: if an option does not fit the model, faces are to be blurred and their detector is missing, or the
+        file for embeddings has another extension than `.parquet`.
     """
     classes = event_classes(predictor.class_names, options.classes, predictor.positive_class)
-    labels = [predictor.class_names.index(name) for name in classes]
     predictor.plan(window_seconds=options.window_seconds, stride_seconds=options.stride_seconds)
     if options.blur_faces:
         check_face_detector()
-    paths = list(videos)
-    peaks = {i: PeakWindow(labels) for i in range(len(paths) if options.explain else 0)}
-    # Not at the top: what writes the files imports what is here, and takes a second.
-    from jaxvid.predict.outputs import write_outputs
-    from jaxvid.predict.pages.index import write_index
-
-    results: dict[int, VideoResult] = {}
+    if options.embeddings and options.embeddings.suffix != ".parquet":
+        raise ValueError(f"--embeddings={options.embeddings}; allowed: a file name that ends in .parquet")
+    paths, results = list(videos), {}
     try:
-        with Progress(paths) as progress, _Background() as background:
-
-            def watch(classified: Classified) -> None:
-                progress.watch(classified)
-                if peaks:
-                    peaks[classified.video].update(classified.window, classified.probabilities)
-
-            for prediction in predictor.predict_videos(
-                paths, window_seconds=options.window_seconds, stride_seconds=options.stride_seconds, watch=watch
-            ):
-                path, directory = paths[prediction.video], output / videos[paths[prediction.video]]
-                result = _result(prediction, path, directory, classes, options)
-                results[prediction.video], peak = result, peaks.pop(prediction.video, None)
-                if result.timeline is not None:
-                    background.run(partial(write_outputs, predictor, result, output, classes, options, peak))
-                progress.finish(float(result.timeline.ends[-1]) if result.timeline else 0.0)
+        _predict(predictor, videos, output, classes, options, results)
     finally:
+        # Not at the top: the pages are made of what is here.
+        from jaxvid.predict.pages.index import write_index
+
         # Also of what was done before an interruption.
         if results:
-            write_index([results[i] for i in sorted(results)], output, classes)
-    return [results[i] for i in sorted(results)]
+            write_index([results[path] for path in paths if path in results], output, classes)
+    return [results[path] for path in paths]
+
+
+def _predict(
+    predictor: Predictor,
+    videos: dict[Path, Path],
+    output: Path,
+    classes: Sequence[str],
+    options: PredictOptions,
+    results: dict[Path, VideoResult],
+) -> None:
+    """Predicts every video and writes its files; adds each to `results` when it is predicted."""
+    # Not at the top: what writes the files imports what is here, and takes a second.
+    from jaxvid.predict.outputs import write_outputs
+
+    paths = list(videos)
+    labels = [predictor.class_names.index(name) for name in classes]
+    peaks = {i: PeakWindow(labels) for i in range(len(paths))} if options.explain else {}
+    with contextlib.ExitStack() as stack:
+        progress = stack.enter_context(Progress(paths))
+        background = stack.enter_context(_Background())
+        embeddings = None
+        if options.embeddings:
+            embeddings = stack.enter_context(embeddings_file(options.embeddings, paths, predictor.class_names))
+
+        def watch(classified: Classified) -> None:
+            progress.watch(classified)
+            if peaks:
+                peaks[classified.video].update(classified.window, classified.probabilities)
+            if embeddings:
+                embeddings.add(classified)
+
+        predictions = predictor.predict_videos(
+            paths,
+            window_seconds=options.window_seconds,
+            stride_seconds=options.stride_seconds,
+            embed=embeddings is not None,
+            watch=watch,
+        )
+        for prediction in predictions:
+            path, peak = paths[prediction.video], peaks.pop(prediction.video, None)
+            results[path] = result = _result(prediction, path, output / videos[path], classes, options)
+            if result.timeline is not None:
+                background.run(partial(write_outputs, predictor, result, output, classes, options, peak))
+            if embeddings:
+                embeddings.end_video(prediction.video)
+            progress.finish(float(result.timeline.ends[-1]) if result.timeline else 0.0)
 
 
 def _result(

@@ -59,9 +59,10 @@ def _write_files(result: VideoResult, timeline: Timeline, options: PredictOption
             # The timeline is worth keeping without it.
             result.problems.add(0.0, float(timeline.ends[-1]), error.reason)
     write_problems(result.problems, output / "problems.json")
-    plot = plot_timeline(timeline, result.events, options.thresholds, result.path.name, result.problems.flaws)
-    with replacing(output / "timeline.png") as unfinished:
-        unfinished.write_bytes(plot)
+    if options.plot:
+        plot = plot_timeline(timeline, result.events, options.thresholds, result.path.name, result.problems.flaws)
+        with replacing(output / "timeline.png") as unfinished:
+            unfinished.write_bytes(plot)
 
 
 def _write_explanation(predictor: Predictor, peak: PeakWindow, output: Path, options: PredictOptions) -> None:

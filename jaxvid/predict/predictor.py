@@ -15,12 +15,13 @@ from jaxvid.calibration import NOT_CALIBRATED, Calibration
 from jaxvid.classes import find_positive_class
 from jaxvid.config import load_config
 from jaxvid.data.audio import sound_inputs
-from jaxvid.predict.batches import Classified, StreamFeatures, WindowClassifier
+from jaxvid.models.embedding import pooled
+from jaxvid.predict.batches import Classified, Outputs, StreamFeatures, WindowClassifier
 from jaxvid.predict.events import Thresholds, Timeline
 from jaxvid.predict.reading import Reading, read_ahead, read_videos
 from jaxvid.predict.videos import VideoPrediction, classified_videos
-from jaxvid.predict.windows import SlidingWindow, Window, WindowPlan, plan_windows, windows
-from jaxvid.trained import Probabilities, StreamPrograms
+from jaxvid.predict.windows import Window, WindowPlan, plan_windows, windows
+from jaxvid.trained import Embeddings, Probabilities, StreamPrograms
 from jaxvid.types import ConfigDict, Inputs
 from jaxvid.video.sound import Sound
 from jaxvid.video.streams import Damage, TimedFrame
@@ -57,9 +58,15 @@ def load(
     config.dataset.positive_class = positive_class or config.dataset.positive_class
     find_positive_class(config.dataset.class_names, config.dataset.positive_class)
     run = trained.load(Path(workdir), which, config=config)
-    stream_programs = trained.compile_stream_programs(run.model, config, run.calibration.temperature)
+    temperature = run.calibration.temperature
     return Predictor(
-        config, run.variables, parallel.local_multiple(batch_size), run.probabilities, stream_programs, run.calibration
+        config,
+        run.variables,
+        parallel.local_multiple(batch_size),
+        run.probabilities,
+        trained.compile_stream_programs(run.model, config, temperature),
+        run.calibration,
+        trained.compile_embeddings(run.model, config, temperature),
     )
 
 
@@ -74,6 +81,7 @@ class Predictor:
       probabilities: `(variables, inputs)` -> class probabilities, compiled at the first call.
       stream_programs: its two parts, if windows can share the features of their frames.
       calibration: what was chosen on the validation clips; its temperature is in the probabilities already.
+      embeddings: `(variables, inputs)` -> probabilities and embeddings, for a model without stream programs.
     """
 
     config: ConfigDict
@@ -82,6 +90,7 @@ class Predictor:
     probabilities: Probabilities
     stream_programs: StreamPrograms | None = None
     calibration: Calibration = NOT_CALIBRATED
+    embeddings: Embeddings | None = None
 
     @property
     def class_names(self) -> list[str]:
@@ -126,39 +135,75 @@ class Predictor:
         Raises:
           ValueError: if the clips have another shape.
         """
+        windows = self._clips_as_windows(clips, sounds, num_frames)
+        inputs = {"frames": clips, **self._inputs_beside_frames(windows)}
+        return self._in_batches(self.probabilities, inputs, self.batch_size)
+
+    def embed(
+        self,
+        clips: UInt8[np.ndarray, "batch time height width 3"],
+        *,
+        sounds: Sequence[Int16[np.ndarray, "_"]] | None = None,
+        num_frames: Sequence[int] | None = None,
+    ) -> Float[np.ndarray, "batch embedding"]:
+        """Returns a vector for each clip, in float32, for programs that compare clips or train on them.
+
+        It is made of the features that the network's head takes (`jaxvid.models.embedding` says of what exactly).
+
+        Args:
+          clips: at least one, otherwise as in `classify`.
+          sounds: as in `classify`.
+          num_frames: as in `classify`.
+
+        Raises:
+          ValueError: if the clips have another shape.
+        """
+        classifier = self.window_classifier(embed=True)
+        classified: list[Classified] = []
+        for i, window in enumerate(self._clips_as_windows(clips, sounds, num_frames)):
+            classified += classifier.add(i, window)
+            classifier.forget(i)
+        classified += classifier.finish()
+        return np.stack([one.embedding for one in classified if one.embedding is not None])
+
+    def _clips_as_windows(
+        self, clips: np.ndarray, sounds: Sequence[np.ndarray] | None, num_frames: Sequence[int] | None
+    ) -> list[Window]:
         expected = (self.config.clip.num_frames, *self.frame_size, 3)
         if clips.shape[1:] != expected:
             raise ValueError(f"clips have shape {clips.shape}; expected (batch, {', '.join(map(str, expected))})")
         counts = num_frames or [clips.shape[1]] * len(clips)
-        others = self._other_inputs(counts, sounds or [np.zeros(0, np.int16)] * len(clips))
-        return self._in_batches(self.probabilities, {"frames": clips, **others}, self.batch_size)
+        numbers = tuple(range(clips.shape[1]))
+        return [
+            Window(0.0, 0.0, tuple(clip), numbers, count, sound)
+            for clip, count, sound in zip(clips, counts, sounds or [np.zeros(0, np.int16)] * len(clips), strict=True)
+        ]
 
     def inputs(self, windows: Sequence[Window]) -> Inputs:
         """Returns the model's inputs for windows, one row each."""
         return {"frames": np.stack([window.frames for window in windows]), **self._inputs_beside_frames(windows)}
 
     def _inputs_beside_frames(self, windows: Sequence[Window]) -> Inputs:
-        return self._other_inputs([window.num_frames for window in windows], [window.audio for window in windows])
-
-    def _other_inputs(self, num_frames: Sequence[int], sounds: Sequence[np.ndarray]) -> Inputs:
-        inputs = {"num_frames": np.asarray(num_frames, np.int32)}
-        return inputs | sound_inputs(sounds, self.config.audio) if self.config.audio.sample_rate else inputs
+        inputs = {"num_frames": np.asarray([window.num_frames for window in windows], np.int32)}
+        if not self.config.audio.sample_rate:
+            return inputs
+        return inputs | sound_inputs([window.audio for window in windows], self.config.audio)
 
     def _in_batches(self, program: Probabilities, inputs: Inputs, batch_size: int) -> np.ndarray:
         outputs = parallel.in_batches(partial(program, self.variables), inputs, batch_size)
         return np.concatenate([np.zeros((0, len(self.class_names)), np.float32), *outputs])
 
-    def window_classifier(self, *, one_by_one: bool = False) -> WindowClassifier:
+    def window_classifier(self, *, one_by_one: bool = False, embed: bool = False) -> WindowClassifier:
         """Returns what classifies windows, each frame only once where the model allows it.
 
         Args:
           one_by_one: whether windows, and frames, do not wait until there is a batch of them.
+          embed: whether to embed the windows too.
         """
         programs, devices = self.stream_programs, parallel.local_multiple(1)
         size = devices if one_by_one else self.batch_size
         if programs is None:
-            classify = partial(self._in_batches, self.probabilities, batch_size=size)
-            return WindowClassifier(classify, self._inputs_beside_frames, size)
+            return WindowClassifier(partial(self._of_clips, size, embed), self._inputs_beside_frames, size)
         num_frames = size * (programs.span if one_by_one else self.config.clip.num_frames)
         size = size if one_by_one else size * _BATCHES_OF_FEATURES
 
@@ -166,9 +211,25 @@ class Predictor:
             [rows] = parallel.in_batches(partial(programs.features, self.variables), frames, num_frames)
             return rows
 
-        classify = partial(self._in_batches, programs.probabilities, batch_size=size)
         how = StreamFeatures(features, programs.span, num_frames, num_frames // devices)
-        return WindowClassifier(classify, self._inputs_beside_frames, size, how)
+        return WindowClassifier(
+            partial(self._of_features, programs, size, embed), self._inputs_beside_frames, size, how
+        )
+
+    def _of_clips(self, batch_size: int, embed: bool, inputs: Inputs) -> Outputs:
+        if not embed:
+            return Outputs(self._in_batches(self.probabilities, inputs, batch_size))
+        assert self.embeddings is not None
+        [outputs] = parallel.in_batches(partial(self.embeddings, self.variables), inputs, batch_size)
+        return Outputs(*outputs)
+
+    def _of_features(self, programs: StreamPrograms, batch_size: int, embed: bool, inputs: Inputs) -> Outputs:
+        probabilities = self._in_batches(programs.probabilities, inputs, batch_size)
+        if not embed:
+            return Outputs(probabilities)
+        num_features = np.maximum(inputs["num_frames"] - programs.span + 1, 1)
+        # The mean over crops.
+        return Outputs(probabilities, pooled(inputs["features"].mean(axis=2), num_features, programs.span))
 
     def plan(self, *, window_seconds: float | None = None, stride_seconds: float | None = None) -> WindowPlan:
         """Returns the windows that the model takes of a video (`plan_windows`)."""
@@ -180,40 +241,6 @@ class Predictor:
         for window in windows:
             yield from classifier.add(0, window)
         yield from classifier.finish()
-
-    def follow_live(
-        self, frames: Iterable[TimedFrame], plan: WindowPlan, more_waiting: Callable[[], bool]
-    ) -> Generator[Classified, None, None]:
-        """Yields the windows of a live stream with their probabilities, each as soon as its last frame has come.
-
-        Frames are computed when it is clear that the next window shows them. If the stream is faster than the network,
-        windows are left out.
-
-        Args:
-          frames: frames of `frame_size`, as they arrive.
-          plan: the windows to take.
-          more_waiting: whether further frames have arrived already.
-        """
-        classifier, sliding = self.window_classifier(one_by_one=True), SlidingWindow(plan)
-        for frame in frames:
-            sliding.add(frame)
-            if more_waiting():
-                continue
-            yield from self._at_once(classifier, sliding.newest())
-            classifier.prepare(0, *sliding.certain())
-        yield from self._at_once(classifier, sliding.finish())
-
-    def _at_once(self, classifier: WindowClassifier, windows: Iterable[Window]) -> Iterator[Classified]:
-        for window in windows:
-            yield from classifier.add(0, window)
-            # Several devices have a batch of several windows.
-            yield from classifier.finish()
-
-    def compile_live(self) -> None:
-        """Compiles what `follow_live` calls, so that no window waits for it."""
-        image, length = np.zeros((*self.frame_size, 3), np.uint8), self.config.clip.num_frames
-        window = Window(0.0, 1.0, (image,) * length, (0,) * length, length, np.zeros(0, np.int16))
-        list(self._at_once(self.window_classifier(one_by_one=True), [window]))
 
     def predict_frames(
         self,
@@ -276,6 +303,7 @@ class Predictor:
         window_seconds: float | None = None,
         stride_seconds: float | None = None,
         num_workers: int | None = None,
+        embed: bool = False,
         watch: Watcher = lambda classified: None,
     ) -> Generator[VideoPrediction, None, None]:
         """Predicts video files, and yields each as soon as it is complete.
@@ -288,6 +316,7 @@ class Predictor:
           window_seconds: as in `predict_video`.
           stride_seconds: as in `predict_video`.
           num_workers: processes that decode many videos; by default one per core.
+          embed: whether the windows that `watch` gets have embeddings.
           watch: called with every window; those of several videos come in turn.
 
         Raises:
@@ -296,7 +325,7 @@ class Predictor:
         reading = self._reading(self.plan(window_seconds=window_seconds, stride_seconds=stride_seconds))
         rows: dict[int, list[_Row]] = collections.defaultdict(list)
         with contextlib.closing(read_videos([Path(path) for path in paths], reading, num_workers)) as read:
-            for item in classified_videos(read, self.window_classifier()):
+            for item in classified_videos(read, self.window_classifier(embed=embed)):
                 if isinstance(item, Classified):
                     watch(item)
                     rows[item.video].append(_row(item))

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from matplotlib.axes import Axes
+
 from jaxvid.predict.events import Event, Thresholds, Timeline, find_segments
 from jaxvid.report.plots import LIGHT, add_legend, drawable, new_axes, new_plot, png
 from jaxvid.video.streams import Flaw
@@ -9,6 +11,7 @@ from jaxvid.video.streams import Flaw
 _MAX_TITLE = 80
 _MAX_LABEL = 24
 _MAX_EVENTS_NAMED = 12
+_LEGEND_COLUMNS = 4
 # Height of the strip below the curves, on the scale of the probabilities.
 _STRIP = 0.12
 # The least length of the mark of a problem, as a share of the video.
@@ -72,7 +75,9 @@ def plot_timeline(
     axes.grid(color=LIGHT.grid, linewidth=0.8)
     # The curves of `stairs` count as areas, over which lines would be drawn.
     axes.set_axisbelow(True)
-    add_legend(axes, LIGHT, loc="lower right", bbox_to_anchor=(1, 1), ncols=4, frameon=False)
+    add_legend(axes, LIGHT, loc="lower right", bbox_to_anchor=(1, 1), ncols=_LEGEND_COLUMNS, frameon=False)
+    if len(axes.get_legend_handles_labels()[1]) <= _LEGEND_COLUMNS:
+        _lay_out(axes)
     return png(figure)
 
 
@@ -83,3 +88,14 @@ def _spaced(onsets: Sequence[float], distance: float) -> list[float]:
         if not kept or onset - kept[-1] >= distance:
             kept.append(onset)
     return kept
+
+
+def _lay_out(axes: Axes) -> None:
+    """Puts everything where there is room for it; to let matplotlib find out doubles the time of a plot."""
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    figure.set_layout_engine(None)
+    figure.subplots_adjust(left=0.06, right=0.92, bottom=0.15, top=0.88)
+    axes.title.set_y(1.02)
+    axes.xaxis.set_label_coords(0.5, -0.11)
+    axes.yaxis.set_label_coords(-0.04, 0.5)

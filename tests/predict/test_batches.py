@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from jaxvid.predict.batches import StreamFeatures, WindowClassifier
+from jaxvid.predict.batches import Outputs, StreamFeatures, WindowClassifier
 from jaxvid.predict.windows import WindowPlan, windows
 from jaxvid.video.streams import TimedFrame
 
@@ -38,7 +38,7 @@ class Network:
 
     def classify(self, inputs):
         self.window_batches.append(len(inputs["features"]))
-        return inputs["features"].mean(axis=(1, 2))
+        return Outputs(inputs["features"].mean(axis=(1, 2)))
 
     def run(self, videos, plan):
         """Classifies the windows of videos, a window of each in turn; returns start and probability by video."""
@@ -148,7 +148,7 @@ def test_a_network_of_whole_clips_gets_the_frames_of_its_windows():
 
     def classify(inputs):
         seen.append(inputs["frames"][:, :, 0, 0, 0].tolist())
-        return np.zeros((len(inputs["frames"]), 2))
+        return Outputs(np.zeros((len(inputs["frames"]), 2)))
 
     classifier = WindowClassifier(classify, lambda windows: {"num": len(windows)}, 2)
     for window in windows(frames_of(range(16)), plan(0.5)):

@@ -15,6 +15,7 @@ from jaxvid import parallel, trained
 from jaxvid.config import base_config
 from jaxvid.models import backbones
 from jaxvid.models.create import module_from_config
+from jaxvid.predict.follow import follow_live
 from jaxvid.predict.predictor import Predictor
 from jaxvid.predict.windows import windows
 from jaxvid.video.sound import Sound
@@ -44,9 +45,13 @@ def load(config):
     variables = random_variables(
         model, jnp.zeros((1, config.clip.num_frames, config.clip.height, config.clip.width, 3))
     )
-    probabilities = trained.compile_probabilities(model, config)
     return Predictor(
-        config, variables, parallel.local_multiple(2), probabilities, trained.compile_stream_programs(model, config)
+        config,
+        variables,
+        parallel.local_multiple(2),
+        trained.compile_probabilities(model, config),
+        trained.compile_stream_programs(model, config),
+        embeddings=trained.compile_embeddings(model, config),
     )
 
 
@@ -121,7 +126,7 @@ def check(name):
         assert predictor.stream_programs is not None
         for stride in (None, 0.3):
             assert_as_whole_clips(predictor, frames_of(24), predictor.plan(stride_seconds=stride))
-        live = predictor.follow_live(frames_of(24), predictor.plan(), lambda: False)
+        live = follow_live(predictor, frames_of(24), predictor.plan(), lambda: False)
         of_file = predictor.follow(windows(frames_of(24), predictor.plan()))
         for one, other in zip(live, of_file, strict=True):
             assert one.window.start == other.window.start

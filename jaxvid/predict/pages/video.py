@@ -106,12 +106,13 @@ def _summary(result: VideoResult, timeline: Timeline, root: Path, options: Predi
             f", the most probable one of {bdi(highest.class_name)} with {100 * highest.probability:.1f}&nbsp;% at "
             f"{clock(highest.peak)}"
         )
+    files = ["timeline.csv", "events.json", *(["timeline.png"] if options.plot else [])]
     thresholds = options.thresholds
     details = {
         "Video": bdi(printable(str(result.path))),
         "Length": f"{clock(float(timeline.ends[-1] - timeline.starts[0]))}, {counted(len(timeline.starts), 'window')}",
         "Events": f"begin at {100 * thresholds.on:g} % and end below {100 * thresholds.off:g} %",
-        "Files": ", ".join(f'<a href="{name}">{name}</a>' for name in ("timeline.csv", "events.json", "timeline.png")),
+        "Files": ", ".join(f'<a href="{name}">{name}</a>' for name in files),
     }
     rows = "\n".join(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in details.items())
     flaws = sorted(result.problems.flaws)
