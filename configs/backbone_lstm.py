@@ -6,6 +6,7 @@
 Arguments:
   `dataset`: a key of configs/datasets.py.
   `backbone`: vgg16, vgg19, inception_v3, xception, resnet50, mobilenet or inception_resnet_v2.
+  `size`: paper, frames of 128x128 for every backbone, or published, the size that its weights were trained at.
 
 The weights are those of keras.applications, downloaded once. --config.model.pretrained=FILE reads a file instead,
 --config.model.pretrained= trains from scratch. --config.model.trainable=head freezes the backbone,
@@ -26,8 +27,8 @@ from jaxvid.types import ConfigDict
 
 def get_config(arg: str | None = None) -> ConfigDict:
     """Returns the config for the arguments of the module's docstring."""
-    values = parse_arg(arg, dataset=datasets("shv"), backbone=tuple(BACKBONES))
-    size = BACKBONES[values.backbone].default_size
+    values = parse_arg(arg, dataset=datasets("shv"), backbone=tuple(BACKBONES), size=("paper", "published"))
+    size = 128 if values.size == "paper" else BACKBONES[values.backbone].default_size
     config = base_config()
     config.dataset.update(dataset_section(values.dataset, f"{size}x{size}"))
     # The backbone scales the pixels itself.

@@ -255,7 +255,9 @@ def test_configs_hold_the_values_of_the_papers():
     # Published weights are of 18 layers only.
     assert get_config("video_resnet", "depth=34").model.pretrained == ""
     inception = get_config("backbone_lstm", "backbone=inception_v3")
-    assert (inception.dataset.name, inception.clip.height, inception.clip.normalization) == ("shv/299x299", 299, "raw")
+    assert (inception.dataset.name, inception.clip.height, inception.clip.normalization) == ("shv/128x128", 128, "raw")
+    published = get_config("backbone_lstm", "backbone=inception_v3,size=published")
+    assert (published.dataset.name, published.clip.height) == ("shv/299x299", 299)
     assert (inception.optimizer.learning_rate, inception.train.num_epochs) == (1e-5, 50)
 
 
