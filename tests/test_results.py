@@ -85,6 +85,18 @@ def test_a_table_shows_all_columns_but_the_circumstances_where_none_are_named(fo
     assert header == "| system | dataset | runs | accuracy | paper F1 | validation loss (nats) |"
 
 
+def test_a_difference_stands_in_points(folder):
+    (folder / "differences.csv").write_text(
+        "system,above_pixels,above_pixels_low,above_pixels_high\nLRCN,-0.1380,-0.2771,-0.018\nSHDN,0.0042,,\n"
+    )
+    assert table_lines("differences", folder)[:4] == [
+        "| system | less pixel change |",
+        "| --- | --- |",
+        "| LRCN | -13.8 points [-27.7, -1.8] |",
+        "| SHDN | +0.4 points |",
+    ]
+
+
 def test_the_values_of_a_column_become_columns(folder):
     assert table_lines("made_up show=system,accuracy by=dataset", folder)[:4] == [
         "| system | hockey | crowds |",

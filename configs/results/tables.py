@@ -5,8 +5,8 @@
 
 `show` names the columns; by default all that hold something, without the circumstances of the measurement. A metric
 stands with its spread, `accuracy_sd`, and its interval, `accuracy_low` and `accuracy_high`. What a paper says stands in
-columns such as `paper_accuracy`. `where` selects rows, and may be given several times. `by` gives each of a column's
-values a column of its own. Values with spaces are quoted.
+columns such as `paper_accuracy`. `above_pixels` is a difference, in points. `where` selects rows, and may be given
+several times. `by` gives each of a column's values a column of its own. Values with spaces are quoted.
 """
 
 import re
@@ -31,6 +31,7 @@ _LABELS = {
     for metric in METRICS
 }
 _PERCENT = {metric.name: metric.percent for metric in METRICS}
+_DIFFERENCE = "above_pixels"
 _PARTS = ("_sd", "_low", "_high", "_runs")
 # Shown on request alone.
 _CIRCUMSTANCES = ("config", "split", "seconds", "hardware", "date", "command")
@@ -104,8 +105,13 @@ def _parse(comment: str) -> Table:
 
 
 def _filled(rows: Sequence[Row], known: Sequence[str]) -> list[str]:
-    columns = [name for name in known if not (name in _CIRCUMSTANCES or (name.endswith(_PARTS) and _metric(name)))]
+    columns = [name for name in known if not (name in _CIRCUMSTANCES or _is_part(name))]
     return [name for name in columns if any(row.get(name) for row in rows)]
+
+
+def _is_part(column: str) -> bool:
+    """Returns whether a column stands in the cell of another one: a spread, an interval, the values of the runs."""
+    return column.endswith(_PARTS) and (column.startswith(_DIFFERENCE) or _metric(column) is not None)
 
 
 def _metric(column: str) -> str | None:
@@ -117,7 +123,12 @@ def _metric(column: str) -> str | None:
 
 
 def _label(column: str) -> str:
-    names = {"trained_on": "trained on", "seconds": "time of a run", "accuracy_runs": "of the runs"}
+    names = {
+        "trained_on": "trained on",
+        "seconds": "time of a run",
+        "accuracy_runs": "of the runs",
+        _DIFFERENCE: "less pixel change",
+    }
     metric = _metric(column)
     if column in names or metric is None:
         return names.get(column, column.replace("_", " "))
@@ -156,6 +167,8 @@ def _cell(row: Row, column: str) -> str:
         return _duration(value)
     if column == "config":
         return f"`{value}`"
+    if column == _DIFFERENCE:
+        return _points(row)
     if metric is None:
         return value
     percent = _PERCENT[metric]
@@ -168,6 +181,13 @@ def _cell(row: Row, column: str) -> str:
     spread = f" ± {parts['_sd']}" if parts["_sd"] else ""
     interval = f" [{parts['_low']}, {parts['_high']}]" if parts["_low"] else ""
     return f"{_figure(value, percent)}{unit}{spread}{interval}"
+
+
+def _points(row: Row) -> str:
+    """Formats a difference of fractions with its interval, in percentage points."""
+    value, low, high = (row.get(_DIFFERENCE + part, "") for part in ("", "_low", "_high"))
+    interval = f" [{100 * float(low):+.1f}, {100 * float(high):+.1f}]" if low else ""
+    return f"{100 * float(value):+.1f} points{interval}"
 
 
 def _figure(text: str, percent: bool) -> str:

@@ -1,8 +1,9 @@
 """Results of systems as rows of a CSV file, of which `python -m configs.results` makes the tables of the documents.
 
 Metrics are fractions: `accuracy` is the mean over the runs, `accuracy_sd` their standard deviation, `accuracy_low` and
-`accuracy_high` the 95 % interval over source videos, `accuracy_runs` the value of each run. `seconds` is the time that
-a run takes to train. A file may have further columns, which are kept.
+`accuracy_high` the 95 % interval over source videos, `accuracy_runs` the value of each run. `above_pixels` is the
+accuracy less that of the baseline of pixel change, its interval paired over the same sources. `seconds` is the time
+that a run takes to train. A file may have further columns, which are kept.
 """
 
 import csv
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from jaxvid.compare.baselines import above_pixel_change
 from jaxvid.compare.runs import EvaluatedRun, SystemRuns, dataset_label
 from jaxvid.files import replacing
 from jaxvid.metrics.bootstrap import percentiles, resample_counts
@@ -27,6 +29,7 @@ _MEASURED = tuple(f"{metric}{part}" for metric in METRICS for part in ("", "_sd"
 COLUMNS = (
     *("system", "config", "trained_on", "dataset", "split", "runs", "clips"),
     *_MEASURED,
+    *("above_pixels", "above_pixels_low", "above_pixels_high"),
     *("seconds", "hardware", "date", "command"),
 )
 
@@ -52,6 +55,7 @@ def result_row(group: SystemRuns) -> Row:
     }
     for metric in METRICS:
         row |= _measured(group, metric)
+    row |= _above_pixels(group)
     row["date"] = max(run.metrics["evaluated"].get("Date", "") for run in group.runs)
     return row | _circumstances(group.runs)
 
@@ -86,6 +90,17 @@ def _measured(group: SystemRuns, metric: str) -> Row:
         f"{metric}_low": _number(low),
         f"{metric}_high": _number(high),
         f"{metric}_runs": " ".join(_number(value) or "undefined" for value in values),
+    }
+
+
+def _above_pixels(group: SystemRuns) -> Row:
+    difference = above_pixel_change(group)
+    if difference is None:
+        return {}
+    return {
+        "above_pixels": _number(difference["value"]),
+        "above_pixels_low": _number(difference["low"]),
+        "above_pixels_high": _number(difference["high"]),
     }
 
 

@@ -80,6 +80,19 @@ def test_a_single_run_has_the_interval_of_its_evaluation_and_no_spread(tmp_path)
     assert not {"seconds", "hardware", "config", "command"} & set(row)
 
 
+def test_a_row_has_the_difference_to_the_baseline_of_pixel_change(tmp_path):
+    (group,) = read_systems(
+        [
+            write_run(tmp_path / "a", "abcdefghijkl", pixel_change="abcdef"),
+            write_run(tmp_path / "b", "abcdef", seed=1, pixel_change="abcdefghi"),
+        ]
+    )
+    row = result_row(group)
+    # 6 clips better of 12, 3 worse of 12.
+    assert row["above_pixels"] == "0.1250"
+    assert float(row["above_pixels_low"]) < 0.125 < float(row["above_pixels_high"])
+
+
 def test_a_row_is_replaced_and_keeps_columns_written_by_hand(tmp_path):
     path = tmp_path / "results" / "made_up.csv"
     runs = two_folds(tmp_path)
