@@ -15,9 +15,9 @@ rejection, convergence.
 
 The paper's best validation accuracy on rwf2000, CELU / Leaky ReLU / ReLU / ReLU6 (Table 2): 4 frames 76.75 / 81 / 84.25
 / 82.25 %, 8 frames 80.25 / 83.75 / 85.5 / 84.75 %, 12 frames 82.5 / 85.5 / 87.75 / 86.25 %; ours: not measurable, as
-the dataset is no longer distributed. Results on other clips are in configs/README.md. The paper gives neither stride,
-optimizer, learning rate, batch size, patience nor how it chose the epoch: here windows do not overlap, so that an
-epoch shows every frame once, and held-out sources of the training split choose the epoch.
+the dataset is no longer distributed. Results on other clips are in configs/results/README.md. The paper gives neither
+stride, optimizer, learning rate, batch size, patience nor how it chose the epoch: here windows do not overlap, so that
+an epoch shows every frame once, and held-out sources of the training split choose the epoch.
 """
 
 from configs import video_resnet

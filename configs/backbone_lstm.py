@@ -14,8 +14,8 @@ head_and_last_stage freezes all of it but its last stage.
 
 The paper's precision, recall, F1 and AUC on shv in % (Table VI): vgg16 90, 97, 93, 91; vgg19 88, 56, 68, 75;
 inception_v3 80, 74, 77, 80; resnet50 85, 95, 90, 86; xception 82, 89, 85, 82; mobilenet 86, 97, 91, 88;
-inception_resnet_v2 81, 67, 73, 78. shv is not public; results on other datasets are in configs/README.md. Batch size,
-Adam at 1e-5 and 50 epochs are the paper's, which does not say whether the CNNs were trained too.
+inception_resnet_v2 81, 67, 73, 78. shv is not public; results on other datasets are in configs/results/README.md. Batch
+size, Adam at 1e-5 and 50 epochs are the paper's, which does not say whether the CNNs were trained too.
 """
 
 from configs.datasets import dataset_section, datasets

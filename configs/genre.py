@@ -22,8 +22,8 @@ with a checkpoint every 400. Then the LSTMs are trained on its features, which a
 
 The paper's accuracy: 90.3 % with features=pool, 85.4 % with softmax, on videos that its authors collected for six
 genres. These are of frames alone, as far as the text tells; it gives no accuracy with sound. Ours there: not
-measurable, as the videos are not public. Ours on other data is in configs/README.md. The paper gives neither batch
-sizes nor learning rates ("default"), nor says which layers were retrained: here all.
+measurable, as the videos are not public. Ours on other data is in configs/results/README.md. The paper gives neither
+batch sizes nor learning rates ("default"), nor says which layers were retrained: here all.
 """
 
 from configs.datasets import dataset_section, datasets

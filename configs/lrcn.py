@@ -8,7 +8,7 @@ Arguments:
   `classes`: of ucf50, all, or the four of the tutorial: HorseRace, Swing, TaiChi, WalkingWithDog.
 
 The paper's accuracy: 92 %, of an unknown number of classes and clips; ours on ucf50: not measured yet. Ours on
-surveillance_fight, hockey_fight and violent_flows is in configs/README.md.
+surveillance_fight, hockey_fight and violent_flows is in configs/results/README.md.
 
 Batch size, number of epochs, frame size and number of frames are the paper's; early stopping after 15 epochs and Adam
 at Keras' default of 1e-3 are those of the tutorial whose network the paper uses. The tutorial splits clips at random,

@@ -10,7 +10,8 @@ Arguments:
   `dataset`: a key of configs/datasets.py.
 
 Layers and learning rate were chosen by cross-validation on surveillance_fight and violent_flows, on the same clips that
-its results are of, which are a little too good for it; they and those on other datasets are in configs/README.md.
+its results are of, which are a little too good for it; they and those on other datasets are in
+configs/results/README.md.
 """
 
 from configs.datasets import dataset_section, datasets

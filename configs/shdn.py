@@ -10,7 +10,7 @@ Arguments:
 The paper's accuracy: shv 89 %, hockey_fight 98 %, movies_fight 99.9 % (Figure 4). It trains with Adam at 1e-4 for 200
 epochs in one place of its text, at 1e-5 for 50 in another; this config takes the first, and stops early on held-out
 clips. The paper has no such clips and does not say how it chose the epoch. The weight of its L2 penalty is not given
-either. Ours on surveillance_fight is in configs/README.md; on the paper's datasets: not measured yet.
+either. Ours on surveillance_fight is in configs/results/README.md; on the paper's datasets: not measured yet.
 """
 
 from configs.datasets import dataset_section, datasets

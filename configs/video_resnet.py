@@ -14,7 +14,7 @@ The weights of 18 layers are torchvision's, downloaded once. --config.model.pret
 
 The paper's best accuracy on the validation split of rwf2000, with ReLU: 84.25 % of 4 frames, 85.5 of 8, 87.75 of 12
 (Table 2); ours: not measurable, as the dataset is no longer distributed. Ours on surveillance_fight is in
-configs/README.md.
+configs/results/README.md.
 
 As in the paper, no frame is skipped within a window; here the windows of evaluation are half a window apart, and a
 video's prediction is that of all its windows. The paper gives neither optimizer, learning rate, batch size nor

@@ -1,4 +1,4 @@
-"""Writes the tables of README.md and configs/README.md from the CSV files of configs/results.
+"""Writes the tables of the documents from the CSV files of configs/results.
 
 python -m configs.results
 """

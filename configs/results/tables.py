@@ -21,7 +21,7 @@ from jaxvid.tables import in_markdown
 
 FOLDER = Path(__file__).parent
 ROOT = FOLDER.parent.parent
-DOCUMENTS = ("README.md", "configs/README.md")
+DOCUMENTS = ("README.md", "configs/README.md", "configs/results/README.md")
 
 BLOCK = re.compile(r"^<!-- results: (?P<table>.+?) -->\n.*?^<!-- end -->", re.DOTALL | re.MULTILINE)
 

@@ -3,7 +3,7 @@
 The pooled features of a frame say where it was filmed; a fight is motion, in a small part of the picture. The features
 here are the differences of neighboring frames' maps, as in temporal difference networks (L. Wang et al., TDN, CVPR
 2021), of which each channel keeps its largest over the picture. A linear layer on their mean over time is all that is
-trained; configs/README.md has the study that chose it.
+trained; configs/results/README.md has the study that chose it.
 """
 
 from typing import ClassVar
