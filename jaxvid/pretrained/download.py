@@ -7,6 +7,8 @@ import hashlib
 import http.client
 import os
 import tempfile
+import time
+import urllib.error
 import urllib.request
 from pathlib import Path
 from types import MappingProxyType
@@ -17,6 +19,13 @@ from tqdm import tqdm
 
 _CHUNK_BYTES = 1 << 20
 _TIMEOUT_SECONDS = 30
+# A download that breaks off goes on where it did, so often.
+_ATTEMPTS = 4
+_PAUSE_SECONDS = 1.0
+# Answers of a host that will have the file later.
+_LATER = (408, 429, 500, 502, 503, 504)
+# No published weights are as large as this.
+_MAX_BYTES = 4 << 30
 
 
 class DownloadError(OSError):
@@ -132,29 +141,67 @@ def fetch(url: str, filename: str, digest: Digest | None, cache_dir: str | os.Pa
     except DownloadError:
         raise
     except (OSError, http.client.HTTPException) as error:
+        reason = " ".join(str(error).split())
         raise DownloadError(
-            f"cannot download {filename} from {url} ({error}). Without a network, download it elsewhere and put it at "
+            f"cannot download {filename} from {url} ({reason}). Without a network, download it elsewhere and put it at "
             f"{path}; the environment variable JAXVID_CACHE names another directory."
         ) from error
     return path
 
 
+class _KeepHttps(urllib.request.HTTPRedirectHandler):
+    """Follows redirections, but never from an encrypted connection to another."""
+
+    def redirect_request(self, req, fp, code, msg, headers, newurl):  # noqa: D102
+        if req.full_url.startswith("https:") and not newurl.startswith("https:"):
+            raise OSError(f"it redirects to {newurl}, which is not encrypted")
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
 def _download(url: str, path: Path) -> None:
-    with urllib.request.urlopen(url, timeout=_TIMEOUT_SECONDS) as response, path.open("wb") as file:
-        length = response.headers.get("Content-Length")
-        total = int(length) if length else None
-        with tqdm(total=total, unit="B", unit_scale=True, desc=path.name) as progress:
-            received = _copy(response, file, progress)
+    """Downloads a file in one or more connections."""
+    for attempt in range(1, _ATTEMPTS + 1):
+        try:
+            _download_rest(url, path)
+            return
+        except (OSError, http.client.HTTPException) as error:
+            comes_later = True
+            if isinstance(error, urllib.error.HTTPError):
+                error.close()
+                comes_later = error.code in _LATER
+            if attempt == _ATTEMPTS or isinstance(error, DownloadError) or not comes_later:
+                raise
+            logging.info("Downloading %s: %s; trying again", path.name, error)
+            time.sleep(_PAUSE_SECONDS * 2 ** (attempt - 1))
+
+
+def _download_rest(url: str, path: Path) -> None:
+    """Downloads what a file still lacks; all of it, if the host does not send parts."""
+    held = path.stat().st_size if path.exists() else 0
+    request = urllib.request.Request(url, headers={"Range": f"bytes={held}-"} if held else {})
+    with urllib.request.build_opener(_KeepHttps).open(request, timeout=_TIMEOUT_SECONDS) as response:
+        # A part that begins elsewhere is none of this file: its hash would be wrong.
+        continues = response.status == 206 and response.headers.get("Content-Range", "").startswith(f"bytes {held}-")
+        held = held if continues else 0
+        length = response.headers.get("Content-Length", "")
+        total = held + int(length) if length.isdigit() else None
+        with (
+            path.open("ab" if continues else "wb") as file,
+            tqdm(total=total, initial=held, unit="B", unit_scale=True, desc=path.name) as progress,
+        ):
+            received = held + _copy(response, file, progress, _MAX_BYTES - held)
     if total is not None and received != total:
         raise OSError(f"the connection ended after {received} of {total} bytes")
 
 
-def _copy(response: http.client.HTTPResponse, file: BinaryIO, progress: tqdm) -> int:
+def _copy(response: http.client.HTTPResponse, file: BinaryIO, progress: tqdm, most: int) -> int:
     received = 0
     while chunk := response.read(_CHUNK_BYTES):
         file.write(chunk)
         progress.update(len(chunk))
         received += len(chunk)
+        if received > most:
+            raise DownloadError(f"{response.url} sends more than {_MAX_BYTES} bytes; what it sent was not kept")
     return received
 
 

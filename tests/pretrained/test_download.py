@@ -1,6 +1,7 @@
 import hashlib
 import http.server
 import threading
+import urllib.request
 
 import pytest
 
@@ -13,14 +14,30 @@ SHA256 = Digest("sha256", hashlib.sha256(CONTENT).hexdigest())
 
 
 class Host(http.server.BaseHTTPRequestHandler):
-    """Sends CONTENT, only a half of it at /cut, and nothing at /absent; counts the requests."""
+    """Sends CONTENT, only a half of it at /cut, and nothing at /absent; counts the requests.
+
+    At /busy it is busy the first time, at /flaky it sends a half of what is asked for, which may be a part.
+    """
 
     requests = 0
 
     def do_GET(self):
         Host.requests += 1
-        if self.path == "/absent":
-            self.send_error(404)
+        if self.path == "/absent" or (self.path == "/busy" and Host.requests == 1):
+            self.send_error(404 if self.path == "/absent" else 503)
+            return
+        if self.path == "/loop":
+            self.send_response(302)
+            self.send_header("Location", self.path)
+            self.end_headers()
+            return
+        if self.path == "/flaky":
+            first = int(self.headers.get("Range", "bytes=0-")[6:-1])
+            self.send_response(206 if first else 200)
+            self.send_header("Content-Range", f"bytes {first}-{len(CONTENT) - 1}/{len(CONTENT)}")
+            self.send_header("Content-Length", str(len(CONTENT) - first))
+            self.end_headers()
+            self.wfile.write(CONTENT[first : first + len(CONTENT) // 2])
             return
         self.send_response(200)
         self.send_header("Content-Length", str(len(CONTENT)))
@@ -35,6 +52,7 @@ class Host(http.server.BaseHTTPRequestHandler):
 def address(monkeypatch):
     monkeypatch.setenv("no_proxy", "*")
     monkeypatch.setattr(Host, "requests", 0)
+    monkeypatch.setattr(download, "_PAUSE_SECONDS", 0.0)
     server = http.server.HTTPServer(("127.0.0.1", 0), Host)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
@@ -83,6 +101,34 @@ def test_a_failed_download_leaves_nothing(path, address, tmp_path):
     with pytest.raises(DownloadError, match="cannot download w.h5 from http"):
         fetch(f"{address}/{path}", "w.h5", SHA256, tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("path", ["busy", "flaky"])
+def test_a_host_that_is_busy_or_breaks_off_is_asked_for_the_rest(path, address, tmp_path):
+    assert fetch(f"{address}/{path}", "w.h5", SHA256, tmp_path).read_bytes() == CONTENT
+    assert Host.requests == 2
+
+
+def test_more_than_any_weights_have_is_not_kept(address, tmp_path, monkeypatch):
+    monkeypatch.setattr(download, "_MAX_BYTES", len(CONTENT) - 1)
+    with pytest.raises(DownloadError, match=f"sends more than {len(CONTENT) - 1} bytes; what it sent was not kept"):
+        fetch(f"{address}/w.h5", "w.h5", SHA256, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_error_of_many_lines_is_told_in_one(address, tmp_path):
+    with pytest.raises(DownloadError, match="infinite loop") as caught:
+        fetch(f"{address}/loop", "w.h5", SHA256, tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_redirection_never_leaves_the_encrypted_connection():
+    request = urllib.request.Request("https://example.org/w.h5")
+    follow = download._KeepHttps().redirect_request
+    moved = follow(request, None, 302, "Found", {}, "https://elsewhere.example.org/w.h5")
+    assert moved.full_url == "https://elsewhere.example.org/w.h5"
+    with pytest.raises(OSError, match="http://example.org/w.h5, which is not encrypted"):
+        follow(request, None, 302, "Found", {}, "http://example.org/w.h5")
 
 
 def test_without_a_network_the_error_names_the_file_and_its_folder(tmp_path, monkeypatch):

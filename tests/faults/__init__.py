@@ -1,0 +1,1 @@
+"""A campaign of faults: what is promised, broken on purpose and counted."""
