@@ -152,7 +152,7 @@ def fetch(url: str, filename: str, digest: Digest | None, cache_dir: str | os.Pa
 class _KeepHttps(urllib.request.HTTPRedirectHandler):
     """Follows redirections, but never from an encrypted connection to another."""
 
-    def redirect_request(self, req, fp, code, msg, headers, newurl):  # noqa: D102
+    def redirect_request(self, req, fp, code, msg, headers, newurl):
         if req.full_url.startswith("https:") and not newurl.startswith("https:"):
             raise OSError(f"it redirects to {newurl}, which is not encrypted")
         return super().redirect_request(req, fp, code, msg, headers, newurl)

@@ -7,8 +7,11 @@ import os
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from unittest import mock
+
+from tqdm import tqdm
 
 from jaxvid.pretrained import download
 from tests.faults.campaign import Try
@@ -153,7 +156,11 @@ def attempt(one: Try) -> list[str]:
     began, raised = time.monotonic(), None
     with (
         mock.patch.multiple(
-            download, _TIMEOUT_SECONDS=_PATIENCE_SECONDS, _MAX_BYTES=1 << 20, _PAUSE_SECONDS=0.01, tqdm=_Silent
+            download,
+            _TIMEOUT_SECONDS=_PATIENCE_SECONDS,
+            _MAX_BYTES=1 << 20,
+            _PAUSE_SECONDS=0.01,
+            tqdm=partial(tqdm, disable=True),
         ),
         mock.patch.dict(os.environ, {"no_proxy": "*"}),
         _host(content, list(behaviours), secret) as address,
@@ -177,19 +184,3 @@ def attempt(one: Try) -> list[str]:
 
 def _must_fail(behaviours: list[str]) -> bool:
     return all(name in ("another file", "empty", "404", "redirect to a file", "endless") for name in behaviours)
-
-
-class _Silent:
-    """A progress bar that shows nothing."""
-
-    def __init__(self, **_):
-        pass
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        pass
-
-    def update(self, _):
-        """Shows nothing."""
