@@ -2,6 +2,9 @@
 
     python -m jaxvid.main --config=configs/adaptive_video_resnet.py:frames=12,policy=random \
         --workdir=runs/adaptive --config.dataset.manual_dir=/data
+    python -m jaxvid.evaluate --workdir=runs/adaptive --split=train+val --output=runs/adaptive/table_4
+
+The second command counts the clips of training and validation together, as Table 4 does (video_resnet.py).
 
 Arguments:
   `dataset`: a key of configs/datasets.py.

@@ -14,7 +14,10 @@ The weights of 18 layers are torchvision's, downloaded once. --config.model.pret
 
 The paper's best accuracy on the validation split of rwf2000, with ReLU: 84.25 % of 4 frames, 85.5 of 8, 87.75 of 12
 (Table 2); ours: not measurable, as the dataset is no longer distributed. Ours on surveillance_fight is in
-configs/results/README.md.
+configs/results/README.md. The paper's Table 4 counts 1000 clips of each class: those of the training and the
+validation split together, so that most of them were trained on. The same counts, over clips and not over windows:
+
+    python -m jaxvid.evaluate --workdir=runs/video_resnet --split=train+val --output=runs/video_resnet/table_4
 
 As in the paper, no frame is skipped within a window; here the windows of evaluation are half a window apart, and a
 video's prediction is that of all its windows. The paper gives neither optimizer, learning rate, batch size nor

@@ -1,8 +1,25 @@
 """Tables as text: rows of cells, the header first."""
 
+import re
 from collections.abc import Iterator, Sequence
 
 Table = Sequence[Sequence[str]]
+
+# The same in `predict/pages/labels.js`.
+_FORMULA = re.compile(r"'*[=+\-@\t\r]")
+
+
+def quoted_formula(text: str) -> str:
+    """Returns the cell of a CSV file for a name; one that a spreadsheet takes for a formula gets a quote before it.
+
+    `unquoted_formula` takes the quote away again.
+    """
+    return f"'{text}" if _FORMULA.match(text) else text
+
+
+def unquoted_formula(cell: str) -> str:
+    """Returns the name that `quoted_formula` made a cell of."""
+    return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
 
 
 def aligned(table: Table, right: Sequence[bool] = ()) -> Iterator[str]:

@@ -1,5 +1,6 @@
 """Systems across datasets: what they were trained on by what they were tested on, as tables and as a plot."""
 
+import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -16,7 +17,9 @@ from jaxvid.report.plots import DARK, LIGHT, Theme, drawable, new_axes, new_plot
 from jaxvid.tables import Table
 
 _SHOWN = ("accuracy", "roc_auc")
-_MAX_LABEL = 40
+# Characters in a line of a name beside a row, below a column; more names than fit in so many lines are no names.
+_ROW_LABEL, _COLUMN_LABEL, _MAX_LABEL = 32, 20, 160
+_LINE_HEIGHT = 0.15
 # Colors begin at guessing between two classes.
 _LOWEST = 0.5
 
@@ -82,15 +85,17 @@ def matrix_plot(matrix: Matrix) -> PlotImages:
 
 def _draw(matrix: Matrix, theme: Theme) -> Figure:
     metrics = [metric for metric in COMPARED if metric.name in _SHOWN]
-    width, height = 1.5 * len(matrix.columns), 0.62 * len(matrix.rows)
-    figure = new_plot((3.4 + len(metrics) * (width + 0.4), 1.9 + height), theme)
     several = len({system for system, _ in matrix.rows}) > 1
     names = [f"{system}: {trained_on}" if several else trained_on for system, trained_on in matrix.rows]
+    labels = [wrapped(name, _ROW_LABEL) for name in names]
+    num_lines = 1 + max(label.count("\n") for label in labels)
+    width, height = 1.5 * len(matrix.columns), max(0.62, 0.1 + _LINE_HEIGHT * num_lines) * len(matrix.rows)
+    figure = new_plot((3.4 + len(metrics) * (width + 0.4), 1.9 + height), theme)
     for position, metric in enumerate(metrics, start=1):
         axes = new_axes(figure, theme, metric.label, (1, len(metrics), position))
         _draw_metric(axes, matrix, metric, theme)
-        labels = [drawable(name, _MAX_LABEL) for name in names] if position == 1 else [""] * len(names)
-        axes.set_yticks(range(len(names)), labels, fontsize=8.5, parse_math=False)
+        shown = labels if position == 1 else [""] * len(labels)
+        axes.set_yticks(range(len(labels)), shown, fontsize=8.5, parse_math=False)
         axes.set_ylabel("trained on" if position == 1 else "")
     return figure
 
@@ -109,7 +114,20 @@ def _draw_metric(axes: Axes, matrix: Matrix, metric: Metric, theme: Theme) -> No
         if matrix.columns[column] in matrix.rows[row][1].split(" + "):
             frame = {"fill": False, "edgecolor": theme.ink, "linewidth": 1.6, "zorder": 3}
             axes.add_patch(Rectangle((column - 0.49, row - 0.49), 0.98, 0.98, **frame))
-    ticks = [drawable(name, _MAX_LABEL) for name in matrix.columns]
-    axes.set_xticks(range(len(ticks)), ticks, fontsize=8.5, rotation=20, ha="right", parse_math=False)
+    ticks = [wrapped(name, _COLUMN_LABEL) for name in matrix.columns]
+    axes.set_xticks(range(len(ticks)), ticks, fontsize=8.5, parse_math=False)
     axes.set_xlabel("tested on")
     axes.tick_params(length=0)
+
+
+def wrapped(name: str, width: int) -> str:
+    """Returns a name in lines of at most `width` characters; longer words are broken behind signs such as "_"."""
+    lines = [""]
+    for word in drawable(name, _MAX_LABEL).split(" "):
+        long = len(word) > width
+        pieces = re.findall(rf"[^_/+=,-]{{0,{width - 1}}}[_/+=,-]|.{{1,{width}}}", word) if long else [word]
+        for piece in (*pieces[:-1], f"{pieces[-1]} "):
+            if len((lines[-1] + piece).rstrip()) > width:
+                lines.append("")
+            lines[-1] += piece
+    return "\n".join(line.rstrip() for line in lines)

@@ -27,7 +27,9 @@ from absl import flags
 from jaxvid import commands
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "run directory")
-_SPLIT = flags.DEFINE_string("split", None, "split to evaluate (default: the config's test split)")
+_SPLIT = flags.DEFINE_string(
+    "split", None, "split to evaluate, or several together, train+val (default: the config's test split)"
+)
 _DATASET = flags.DEFINE_string(
     "dataset", None, "TFDS dataset to evaluate, NAME/SIZE; its classes are among the model's (default: the config's)"
 )

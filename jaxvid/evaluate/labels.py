@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from jaxvid.tables import unquoted_formula
+
 _COLUMNS = ("video", "onset", "offset", "class")
 _TRUE, _FALSE, _OPEN = ("", "confirmed", "added"), ("rejected",), ("unreviewed",)
 # The verdict on a video as a whole.
@@ -80,7 +82,7 @@ def _label(row: dict[str, str | None], where: str) -> Label:
     video, onset, offset, class_name, verdict = ((row.get(column) or "").strip() for column in (*_COLUMNS, "verdict"))
     if not video:
         raise ValueError(f"{where}: the video is missing")
-    video = _without_quote(video)
+    video = unquoted_formula(video)
     if not (onset or offset or class_name):
         if verdict not in ("", _WATCHED):
             raise ValueError(f"{where}: the verdict on a video without an event is {verdict!r}; allowed: watched")
@@ -90,7 +92,7 @@ def _label(row: dict[str, str | None], where: str) -> Label:
         raise ValueError(
             f"{where}: onset {onset!r}, offset {offset!r}, class {class_name!r}; allowed: onset < offset, and a class"
         )
-    return Label(where, video, begin, end, _without_quote(class_name), _meaning(verdict, where))
+    return Label(where, video, begin, end, unquoted_formula(class_name), _meaning(verdict, where))
 
 
 def _meaning(verdict: str, where: str) -> str:
@@ -110,8 +112,3 @@ def _seconds(text: str, column: str, where: str) -> float:
     if not 0 <= seconds < float("inf"):
         raise ValueError(f"{where}: {column} is {text!r}; allowed: seconds from 0 on")
     return seconds
-
-
-def _without_quote(text: str) -> str:
-    """Removes the quote that keeps a spreadsheet from taking a name for a formula (`predict/pages/labels.js`)."""
-    return text[1:] if text.startswith("'") and text.lstrip("'")[:1] in ("=", "+", "-", "@") else text

@@ -145,18 +145,21 @@ def _timed(packets: Iterable[Packet]) -> Iterator[tuple[float, Packet]]:
 def draw(
     frame: UInt8[np.ndarray, "height width 3"], timeline: Timeline, seconds: float
 ) -> UInt8[np.ndarray, "height width 3"]:
-    """Returns a copy of a frame with bars for the probabilities and the name of the most probable class."""
+    """Returns a copy of a frame with bars for the probabilities and the name of the class that they decide for.
+
+    A bar is red from the threshold of its class on, without one from 0.5 on.
+    """
     frame = np.ascontiguousarray(frame)
     height, width = frame.shape[:2]
     unit = max(10, height // 24)
     for row, (name, value) in enumerate(_bars(timeline, seconds)):
         top, left, length = unit // 2 + row * (unit + 4), unit // 2, max(4, width // 3)
         frame[top : top + unit, left : left + length] //= 3
-        color = _LIKELY if value >= 0.5 else _UNLIKELY
+        limit = 0.5 if timeline.threshold is None else timeline.threshold.of(name)
+        color = _LIKELY if value >= limit else _UNLIKELY
         cv2.rectangle(frame, (left, top), (left + int(value * length), top + unit - 1), color, -1)
         _write_text(frame, f"{name} {100 * value:.0f} %", (left + 4, top + unit - 3), unit)
-    most_probable = timeline.class_names[int(timeline.at(seconds).argmax())]
-    _write_text(frame, most_probable, (unit // 2, height - unit // 2), 2 * unit)
+    _write_text(frame, timeline.decide(timeline.at(seconds)), (unit // 2, height - unit // 2), 2 * unit)
     return frame
 
 

@@ -14,7 +14,9 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
+from jaxvid.calibration import Threshold
 from jaxvid.files import replacing
+from jaxvid.tables import quoted_formula
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -27,6 +29,7 @@ class Timeline:
       probabilities: probability of every class in every window.
       class_names: classes in the order of the probabilities.
       positive_class: the positive one of two classes; None if it is not known, and of more classes.
+      threshold: that decides between two classes; None for the most probable class.
     """
 
     starts: Float[np.ndarray, "window"]
@@ -34,6 +37,7 @@ class Timeline:
     probabilities: Float[np.ndarray, "window classes"]
     class_names: list[str]
     positive_class: str | None = None
+    threshold: Threshold | None = None
 
     @functools.cached_property
     def edges(self) -> Float[np.ndarray, "edge"]:
@@ -58,6 +62,13 @@ class Timeline:
     def mean(self) -> Float[np.ndarray, "classes"]:
         """Returns the mean probabilities of all windows."""
         return self.probabilities.mean(axis=0)
+
+    def decide(self, probabilities: Float[np.ndarray, "classes"]) -> str:
+        """Returns the class that probabilities decide for: by the threshold, without one the most probable."""
+        if self.threshold is None:
+            return self.class_names[int(probabilities.argmax())]
+        [label] = self.threshold.decide(probabilities[None], self.class_names)
+        return self.class_names[label]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -223,13 +234,16 @@ def write_timeline(timeline: Timeline, path: Path) -> None:
 
 
 def write_segments(segments: Sequence[Segment], path: Path) -> None:
-    """Writes every segment's start and end in seconds, class and mean probability as CSV."""
+    """Writes every segment's start and end in seconds, class and mean probability as CSV.
+
+    A class that a spreadsheet would take for a formula has a quote before it (`jaxvid.tables.quoted_formula`).
+    """
     with replacing(path) as unfinished, unfinished.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["start", "end", "class", "probability"])
         for segment in segments:
             times = f"{segment.start:.3f}", f"{segment.end:.3f}"
-            writer.writerow([*times, segment.class_name, f"{segment.probability:.6f}"])
+            writer.writerow([*times, quoted_formula(segment.class_name), f"{segment.probability:.6f}"])
 
 
 def write_events(events: Sequence[Event], path: Path) -> None:

@@ -251,7 +251,7 @@ _MAX_LISTED = 5
 
 
 def summary(results: Sequence[VideoResult]) -> str:
-    """Returns a table for the terminal: each video's length, most probable class, events and problems.
+    """Returns a table for the terminal: each video's length, class by its mean probabilities, events and problems.
 
     Below it, the problems of every video that was read in part.
     """
@@ -261,13 +261,14 @@ def summary(results: Sequence[VideoResult]) -> str:
             rows.append((str(result.path), "-", "-", "-", "-", "-", f"NOT READ: {result.reason}"))
             continue
         timeline = result.timeline
-        best = int(timeline.mean().argmax())
+        mean = timeline.mean()
+        decided = timeline.decide(mean)
         highest = max(result.events, key=lambda event: event.probability, default=None)
         rows.append(
             (
                 str(result.path),
                 f"{timeline.ends[-1]:.1f}",
-                f"{timeline.class_names[best]} {100 * timeline.mean()[best]:.0f} %",
+                f"{decided} {100 * mean[timeline.class_names.index(decided)]:.0f} %",
                 str(len(result.events)),
                 "-" if highest is None else f"{100 * highest.probability:.0f} % at {highest.peak:.1f} s",
                 str(len(result.problems.flaws)) if result.problems else "-",

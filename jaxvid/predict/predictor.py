@@ -341,7 +341,14 @@ class Predictor:
 
     def _timeline(self, rows: Iterable[_Row]) -> Timeline:
         starts, ends, outputs = zip(*rows, strict=True)
-        return Timeline(np.asarray(starts), np.asarray(ends), np.stack(outputs), self.class_names, self.positive_class)
+        return Timeline(
+            np.asarray(starts),
+            np.asarray(ends),
+            np.stack(outputs),
+            self.class_names,
+            self.positive_class,
+            self.calibration.threshold,
+        )
 
 
 def _watched(followed: Iterable[Classified], watch: Watcher) -> Iterator[Classified]:

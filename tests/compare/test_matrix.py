@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from jaxvid.compare.matrix import matrix_of, matrix_plot, matrix_tables
+from jaxvid.compare.matrix import matrix_of, matrix_plot, matrix_tables, wrapped
 from jaxvid.compare.reading import read_run
 from jaxvid.compare.runs import group_runs
 from tests.compare.made_up import write_run
@@ -82,3 +82,20 @@ def test_the_plot_is_drawn_for_light_and_dark_and_darker_for_higher_values(plott
     assert dark[0, 0].max() < 60
     # 100 % has the first color of the light theme, #0b6fb8, which is written in OpenCV's order.
     assert (light == (0xB8, 0x6F, 0x0B)).all(-1).mean() > 0.02
+
+
+@pytest.mark.parametrize(
+    ("name", "lines"),
+    [
+        ("hockey_fight", ["hockey_fight"]),
+        # None of the name is lost, and words stay whole where they fit.
+        ("surveillance_fight + violent_flows", ["surveillance_fight +", "violent_flows"]),
+        ("LRCN: one view: violent_flows", ["LRCN: one view:", "violent_flows"]),
+        ("surveillance_fight_folds", ["surveillance_fight_", "folds"]),
+        # Twenty characters fit; a word that does not is broken.
+        ("abcdefghijklmnopqrst", ["abcdefghijklmnopqrst"]),
+        ("abcdefghijklmnopqrstuv", ["abcdefghijklmnopqrst", "uv"]),
+    ],
+)
+def test_long_names_are_broken_into_lines(name, lines):
+    assert wrapped(name, 20).split("\n") == lines

@@ -3,10 +3,13 @@ import json
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
+from sklearn.metrics import confusion_matrix
 
+from jaxvid import trained
 from jaxvid.data.dataset import open_split, with_classes
 from jaxvid.evaluate import split as split_lib
 from jaxvid.evaluate.evaluate import evaluate
+from jaxvid.evaluate.split import evaluate_split
 from jaxvid.metrics.predictions import read_csv
 
 
@@ -92,6 +95,24 @@ def test_windows_of_a_clip_are_averaged(changed_run):
     of_clip = [name.startswith(f"{clips.clips[0]}#") for name in views.clips]
     np.testing.assert_allclose(views.probabilities[of_clip].mean(axis=0), clips.probabilities[0], rtol=1e-6)
     assert "Single windows" in (workdir / "report" / "index.html").read_text()
+
+
+def test_the_counts_of_two_splits_together_are_the_sums_of_theirs(run):
+    """As Table 4 of the Video ResNet paper counts its clips."""
+    loaded = trained.load(run)
+    evaluated = {
+        split: evaluate_split(loaded, loaded.config.dataset, split=split) for split in ("train", "val", "train+val")
+    }
+    counts = {
+        split: confusion_matrix(of_split.predicted.clips.labels, of_split.predicted.clips.predicted, labels=[0, 1])
+        for split, of_split in evaluated.items()
+    }
+    # Clips of the tiny dataset.
+    assert [matrix.sum() for matrix in counts.values()] == [16, 8, 24]
+    np.testing.assert_array_equal(counts["train+val"], counts["train"] + counts["val"])
+    details = evaluated["train+val"].details
+    assert details["Data"] == "synthetic_fight/tiny, split train+val"
+    assert "have clips in the training split too" in details["Caution"]
 
 
 @pytest.mark.slow

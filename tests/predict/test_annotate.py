@@ -5,7 +5,8 @@ import av
 import numpy as np
 import pytest
 
-from jaxvid.predict.annotate import annotate
+from jaxvid.calibration import Threshold
+from jaxvid.predict.annotate import annotate, draw
 from jaxvid.predict.events import Timeline
 from jaxvid.predict.files import PredictOptions, named_videos, predict_videos
 from jaxvid.video import faces
@@ -96,6 +97,18 @@ def calm_timeline(end=1.0):
 def frames_of(path):
     with av.open(str(path)) as container:
         return list(container.decode(video=0))
+
+
+@pytest.mark.parametrize(("threshold", "name"), [(None, "calm"), (Threshold("fight", 0.3), "fight")])
+def test_the_class_drawn_is_that_which_the_threshold_decides_for(threshold, name, monkeypatch):
+    texts = []
+    monkeypatch.setattr("jaxvid.predict.annotate._write_text", lambda frame, text, *_: texts.append(text))
+    timeline = Timeline(np.zeros(1), np.ones(1), np.asarray([[0.6, 0.4]]), ["calm", "fight"], "fight", threshold)
+    drawn = draw(np.full((240, 320, 3), 200, np.uint8), timeline, 0.5)
+    assert texts == ["fight 40 %", name]
+    # The bar is red from the threshold on, else blue.
+    red, _, blue = drawn[10, 10].tolist()
+    assert (red > blue) == (threshold is not None)
 
 
 @pytest.mark.parametrize(("degrees", "expected"), [(0, "R"), (90, "G"), (180, "W"), (270, "B")])

@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import re
 
 import numpy as np
 import pytest
@@ -64,6 +65,8 @@ def test_events_begin_and_end_around_the_threshold_unless_flags_say_otherwise(
     assert events("--on_threshold=0.6") == []
     (event,) = events("--on_threshold=0.25")
     assert event["onset"] == 0.0
+    # 0.4 on average is a fight by the threshold.
+    assert re.search(r"a\.avi +4\.0 +fight 40 %", capsys.readouterr().out)
 
 
 def test_a_run_without_the_calibration_that_it_asks_for_is_refused_with_the_command(calibrated):

@@ -4,9 +4,11 @@ import json
 import numpy as np
 import pytest
 
+from jaxvid.calibration import Threshold
 from jaxvid.predict.events import (
     Event,
     EventTracker,
+    Segment,
     Thresholds,
     Timeline,
     event_classes,
@@ -147,3 +149,22 @@ def test_segments_cover_a_video_from_beginning_to_end(tmp_path):
         "start,end,class,probability",
         "0.000,12.500,action,0.550000",
     ]
+
+
+def test_a_class_that_begins_a_formula_is_quoted_in_segments(tmp_path):
+    write_segments([Segment(0.0, 1.0, "=1+1", 0.5)], tmp_path / "segments.csv")
+    assert (tmp_path / "segments.csv").read_text().split()[1] == "0.000,1.000,'=1+1,0.500000"
+
+
+@pytest.mark.parametrize(
+    ("threshold", "decided"),
+    [
+        (None, ["calm", "calm", "fight"]),
+        (Threshold("fight", 0.3), ["calm", "fight", "fight"]),
+        # The other way round: calm from 0.9 on is fight from above 0.1 on.
+        (Threshold("calm", 0.9), ["fight", "fight", "fight"]),
+    ],
+)
+def test_a_threshold_decides_and_not_the_most_probable_class(threshold, decided):
+    timeline = dataclasses.replace(timeline_of(0.2, 0.3, 0.6), threshold=threshold)
+    assert [timeline.decide(row) for row in timeline.probabilities] == decided

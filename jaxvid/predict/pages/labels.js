@@ -75,7 +75,7 @@ class Labels {
 }
 
 function csvCell(value) {
-  // Spreadsheets take a cell that begins so for a formula; evaluation takes the quote away again.
+  // Spreadsheets take a cell that begins so for a formula; evaluation takes the quote away again (jaxvid/tables.py).
   const text = /^'*[=+\-@\t\r]/.test(value) ? `'${value}` : String(value);
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
