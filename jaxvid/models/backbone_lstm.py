@@ -81,6 +81,7 @@ class BackboneLSTM(FramewiseModel, kw_only=True):
     """
 
     published_weights: ClassVar = "imagenet"
+    takes_maxout: ClassVar = True
 
     backbone: str = "inception_v3"
     features: str = "pool"

@@ -9,7 +9,7 @@ from flax import linen as nn
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int
 
-from jaxvid.models.activations import Activation
+from jaxvid.models.activations import ACTIVATIONS, Activation, base_name
 from jaxvid.models.backbones import Backbone, create_backbone
 from jaxvid.models.layers import Layers
 from jaxvid.models.temporal import differences
@@ -83,6 +83,8 @@ class ClipModel(nn.Module, kw_only=True):
       retrained_parts: for each top-level module that a first stage on single frames trains, the name of its
         counterpart in `FrameClassifier`.
       map_layers: types of the layers whose outputs Grad-CAM shows.
+      takes_maxout: whether `activation` may be "maxout", which leaves fewer channels: not where the outputs of a site
+        are added to or multiplied with others, or have published weights after them.
       sound_modules: names of the top-level modules or head modules that process spectrograms instead of frames.
     """
 
@@ -91,6 +93,7 @@ class ClipModel(nn.Module, kw_only=True):
     published_weights: ClassVar[str] = ""
     retrained_parts: ClassVar[Mapping[str, str]] = MappingProxyType({})
     map_layers: ClassVar[tuple[type[nn.Module], ...]] = (Activation,)
+    takes_maxout: ClassVar[bool] = False
     sound_modules: ClassVar[tuple[str, ...]] = ()
 
     num_classes: int
@@ -108,8 +111,20 @@ class ClipModel(nn.Module, kw_only=True):
           ValueError: as `check_fields`.
         """
         check_choice("input", self.input, INPUTS)
+        self._check_maxout()
         self.check_fields()
         super().__post_init__()
+
+    @nn.nowrap
+    def _check_maxout(self) -> None:
+        for key in ("activation", "backbone_activation"):
+            if base_name(getattr(self, key, None) or "") != "maxout" or (key == "activation" and self.takes_maxout):
+                continue
+            others = ", ".join(name for name in ACTIVATIONS if name != "maxout")
+            raise ValueError(
+                f"{key} is {getattr(self, key)!r}, which leaves fewer channels than the layers of "
+                f"{type(self).__name__} need; allowed: {others}"
+            )
 
     @nn.nowrap
     def check_fields(self) -> None:

@@ -8,6 +8,7 @@ implies; here the first convolution of each pair has stride 2, and the CNN ends 
 """
 
 import re
+from typing import ClassVar
 
 from flax import linen as nn
 from jaxtyping import Array, Float
@@ -71,6 +72,8 @@ class CNNLSTM(FramewiseModel, kw_only=True):
       arch: one of ARCHITECTURES.
       dropout_rate: after each hidden dense layer.
     """
+
+    takes_maxout: ClassVar = True
 
     arch: str = "C10R1D3"
     activation: str = "leaky_relu"

@@ -179,6 +179,7 @@ class GenreCRNN(FramewiseModel, kw_only=True):
 
     takes_sequences: ClassVar = True
     published_weights: ClassVar = "imagenet"
+    takes_maxout: ClassVar = True
     retrained_parts: ClassVar = MappingProxyType({"cnn": "cnn", "cnn_top": "head"})
     sound_modules: ClassVar = ("audio_cnn", "spectrogram_cnn")
 

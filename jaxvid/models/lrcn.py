@@ -5,6 +5,7 @@ Sources: J. Donahue et al., Long-term Recurrent Convolutional Networks for Visua
 """
 
 import math
+from typing import ClassVar
 
 from flax import linen as nn
 from jaxtyping import Array, Float
@@ -57,6 +58,8 @@ class LRCN(FramewiseModel, kw_only=True):
     Attributes:
       dropout_rate: after the first three pools.
     """
+
+    takes_maxout: ClassVar = True
 
     dropout_rate: float = 0.25
 

@@ -17,7 +17,14 @@ from typing import Any
 
 import numpy as np
 
-from jaxvid.models.activations import FAMILY, family_coefficients, get_activation
+from jaxvid.models.activations import (
+    FAMILY,
+    can_adapt,
+    distinct_functions,
+    family_coefficients,
+    get_activation,
+    same_function,
+)
 from jaxvid.models.create import module_from_config
 from jaxvid.types import ConfigDict
 
@@ -118,9 +125,10 @@ def check_adaptation(config: ConfigDict) -> None:
 
 def _check_pool(pool: Sequence[str]) -> None:
     for name in pool:
-        if name not in FAMILY:
+        if not can_adapt(name):
             raise ValueError(f"config.activations.pool has {name!r}, which cannot adapt; allowed: {', '.join(FAMILY)}")
-    if len(set(pool)) != len(pool) or len(pool) < 2:
+    # A pool may name one function twice, as ELU and CELU are: the policy then takes the first name alone.
+    if len(set(pool)) != len(pool) or len(distinct_functions(pool)) < 2:
         raise ValueError(f"config.activations.pool is {tuple(pool)}; allowed: two or more different activations")
 
 
@@ -215,26 +223,29 @@ def _has_converged(progress: Progress, policy: ConfigDict) -> bool:
 def _proposed(progress: Progress, config: ConfigDict, sites: Sequence[str]) -> dict[str, str] | None:
     """Returns the next functions of the policy; None at the end of a sequence."""
     policy, number = config.activations, progress.num_proposals
-    functions = dict(progress.functions)
+    functions, pool = dict(progress.functions), distinct_functions(policy.pool)
     if policy.policy == "random":
-        return functions | _drawn(functions, policy, sites, np.random.default_rng((config.seed, number)))
+        return functions | _drawn(functions, policy.scope, pool, sites, np.random.default_rng((config.seed, number)))
     # A step of the sequence changes all sites at once ("global"), or each in its own change.
     step, site = (number, None) if policy.scope == "global" else divmod(number, len(sites))
-    if step + 1 >= len(policy.pool):
+    if step + 1 >= len(pool):
         return None
-    following: str = policy.pool[step + 1]
-    return functions | dict.fromkeys(sites if site is None else [sites[site]], following)
+    return functions | dict.fromkeys(sites if site is None else [sites[site]], pool[step + 1])
 
 
 def _drawn(
-    functions: Mapping[str, str], policy: ConfigDict, sites: Sequence[str], rng: np.random.Generator
+    functions: Mapping[str, str], scope: str, pool: Sequence[str], sites: Sequence[str], rng: np.random.Generator
 ) -> dict[str, str]:
-    """Draws functions from the pool, one for all sites or one for each, until at least one site changes."""
+    """Draws functions from the pool, one for all sites or one for each, until at least one site changes.
+
+    A site that draws the function that it has, if by another name, keeps its name.
+    """
     while True:
-        names = rng.choice(policy.pool, size=1 if policy.scope == "global" else len(sites))
-        drawn = dict(zip(sites, np.broadcast_to(names, len(sites)).tolist(), strict=True))
-        if any(functions[site] != name for site, name in drawn.items()):
-            return drawn
+        names = rng.choice(pool, size=1 if scope == "global" else len(sites))
+        drawn = zip(sites, np.broadcast_to(names, len(sites)).tolist(), strict=True)
+        changed = {site: name for site, name in drawn if not same_function(functions[site], name)}
+        if changed:
+            return changed
 
 
 def _changed(progress: Progress, reason: str, functions: Mapping[str, str], *, returns_to_best: bool) -> Progress:

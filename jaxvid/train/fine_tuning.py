@@ -11,7 +11,7 @@ from flax import traverse_util
 
 from jaxvid import checkpoint
 from jaxvid.config import load_config
-from jaxvid.models.activations import FAMILY, functions_of
+from jaxvid.models.activations import FAMILY, functions_of, same_function
 from jaxvid.models.create import Variables, module_from_config
 from jaxvid.pretrained.load import check_weights
 from jaxvid.types import ConfigDict
@@ -137,7 +137,7 @@ def _lost_functions(functions: Mapping[str, str], sites: Mapping[str, str]) -> l
     return [
         f"activation {site}: {name} in the run, {sites[site]} here"
         for site, name in functions.items()
-        if name != sites.get(site, name)
+        if not same_function(name, sites.get(site, name))
     ]
 
 

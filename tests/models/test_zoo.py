@@ -1,10 +1,10 @@
 from pathlib import Path
 
 import pytest
-from absl.testing import flagsaver
 
-from jaxvid.models import __main__, zoo
+from jaxvid.models import zoo
 from jaxvid.models.create import MODELS
+from tests.commands import run_command
 
 
 def head(features):
@@ -77,16 +77,15 @@ def test_flops_of_the_video_resnets_are_torchvisions(entries, label, multiplicat
 
 
 @pytest.mark.parametrize(
-    ("markdown", "expected"),
+    ("flag", "expected"),
     [
-        ("true", "| video_resnet mc3_18 | 16 x 112x112 | 11,491,266 | 86.68 | torchvision: parameters |"),
-        ("false", "video_resnet mc3_18  16 x 112x112              11,491,266   86.68  torchvision: parameters"),
+        ("--markdown", "| video_resnet mc3_18 | 16 x 112x112 | 11,491,266 | 86.68 | torchvision: parameters |"),
+        ("--nomarkdown", "video_resnet mc3_18  16 x 112x112              11,491,266   86.68  torchvision: parameters"),
     ],
 )
-def test_the_command_prints_a_table(entries, monkeypatch, capsys, markdown, expected):
+def test_the_command_prints_a_table(entries, monkeypatch, capsys, flag, expected):
     monkeypatch.setattr(zoo, "entries", lambda: [entries["video_resnet mc3_18"]])
-    with flagsaver.as_parsed(markdown=markdown, sites=""):
-        __main__.main([])
+    run_command("jaxvid.models", flag)
     lines = capsys.readouterr().out.splitlines()
     assert "parameters (trainable)" in lines[0]
     assert lines[-1] == expected
@@ -96,6 +95,5 @@ def test_the_command_prints_a_table(entries, monkeypatch, capsys, markdown, expe
 def test_the_table_of_the_readme_is_what_the_command_prints(capsys):
     readme = Path(zoo.__file__).with_name("README.md").read_text()
     table = readme.split("<!-- table -->\n")[1].split("<!-- end of table -->")[0]
-    with flagsaver.as_parsed(markdown="true", sites=""):
-        __main__.main([])
+    run_command("jaxvid.models", "--markdown")
     assert table == capsys.readouterr().out

@@ -113,6 +113,32 @@ def test_only_the_sites_that_are_named_change(config):
         changing_sites(config.activations, SITES)
 
 
+def test_a_change_between_two_names_of_one_function_is_none(config):
+    config.activations.pool = ("elu", "celu", "leaky_relu", "leaky_relu:0.01", "relu")
+    check_adaptation(config)
+    assert set(initial_functions(config, SITES).values()) == {"elu"}
+    losses = [1.0, 1.1] * 3
+    assert changes(config, *losses) == [(2, "rise", "leaky_relu"), (4, "rise", "relu")]
+    assert replay(history(*losses), config, SITES).converged
+    # Draws: only the other function is a change, and a site that draws its own function keeps its name.
+    config.activations.update(policy="random", pool=("celu", "relu"))
+    elu = dict.fromkeys(SITES, "elu")
+    (change,) = replay(history(1.0, 1.1), config, elu).changes
+    assert set(change.after.values()) == {"relu"}
+    config.activations.scope = "per_site"
+    seen = set()
+    for config.seed in range(8):
+        (change,) = replay(history(1.0, 1.1), config, elu).changes
+        seen |= set(change.after.values())
+    assert seen == {"elu", "relu"}
+
+
+def test_the_constants_of_a_pool_are_settings(config):
+    config.activations.pool = ("leaky_relu:0.3", "leaky_relu:0.1", "elu:0.5", "celu:0.5", "linear")
+    check_adaptation(config)
+    assert [after for _, _, after in changes(config, *[1.0, 1.1] * 4)] == [*config.activations.pool[1:]]
+
+
 def test_a_change_can_begin_from_the_best_weights(config):
     assert not replay(history(1.0, 1.1), config, SITES).changes[0].returns_to_best
     config.activations.return_to_best = True
@@ -189,6 +215,8 @@ def test_mixtures_are_described_by_counts():
         ("activations", {"trigger": "fall"}, "trigger is 'fall'; allowed: rise, epochs"),
         ("activations", {"pool": ("relu", "gelu")}, "pool has 'gelu', which cannot adapt; allowed: relu, leaky_relu"),
         ("activations", {"pool": ("relu",)}, "pool is ('relu',); allowed: two or more different"),
+        ("activations", {"pool": ("elu", "celu")}, "pool is ('elu', 'celu'); allowed: two or more different"),
+        ("activations", {"pool": ("elu:x", "relu")}, "activation 'elu:x': the alpha is 'x'; allowed: a number above 0"),
         ("activations", {"patience": 0}, "patience is 0; allowed: 1 or more"),
         ("activations", {"cool_down": -1}, "cool_down is -1; allowed: 0 or more"),
         ("activations", {"trigger": "epochs"}, "at_epochs is (); allowed: rising epochs"),
