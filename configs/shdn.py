@@ -26,7 +26,14 @@ def get_config(arg: str | None = None) -> ConfigDict:
     config = base_config()
     config.dataset.update(dataset_section(values.dataset, "128x128"))
     config.clip.update(normalization="unit" if values.normalize else "raw")
-    config.model = model_section("cnn_lstm", arch=values.arch, activation="leaky_relu", dropout_rate=0.2)
+    config.model = model_section(
+        "cnn_lstm",
+        arch=values.arch,
+        activation="leaky_relu:0.3",
+        dropout_rate=0.2,
+        norm_momentum=0.99,
+        norm_epsilon=1e-3,
+    )
     config.optimizer.update(name="adam", learning_rate=1e-4)
     config.train.update(batch_size=16, num_epochs=200, l2=1e-5, early_stopping_patience=25)
     return config

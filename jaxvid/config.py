@@ -36,11 +36,12 @@ RESUMABLE = (
 )
 # Changes from the default that `load_config` gives an older config, for a key that it could not have.
 _ONCE_UNKNOWN = (
-    "dataset.version: '' ->",
     "model.input: None -> 'frames'",
     "model.motion: None -> 'none'",
     "model.head_norm: None -> 'none'",
     "model.temporal: None -> 'lstm'",
+    "model.norm_momentum: None -> 0.9",
+    "model.norm_epsilon: None -> 1e-05",
 )
 
 
@@ -299,8 +300,13 @@ def save_config(config: ConfigDict, workdir: Path) -> None:
     """
     path = workdir / FILE_NAME
     if path.exists():
-        allowed = (*RESUMABLE, *_ONCE_UNKNOWN)
-        changed = [line for line in differences(load_config(workdir), config) if not line.startswith(allowed)]
+        # A version that becomes known is no change.
+        allowed = (*RESUMABLE, "dataset.version: '' ->")
+        changed = [
+            line
+            for line in differences(load_config(workdir), config)
+            if not line.startswith(allowed) and line not in _ONCE_UNKNOWN
+        ]
         if changed:
             raise ValueError(
                 f"{path} belongs to another run; choose another --workdir, or undo these changes:\n  "

@@ -101,9 +101,19 @@ def test_a_run_from_before_a_key_of_the_model_resumes_with_its_default_alone(tmp
     config.model = ml_collections.ConfigDict({"name": "lrcn"})
     config_lib.save_config(config, tmp_path)
     config.model.update(input="frames", motion="none", head_norm="none", temporal="lstm")
+    config.model.update(norm_momentum=0.9, norm_epsilon=1e-5)
     config_lib.save_config(config, tmp_path)
     config.model.motion = "both"
     with pytest.raises(ValueError, match=r"model.motion: 'none' -> 'both'"):
+        config_lib.save_config(config, tmp_path)
+
+
+def test_a_run_from_before_keras_constants_does_not_take_them(tmp_path):
+    config = config_lib.base_config()
+    config.model = ml_collections.ConfigDict({"name": "cnn_lstm", "activation": "leaky_relu"})
+    config_lib.save_config(config, tmp_path)
+    config.model.update(norm_momentum=0.99, norm_epsilon=1e-3)
+    with pytest.raises(ValueError, match=r"(?s)model.norm_epsilon: None -> 0.001.*model.norm_momentum: None -> 0.99"):
         config_lib.save_config(config, tmp_path)
 
 

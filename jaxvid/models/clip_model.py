@@ -140,14 +140,15 @@ class ClipModel(nn.Module, kw_only=True):
         raise NotImplementedError
 
     @nn.nowrap
-    def layers(self, *, norm_epsilon: float = 1e-5) -> Layers:
-        """What makes the layers of the network."""
+    def layers(self, *, norm_momentum: float = 0.9, norm_epsilon: float = 1e-5) -> Layers:
+        """What makes the layers of the network; the arguments are those of `Layers`."""
         return Layers(
             self.activation,
             self.adaptive,
             self.axis_name,
             self.dtype,
             self.param_dtype,
+            norm_momentum=norm_momentum,
             norm_epsilon=norm_epsilon,
         )
 

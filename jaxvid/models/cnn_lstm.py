@@ -5,6 +5,10 @@ LSTM layers and dense layers, the output layer included. The paper names its bes
 32, 64, 64, 128, 128, 512 and 512 filters; the paper does not describe the smaller ones, which here
 have its first convolutions. Nor does it say how a frame is reduced to the 512 features that its parameter count
 implies; here the first convolution of each pair has stride 2, and the CNN ends with a global average.
+
+The paper's network is made of Keras' layers: a LeakyReLU of slope 0.3 ("leaky_relu:0.3"), and batch normalization with
+a momentum of 0.99 and an epsilon of 1e-3, as in `configs/shdn.py`. The defaults here are others, with which runs were
+trained whose configs have no such keys.
 """
 
 import re
@@ -71,6 +75,8 @@ class CNNLSTM(FramewiseModel, kw_only=True):
     Attributes:
       arch: one of ARCHITECTURES.
       dropout_rate: after each hidden dense layer.
+      norm_momentum: share of its running statistics that batch normalization keeps in a training step.
+      norm_epsilon: added to the variance in batch normalization.
     """
 
     takes_maxout: ClassVar = True
@@ -78,12 +84,18 @@ class CNNLSTM(FramewiseModel, kw_only=True):
     arch: str = "C10R1D3"
     activation: str = "leaky_relu"
     dropout_rate: float = 0.2
+    norm_momentum: float = 0.9
+    norm_epsilon: float = 1e-5
 
     @nn.nowrap
     def check_fields(self) -> None:
-        """Checks `arch` and the fields of all frame-wise networks."""
+        """Checks `arch`, what batch normalization takes, and the fields of all frame-wise networks."""
         super().check_fields()
         parse_arch(self.arch)
+        if not 0 <= self.norm_momentum < 1:
+            raise ValueError(f"norm_momentum is {self.norm_momentum}; allowed: 0 or more, less than 1")
+        if not self.norm_epsilon > 0:
+            raise ValueError(f"norm_epsilon is {self.norm_epsilon}; allowed: more than 0")
 
     @nn.nowrap
     def default_clip(self) -> tuple[int, int, int, int]:
@@ -93,7 +105,8 @@ class CNNLSTM(FramewiseModel, kw_only=True):
     def setup(self) -> None:
         """Creates the CNN and the head, whose layers are beside the CNN, not below a name of the head's own."""
         filters, dense = parse_arch(self.arch)
-        self.cnn = FrameCNN(filters, self.layers())
+        layers = self.layers(norm_momentum=self.norm_momentum, norm_epsilon=self.norm_epsilon)
+        self.cnn = FrameCNN(filters, layers)
         self.sequence = LastOutputHead(
             num_classes=self.num_classes,
             lstm_features=_LSTM,
@@ -101,7 +114,7 @@ class CNNLSTM(FramewiseModel, kw_only=True):
             dropout_rate=self.dropout_rate,
             motion=self.motion,
             norm=self.head_norm,
-            layers=self.layers(),
+            layers=layers,
         )
         nn.share_scope(self, self.sequence)
 

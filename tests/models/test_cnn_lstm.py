@@ -4,8 +4,9 @@ import ml_collections
 import numpy as np
 import pytest
 
+from configs import shdn
 from jaxvid.models.cnn_lstm import ARCHITECTURES, parse_arch
-from jaxvid.models.create import create_module, module_from_config
+from jaxvid.models.create import module_from_config
 from tests.models.backbones import keras_reference
 
 # Written out from the paper's layers: convolutions k*k*in*out + out, batch norms 2*out, LSTM 4*256*(in + 256 + 1),
@@ -81,21 +82,21 @@ def test_the_order_of_frames_matters():
 
 
 def keras_shdn(frames, size, classes):
-    """C10R1D3 as the paper describes it, written with Keras' layers; its dropout does nothing here."""
+    """C10R1D3 as the paper describes it, of Keras' layers with their defaults; its dropout does nothing here."""
     from keras import Input, Sequential, layers
 
     cnn = Sequential([Input((size, size, 3))])
     for i, filters in enumerate((32, 32, 64, 64, 128, 128, 512, 512)):
         cnn.add(layers.Conv2D(filters, 7 if i == 0 else 3, 2 if i % 2 == 0 else 1, padding="same"))
-        cnn.add(layers.BatchNormalization(epsilon=1e-5))
-        cnn.add(layers.LeakyReLU(0.01))
+        cnn.add(layers.BatchNormalization())
+        cnn.add(layers.LeakyReLU())
         if i in (1, 3):
             cnn.add(layers.MaxPooling2D(2, padding="same"))
     cnn.add(layers.GlobalAveragePooling2D())
     model = Sequential([Input((frames, size, size, 3)), layers.TimeDistributed(cnn), layers.LSTM(256)])
     for width in (512, 16):
         model.add(layers.Dense(width))
-        model.add(layers.LeakyReLU(0.01))
+        model.add(layers.LeakyReLU())
     model.add(layers.Dense(classes))
     return model
 
@@ -120,10 +121,47 @@ def test_weights_of_keras_give_its_outputs():
     for name, layer in zip(("dense1", "dense2", "head"), dense, strict=True):
         params[name] = dict(zip(("kernel", "bias"), layer.get_weights(), strict=True))
 
-    model = create_module("cnn_lstm", num_classes=2)
+    config = shdn.get_config().model
+    config.num_classes = 2
+    model = module_from_config(config)
     variables = {"params": params, "batch_stats": batch_stats}
     logits = jax.jit(lambda clips: model.apply(variables, clips, train=False))(clips)
     np.testing.assert_allclose(logits, reference(clips, training=False), rtol=1e-5, atol=1e-5)
+
+
+def trained_norm(values):
+    """The running mean of the first norm after one training step, and the logits before it."""
+    model = module_from_config(model_config(arch="C4R1D2", **values))
+    clips = jax.random.uniform(jax.random.key(1), (2, 2, 16, 16, 3))
+
+    @jax.jit
+    def step():
+        variables = model.init(jax.random.key(0), clips, train=False)
+        rngs = {"dropout": jax.random.key(2)}
+        _, updated = model.apply(variables, clips, train=True, rngs=rngs, mutable=["batch_stats"])
+        return updated["batch_stats"]["cnn"]["norm1"]["mean"], model.apply(variables, clips, train=False)
+
+    return step()
+
+
+def test_the_constants_of_batch_normalization_are_those_of_the_config():
+    mean, logits = trained_norm({})
+    keras_mean, keras_logits = trained_norm({"norm_momentum": 0.99, "norm_epsilon": 1e-3})
+    # The running mean began at 0: it takes a tenth of the batch's, and a hundredth.
+    np.testing.assert_allclose(keras_mean, mean / 10, rtol=1e-4)
+    # Running variances are 1 at first: two norms shrink what follows by sqrt((1 + 1e-5) / (1 + 1e-3)) each.
+    np.testing.assert_allclose(keras_logits, logits, rtol=2e-3)
+    assert jnp.abs(keras_logits - logits).max() > 0
+    for key, value in (("norm_momentum", 1.0), ("norm_epsilon", 0.0)):
+        with pytest.raises(ValueError, match=f"config.model.{key} is {value}; allowed: "):
+            module_from_config(model_config(**{key: value}))
+
+
+def test_a_config_without_the_constants_has_those_of_its_time():
+    model = module_from_config(model_config(activation="leaky_relu"))
+    assert (model.norm_momentum, model.norm_epsilon, model.activation) == (0.9, 1e-5, "leaky_relu")
+    keras = shdn.get_config().model
+    assert (keras.norm_momentum, keras.norm_epsilon, keras.activation) == (0.99, 1e-3, "leaky_relu:0.3")
 
 
 def test_an_unknown_arch_is_refused():
