@@ -1,95 +1,80 @@
-"""Measures the input pipeline, the training step, both together, and inference."""
+"""What is measured of a config, part by part."""
 
-import time
-from collections.abc import Callable, Iterator
-from typing import Any
+import contextlib
+import dataclasses
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import jax
 
 from jaxvid import parallel
-from jaxvid.models.flops import jaxpr_flops
-from jaxvid.steps import Batch
-from jaxvid.train.setup import Run, set_up
-from jaxvid.trained import compile_probabilities
+from jaxvid.benchmark.building import build_rate
+from jaxvid.benchmark.peers import compare_with_peer
+from jaxvid.benchmark.prediction import prediction_rates
+from jaxvid.benchmark.rates import Programs, rates
+from jaxvid.benchmark.start import start_times
+from jaxvid.benchmark.timing import Row
+from jaxvid.benchmark.videos import Videos, choose_videos
+from jaxvid.data.dataset import ClipSplit
+from jaxvid.train.setup import set_up
 from jaxvid.types import ConfigDict
 
-# Peak rates in FLOP/s, dense bfloat16 and TF32, from NVIDIA's data sheets, by part of the device's name.
-_PEAK_FLOPS = {"H200": (989e12, 495e12), "H100": (989e12, 495e12), "A100": (312e12, 156e12), "L4": (121e12, 60e12)}
+# Those of the first group are measured by default.
+_OF_BATCHES = ("pipeline", "step", "both", "inference")
+PARTS = (*_OF_BATCHES, "prediction", "start", "build")
 
-Row = dict[str, Any]
 
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What is measured, and how.
 
-def benchmark(config: ConfigDict, num_steps: int) -> Iterator[Row]:
-    """Yields a row for the setting, then the rates of the pipeline, the step, both, and inference.
-
-    A batch of inference is one of training, of one process: clips in memory to class probabilities.
+    Attributes:
+      parts: names from PARTS.
+      num_steps: batches over which the parts of training are measured.
+      rounds: of two things that are measured in turn.
+      peer: words of the command of a peer; () for none.
+      videos: folder of short videos, one folder a class; None for the clips of the validation split.
+      video: long video; None for these clips, one after another.
+      arguments: those of the training command that set the config.
     """
+
+    parts: Sequence[str] = _OF_BATCHES
+    num_steps: int = 20
+    rounds: int = 5
+    peer: Sequence[str] = ()
+    videos: Path | None = None
+    video: Path | None = None
+    arguments: Sequence[str] = ()
+
+
+def benchmark(config: ConfigDict, plan: Plan) -> Iterator[Row]:
+    """Yields a row for the setting, and then one or more for every part.
+
+    Raises:
+      ValueError: if there is no such part, the peer fails or measures something else, or the config does not fit.
+    """
+    if unknown := set(plan.parts) - set(PARTS):
+        raise ValueError(f"--parts has {', '.join(sorted(unknown))}; allowed: {', '.join(PARTS)}")
     run = set_up(config)
-    batch_size = run.config.train.batch_size
-    device = f"{parallel.count_sharing(batch_size)} x {jax.devices()[0].device_kind}"
-    yield {"what": "setting", "device": device, "batch_size": batch_size}
-    yield from rates(run, num_steps)
+    config = run.config
+    device = f"{parallel.count_sharing(config.train.batch_size)} x {jax.devices()[0].device_kind}"
+    yield {"what": "setting", "device": device, "batch_size": config.train.batch_size}
+    programs = Programs(run, plan.num_steps)
+    yield from rates(programs, [part for part in _OF_BATCHES if part in plan.parts])
+    if plan.peer:
+        yield from compare_with_peer(programs.clips_per_second, config, plan.peer, plan.rounds)
+    with _videos(plan, run.splits.val) as videos:
+        if "prediction" in plan.parts:
+            yield from prediction_rates(run, videos, plan.rounds)
+        if "build" in plan.parts:
+            yield build_rate(videos.folder, config.dataset.frame_size)
+    if "start" in plan.parts:
+        yield start_times(plan.arguments)
 
 
-def rates(run: Run, num_steps: int) -> Iterator[Row]:
-    """Yields the rates of the parts of a run, each measured over `num_steps` batches."""
-    config, state = run.config, run.initial_state
-
-    def step(batch: Batch) -> None:
-        nonlocal state
-        state, metrics = run.step(state, batch)
-        jax.block_until_ready(metrics)
-
-    def row(what: str, seconds: float) -> Row:
-        return {"what": what, **_rates(config.train.batch_size, config.clip.num_frames, seconds)}
-
-    next(run.batches)
-    yield row("pipeline", _seconds_per_call(lambda: next(run.batches), num_steps))
-
-    batch = parallel.shard_rows(next(run.batches))
-    began = time.perf_counter()
-    traced = run.step.trace(state, batch)
-    traced.lower().compile()
-    compile_seconds = time.perf_counter() - began
-    flops_per_step = jaxpr_flops(traced.jaxpr)
-    step(batch)
-    seconds = _seconds_per_call(lambda: step(batch), num_steps)
-    yield {
-        **row("step", seconds),
-        "compile_seconds": compile_seconds,
-        "gflops_per_step": flops_per_step / 1e9,
-        "share_of_peak": _share_of_peak(
-            flops_per_step / seconds, config.model.dtype, parallel.count_sharing(config.train.batch_size)
-        ),
-    }
-    yield row("both", _seconds_per_call(lambda: step(parallel.shard_rows(next(run.batches))), num_steps))
-
-    probabilities = compile_probabilities(run.model, config)
-    inputs = next(run.batches)
-    infer = lambda: jax.block_until_ready(probabilities(state.variables, inputs))  # noqa: E731
-    infer()
-    yield row("inference", _seconds_per_call(infer, num_steps))
-
-
-def _seconds_per_call(call: Callable[[], object], num_calls: int) -> float:
-    began = time.perf_counter()
-    for _ in range(num_calls):
-        call()
-    return (time.perf_counter() - began) / num_calls
-
-
-def _rates(batch_size: int, num_frames: int, seconds: float) -> dict[str, float]:
-    return {
-        "ms_per_step": 1e3 * seconds,
-        "clips_per_second": batch_size / seconds,
-        "frames_per_second": batch_size * num_frames / seconds,
-    }
-
-
-def _share_of_peak(flops_per_second: float, dtype: str, num_devices: int) -> float | None:
-    """Returns the share of the peak of the devices in use together, or None for devices of unknown peak."""
-    kind = jax.devices()[0].device_kind
-    peaks = next((peaks for name, peaks in _PEAK_FLOPS.items() if name in kind), None)
-    if peaks is None:
-        return None
-    return flops_per_second / (peaks[dtype != "bfloat16"] * num_devices)
+@contextlib.contextmanager
+def _videos(plan: Plan, split: ClipSplit) -> Iterator[Videos]:
+    with tempfile.TemporaryDirectory() as directory:
+        needed = not {"prediction", "build"}.isdisjoint(plan.parts)
+        yield choose_videos(plan.video, plan.videos, split, Path(directory)) if needed else Videos(Path(), Path())

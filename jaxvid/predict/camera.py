@@ -15,11 +15,13 @@ import numpy as np
 from absl import logging
 from jaxtyping import UInt8
 
+from jaxvid.predict.batches import Classified
 from jaxvid.predict.events import Event, EventTracker, event_classes
 from jaxvid.predict.files import PredictOptions
 from jaxvid.predict.follow import compile_live, follow_live
 from jaxvid.predict.live import LiveState
 from jaxvid.predict.predictor import Predictor
+from jaxvid.predict.windows import WindowPlan
 from jaxvid.video.streams import TimedFrame
 
 if TYPE_CHECKING:
@@ -199,9 +201,9 @@ def _follow(
     latencies: list[float] = []
     end = seen = 0.0
     with contextlib.closing(frames), contextlib.suppress(KeyboardInterrupt):
-        for classified in follow_live(predictor, frames, plan, frames.has_waiting):
+        for classified, latency in windows_with_latency(predictor, frames, plan, began):
             window, probabilities = classified.window, classified.probabilities
-            latencies.append(time.monotonic() - began - float(plan.offsets[-1]) - window.start)
+            latencies.append(latency)
             begin, end, seen = end, (window.start + window.end + plan.stride) / 2, window.end
             if live is not None:
                 shown = [predictor.class_names.index(name) for name in live.classes]
@@ -222,6 +224,21 @@ def _follow(
             frames.num_dropped,
             frames.num_read,
         )
+
+
+def windows_with_latency(
+    predictor: Predictor, frames: DropOldest[TimedFrame], plan: WindowPlan, began: float
+) -> Iterator[tuple[Classified, float]]:
+    """Yields the windows of a live stream, each with the seconds from its last frame to its probabilities.
+
+    Args:
+      predictor: the trained model.
+      frames: as they arrive.
+      plan: the windows to take.
+      began: time of `time.monotonic` from which the frames' times count.
+    """
+    for classified in follow_live(predictor, frames, plan, frames.has_waiting):
+        yield classified, time.monotonic() - began - float(plan.offsets[-1]) - classified.window.start
 
 
 def _tell(

@@ -29,7 +29,7 @@ from jaxvid.video.streams import Damage, TimedFrame
 from jaxvid.video.workers import InvalidVideo
 
 # Windows per batch; where windows share features, a batch of frames is as large as those of so many windows.
-_BATCH_SIZE = 4
+BATCH_SIZE = 4
 # Batches of windows whose features are classified together: a recurrent network alone is small.
 _BATCHES_OF_FEATURES = 4
 
@@ -41,7 +41,7 @@ _Row = tuple[float, float, np.ndarray]
 
 
 def load(
-    workdir: Path | str, which: str = "best", *, batch_size: int = _BATCH_SIZE, positive_class: str = ""
+    workdir: Path | str, which: str = "best", *, batch_size: int = BATCH_SIZE, positive_class: str = ""
 ) -> "Predictor":
     """Loads the trained model of a run.
 

@@ -25,6 +25,9 @@ from jaxvid.train.signals import Interrupted, stop_requests
 from jaxvid.train.step_metrics import StepMetrics
 from jaxvid.types import ConfigDict
 
+# Logged when everything is compiled and one step is computed; the benchmark waits for it.
+FIRST_STEP_DONE = "The first step is done"
+
 
 def train(config: ConfigDict, workdir: Path, command: str = "") -> None:
     """Trains the model that `config` describes, or resumes the run in `workdir`.
@@ -89,6 +92,9 @@ def _loop(
             epoch = step / run.steps_per_epoch
             state, metrics = run.step(state, parallel.shard_rows(next(run.batches)))
             recent.add(step, metrics)
+            if step == first_step + 1:
+                recent.require_finite()
+                logging.info(FIRST_STEP_DONE)
             if step % config.train.log_every_steps == 0:
                 logbook.write(step, {"epoch": epoch, "learning_rate": run.learning_rate(step), **recent.means()})
 

@@ -1,12 +1,13 @@
-"""The rows that `python -m jaxvid.benchmark` prints; no test measures speed."""
+"""The rows that `python -m jaxvid.benchmark` prints of batches; no test measures speed."""
 
 import pytest
 
-from jaxvid.benchmark.benchmark import benchmark
+from jaxvid.benchmark.__main__ import config_arguments
+from jaxvid.benchmark.benchmark import Plan, benchmark
 
 
 def test_every_part_has_its_rates(config):
-    setting, *rows = benchmark(config, num_steps=1)
+    setting, *rows = benchmark(config, Plan(num_steps=1))
     assert setting == {"what": "setting", "device": "1 x cpu", "batch_size": 8}
     rates = {row["what"]: row for row in rows}
     assert list(rates) == ["pipeline", "step", "both", "inference"]
@@ -14,6 +15,7 @@ def test_every_part_has_its_rates(config):
         # Batches of 8 clips of 4 frames.
         assert row["clips_per_second"] * row["ms_per_step"] == pytest.approx(8000)
         assert row["frames_per_second"] == pytest.approx(4 * row["clips_per_second"])
+        assert row["cpu_ms_per_step"] > 0
     # Multiplications for 8 clips of 4 frames. Resizing 64x64 to 32x32 is a product along each side. The first
     # convolution, 7x7 from 3 to 32 channels with stride 2, needs no gradient of its input. Everything else has three
     # products of one size: the second convolution, 3x3 over 8x8, the LSTM over 32 features, and the dense layers.
@@ -25,3 +27,27 @@ def test_every_part_has_its_rates(config):
     assert rates["step"]["gflops_per_step"] * 1e9 == pytest.approx(expected)
     assert rates["step"]["compile_seconds"] > 0
     assert rates["step"]["share_of_peak"] is None
+    assert rates["step"]["peak_gib"] is None
+
+
+def test_only_the_parts_asked_for_are_measured_in_their_own_order(config):
+    rows = benchmark(config, Plan(parts=("both", "pipeline"), num_steps=1))
+    assert [row["what"] for row in rows] == ["setting", "pipeline", "both"]
+
+
+def test_a_part_that_there_is_not_is_named(config):
+    with pytest.raises(ValueError, match="--parts has steps; allowed: pipeline, step, both, inference, prediction"):
+        list(benchmark(config, Plan(parts=("steps",))))
+
+
+def test_the_training_command_gets_what_sets_the_config_and_nothing_else():
+    arguments = [
+        "--config=a.py:k=v",
+        "--steps=3",
+        "--config.seed=1",
+        "--config.train.batch_size",
+        "4",
+        "--parts",
+        "start",
+    ]
+    assert config_arguments(arguments) == ["--config=a.py:k=v", "--config.seed=1", "--config.train.batch_size", "4"]
