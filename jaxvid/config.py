@@ -217,7 +217,11 @@ _EVAL = {
     "threshold": "none",  # for the most probable class; or "validation": of the positive class, chosen on those clips
 }
 
-_PIPELINE = {"num_threads": 4, "num_workers": 0}
+_PIPELINE = {
+    "num_threads": 4,
+    "num_workers": 0,
+    "resident": "false",  # "true": training data stays in device memory; "auto": if small (jaxvid/train/resident.py)
+}
 
 _CHECKPOINT = {
     "every_steps": 0,  # in addition to those at evaluations; 0: no others

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
@@ -61,6 +62,24 @@ def over_devices(step: Callable[..., PyTree], num_devices: int | None = None) ->
     mesh = _mesh(jax.devices()[:num_devices])
     mapped = jax.shard_map(step, mesh=mesh, in_specs=(_WHOLE, _ROWS), out_specs=_WHOLE, check_vma=False)
     return jax.jit(mapped, donate_argnums=0, compiler_options=compiler_options())
+
+
+def take_over_devices(num_devices: int | None = None) -> Callable[[PyTree, jax.Array], Any]:
+    """Returns `take(table, rows)` as one jitted call on the devices of all processes.
+
+    Every device has the whole table, arrays with a first dimension of rows (`replicate`), and takes the rows that its
+    share of a batch names (`shard_rows`). Half-precision numbers are returned as float32.
+
+    Args:
+      num_devices: number of devices, from `count_sharing`; all by default.
+    """
+
+    def take(table: PyTree, rows: jax.Array) -> PyTree:
+        taken = jax.tree.map(lambda values: values.at[rows].get(mode="promise_in_bounds"), table)
+        return jax.tree.map(lambda x: x.astype(jnp.float32) if x.dtype == jnp.float16 else x, taken)
+
+    mesh = _mesh(jax.devices()[:num_devices])
+    return jax.jit(jax.shard_map(take, mesh=mesh, in_specs=(_WHOLE, _ROWS), out_specs=_ROWS, check_vma=False))
 
 
 def over_local_devices(step: Callable[..., PyTree]) -> Callable[[PyTree, PyTree], PyTree]:

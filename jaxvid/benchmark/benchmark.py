@@ -17,6 +17,7 @@ from jaxvid.benchmark.start import start_times
 from jaxvid.benchmark.timing import Row
 from jaxvid.benchmark.videos import Videos, choose_videos
 from jaxvid.data.dataset import ClipSplit
+from jaxvid.train.resident import with_resident_frames
 from jaxvid.train.setup import set_up
 from jaxvid.types import ConfigDict
 
@@ -56,7 +57,7 @@ def benchmark(config: ConfigDict, plan: Plan) -> Iterator[Row]:
     """
     if unknown := set(plan.parts) - set(PARTS):
         raise ValueError(f"--parts has {', '.join(sorted(unknown))}; allowed: {', '.join(PARTS)}")
-    run = set_up(config)
+    run = with_resident_frames(set_up(config))
     config = run.config
     device = f"{parallel.count_sharing(config.train.batch_size)} x {jax.devices()[0].device_kind}"
     yield {"what": "setting", "device": device, "batch_size": config.train.batch_size}

@@ -11,8 +11,12 @@ from jaxtyping import Bool, Int, UInt8
 from jaxvid.data.audio import sound_inputs
 from jaxvid.data.dataset import ClipSplit
 from jaxvid.data.records import Clip, decode_frames
+from jaxvid.data.resident import FrameRows
 from jaxvid.data.sampling import Sampling, create_sampling
 from jaxvid.types import ConfigDict, Inputs
+
+# In a batch, in place of the frames: their rows in an array of all frames, int32 (batch, time).
+ROWS = "rows"
 
 # Number of epochs. The length of Grain's endless repetition overflows with a batch size of one.
 ENDLESS = 2**40
@@ -42,6 +46,7 @@ def training_batches(
     num_workers: int = 0,
     audio: ConfigDict | None = None,
     shard: tuple[int, int] = (0, 1),
+    rows: FrameRows | None = None,
 ) -> grain.DatasetIterator:
     """Returns an endless iterator over batches of inputs (see `clip_inputs`) and `label`, int32 (batch,).
 
@@ -58,11 +63,13 @@ def training_batches(
       audio: that section of the config; None for no sound.
       shard: (index, count) of this process, which gets that part of every global batch: rows and random draws are the
         same whatever the number of processes.
+      rows: where frames are in an array of all; the batches then have ROWS in place of `frames`. By default frames are
+        read and decoded.
     """
     num_rows = batch_size // shard[1]
     scheme = create_sampling(clip)
     counts = scheme.count(split.metadata.num_frames)
-    load = _LoadBatch(split, scheme, audio, np.cumsum(counts) - counts, shard[0] * num_rows, num_rows)
+    load = _LoadBatch(split, scheme, audio, np.cumsum(counts) - counts, shard[0] * num_rows, num_rows, rows)
     dataset = (
         grain.MapDataset.range(int(counts.sum()))
         .seed(seed)
@@ -89,6 +96,7 @@ class _LoadBatch:
       first_samples: number of the first sample of every clip; its others follow.
       first_row: first row of the global batch that is this process's.
       num_rows: number of its rows.
+      frame_rows: where frames are in an array of all; None to read them.
     """
 
     split: ClipSplit
@@ -97,6 +105,7 @@ class _LoadBatch:
     first_samples: Int[np.ndarray, "clip"]
     first_row: int
     num_rows: int
+    frame_rows: FrameRows | None = None
 
     def __call__(self, samples: Int[np.ndarray, "global_batch"], rng: np.random.Generator) -> dict[str, np.ndarray]:
         seeds = rng.integers(2**63, size=len(samples))
@@ -104,8 +113,30 @@ class _LoadBatch:
         of_clip = samples - self.first_samples[positions]
         own_rows = slice(self.first_row, self.first_row + self.num_rows)
         own = zip(*(column[own_rows].tolist() for column in (positions, of_clip, seeds)), strict=True)
-        rows = [_load(self.split[position], self.scheme, self.audio, sample, seed) for position, sample, seed in own]
+        load = self._read if self.frame_rows is None else self._named
+        rows = [load(position, sample, seed) for position, sample, seed in own]
         return {key: np.stack([row[key] for row in rows]) for key in rows[0]}
+
+    def _read(self, position: int, sample: int, seed: int) -> Inputs:
+        stored = self.split[position]
+        frames = self._sampled(len(stored.frames), stored.fps, sample, seed)
+        inputs = view_inputs(stored, frames[None], self.scheme.num_frames, self.audio)
+        return {"label": np.asarray(stored.label, np.int32), **{key: values[0] for key, values in inputs.items()}}
+
+    def _named(self, position: int, sample: int, seed: int) -> Inputs:
+        """Returns what `_read` does, with ROWS in place of the frames; no record is read."""
+        assert self.frame_rows is not None
+        metadata = self.split.metadata
+        num_frames = int(metadata.num_frames[position])
+        frames = self._sampled(num_frames, float(metadata.fps[position]), sample, seed)
+        return {
+            "label": np.asarray(metadata.labels[position], np.int32),
+            "num_frames": np.asarray(min(num_frames, self.scheme.num_frames), np.int32),
+            ROWS: self.frame_rows.of(position, frames),
+        }
+
+    def _sampled(self, num_frames: int, fps: float, sample: int, seed: int) -> Int[np.ndarray, "time"]:
+        return self.scheme.train(num_frames, fps, np.random.default_rng(seed), sample)
 
 
 def _mark_flags_as_parsed() -> None:
@@ -131,12 +162,6 @@ def require_fitting_clips(split: ClipSplit, clip: ConfigDict) -> None:
                 f"config.clip.num_frames is {clip.num_frames}; {split.metadata.filenames[position]} of split "
                 f"{split.name} has {lengths[position]}: {misfit}"
             )
-
-
-def _load(stored: Clip, scheme: Sampling, audio: ConfigDict | None, sample: int, seed: int) -> Inputs:
-    frames = scheme.train(len(stored.frames), stored.fps, np.random.default_rng(seed), sample)
-    inputs = view_inputs(stored, frames[None], scheme.num_frames, audio)
-    return {"label": np.asarray(stored.label, np.int32), **{key: values[0] for key, values in inputs.items()}}
 
 
 def evaluation_views(

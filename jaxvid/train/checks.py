@@ -12,6 +12,7 @@ from jaxvid.models.freezing import check_trainable
 from jaxvid.train.adaptation import check_adaptation
 from jaxvid.train.feature_cache import check_cached_views
 from jaxvid.train.optimizer import check_optimizer
+from jaxvid.train.resident import check_resident
 from jaxvid.train.splits import CLASS_WEIGHTS
 from jaxvid.train.two_stage import check_sequences
 from jaxvid.types import ConfigDict
@@ -33,6 +34,7 @@ def check_config(config: ConfigDict) -> None:
     check_sequences(config)
     check_views(config)
     check_cached_views(config)
+    check_resident(config)
     monitor_metric(config.eval.monitor)
     one_of(config.eval, "eval.calibration", CALIBRATIONS)
     one_of(config.eval, "eval.threshold", THRESHOLDS)

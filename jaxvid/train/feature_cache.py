@@ -22,7 +22,7 @@ from jaxvid.config import at_least
 from jaxvid.data.augment import augmented, changes_clips
 from jaxvid.data.dataset import ClipSplit
 from jaxvid.data.mixing import mixes
-from jaxvid.data.pipeline import ENDLESS, evaluation_batches
+from jaxvid.data.pipeline import ENDLESS, ROWS, evaluation_batches
 from jaxvid.data.preprocess import preprocess
 from jaxvid.data.sampling import create_sampling
 from jaxvid.files import replacing
@@ -32,6 +32,7 @@ from jaxvid.models.create import module_from_config
 from jaxvid.steps import TrainState, network_input
 from jaxvid.train.feature_store import FeatureRows, Features, Writer, halved, locked, missing_rows, open_rows
 from jaxvid.train.feature_views import View, clip_digests, load_views, training_views, validation_views
+from jaxvid.train.resident import ResidentStep, is_resident
 from jaxvid.train.setup import Run
 from jaxvid.train.validation import validation_metrics
 from jaxvid.types import ConfigDict
@@ -125,8 +126,14 @@ def on_cached_features(run: Run, variables: dict[str, PyTree], workdir: Path) ->
         return validation_metrics(of_videos(val, clip_index, outputs), config)
 
     labels = train.metadata.labels[[view.position for view in plain]]
-    batches = feature_batches(train_rows, labels, batch_size=config.train.batch_size, seed=config.seed)
-    return dataclasses.replace(run, batches=batches, validate=validate)
+    resident = is_resident(config, train_rows.num_bytes)
+    size = config.train.batch_size
+    batches = feature_batches(train_rows, labels, batch_size=size, seed=config.seed, resident=resident)
+    run = dataclasses.replace(run, batches=batches, validate=validate)
+    if not resident:
+        return run
+    logging.info("%d features stay in device memory: %.1f MB", len(train_rows), train_rows.num_bytes / 1e6)
+    return dataclasses.replace(run, step=ResidentStep(run.step, {"features": for_head(train_rows.all())}, size))
 
 
 class Extractor(NamedTuple):
@@ -242,7 +249,7 @@ def _compute(extractor: Extractor, split: ClipSplit, views: Sequence[View]) -> N
 
 
 def feature_batches(
-    features: FeatureRows, labels: Int[np.ndarray, "sample"], *, batch_size: int, seed: int
+    features: FeatureRows, labels: Int[np.ndarray, "sample"], *, batch_size: int, seed: int, resident: bool = False
 ) -> grain.DatasetIterator:
     """Returns endless batches `{"features": for the head, "label": int32}`, like `training_batches`.
 
@@ -253,13 +260,16 @@ def feature_batches(
       labels: of the samples.
       batch_size: samples per batch.
       seed: seed of order and views.
+      resident: whether batches have ROWS, those of the features, in place of `features`.
     """
     num_views = len(features) // len(labels)
 
     def load(samples: Int[np.ndarray, "batch"], rng: np.random.Generator) -> dict[str, PyTree[np.ndarray]]:
         views = rng.integers(num_views, size=len(samples))
-        rows = features.take(views * len(labels) + samples)
-        return {"features": for_head(rows), "label": labels[samples].astype(np.int32)}
+        rows, label = views * len(labels) + samples, labels[samples].astype(np.int32)
+        if resident:
+            return {ROWS: rows.astype(np.int32), "label": label}
+        return {"features": for_head(features.take(rows)), "label": label}
 
     dataset = (
         grain.MapDataset.range(len(labels)).seed(seed).shuffle().repeat(ENDLESS).batch(batch_size).random_map(load)

@@ -48,6 +48,17 @@ class FeatureRows:
         places = self.places[rows].tolist()
         return {name: _single(np.stack([self.chunks[c][name][r] for c, r in places])) for name in self.chunks[0]}
 
+    def all(self) -> Features:
+        """Returns all rows, as they are stored."""
+        places = self.places.tolist()
+        return {name: np.stack([self.chunks[c][name][r] for c, r in places]) for name in self.chunks[0]}
+
+    @property
+    def num_bytes(self) -> int:
+        """Number of bytes of all rows, as they are stored."""
+        chunk, row = self.places[0]
+        return len(self) * sum(array[row].nbytes for array in self.chunks[chunk].values())
+
     def followed_by(self, others: "FeatureRows") -> "FeatureRows":
         """Returns these rows and then the others."""
         moved = others.places + np.asarray([len(self.chunks), 0])

@@ -19,6 +19,7 @@ from jaxvid.train.fine_tuning import check_pretrained
 from jaxvid.train.logbook import Logbook
 from jaxvid.train.optimizer import check_resumed_length
 from jaxvid.train.position import Position, restore, with_changed_activations
+from jaxvid.train.resident import with_resident_frames
 from jaxvid.train.sessions import Session
 from jaxvid.train.setup import Run, number_of_steps, set_up, with_first_functions
 from jaxvid.train.signals import Interrupted, stop_requests
@@ -68,6 +69,8 @@ def train(config: ConfigDict, workdir: Path, command: str = "") -> None:
         state, position = restore(run, checkpoints, workdir)
         if feature_cache.are_cached(run.config):
             run = feature_cache.on_cached_features(run, state.variables, workdir)
+        else:
+            run = with_resident_frames(run)
         if position.batches is not None:
             run.batches.set_state(position.batches)
         _loop(run, state, position, checkpoints, workdir, session)

@@ -203,13 +203,16 @@ def test_features_of_a_view_are_those_of_its_frames_and_augmentation(cached, dat
 
 
 @pytest.mark.slow
-def test_a_run_on_cached_views_goes_on_from_its_checkpoint_bit_for_bit(frozen_config, tmp_path, monkeypatch):
+def test_a_run_on_cached_views_goes_on_from_its_checkpoint_bit_for_bit_also_in_device_memory(
+    frozen_config, tmp_path, monkeypatch
+):
     frozen_config.update(AUGMENTED)
     frozen_config.augment.mixup = 0.4
     frozen_config.optimizer.ema_decay = 0.9
     frozen_config.train.update(cached_views=3, feature_cache=str(tmp_path / "shared"))
     train(frozen_config, tmp_path / "whole")
     stored = set((tmp_path / "shared").glob("*/chunk-*"))
+    frozen_config.pipeline.resident = "true"
     with monkeypatch.context() as patch:
         interrupt_after(patch, 3)
         with pytest.raises(Interrupted):

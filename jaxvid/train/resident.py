@@ -1,0 +1,117 @@
+"""Training data that stays in device memory: batches name its rows, and the devices take them there.
+
+The sampling, the order and the position of the batches are those of the pipeline that streams, and the step is the same
+program: a run may change from one way to the other when it is resumed, and computes the same bits. What is saved is
+decoding the frames again in every epoch, and their way to the device.
+"""
+
+import dataclasses
+import os
+from typing import Any
+
+import jax
+import numpy as np
+from absl import logging
+from jaxtyping import PyTree
+
+from jaxvid import parallel
+from jaxvid.config import one_of
+from jaxvid.data.pipeline import ROWS, training_batches
+from jaxvid.data.resident import FrameRows
+from jaxvid.data.sampling import create_sampling
+from jaxvid.steps import Batch, TrainState
+from jaxvid.train.setup import Run
+from jaxvid.types import ConfigDict
+
+RESIDENT = ("false", "true", "auto")
+# Of an accelerator's memory: the rest is for the state, the activations and the batches.
+_SHARE_OF_ACCELERATOR = 0.3
+# Of the host's: on the CPU it is what all programs share.
+_SHARE_OF_HOST = 0.1
+
+
+def check_resident(config: ConfigDict) -> None:
+    """Checks `pipeline.resident`.
+
+    Raises:
+      ValueError: if it is none of RESIDENT, or "true" for clips with sound.
+    """
+    one_of(config.pipeline, "pipeline.resident", RESIDENT)
+    if config.pipeline.resident == "true" and config.audio.sample_rate:
+        raise ValueError(
+            f"config.pipeline.resident is 'true'; allowed with audio.sample_rate {config.audio.sample_rate}: 'false', "
+            "'auto' (sound is always streamed)"
+        )
+
+
+def is_resident(config: ConfigDict, num_bytes: int) -> bool:
+    """Returns whether data of a size is kept in device memory: where the config says so, or "auto" and it is small."""
+    wanted = config.pipeline.resident
+    if wanted != "auto":
+        return wanted == "true"
+    return num_bytes <= largest_resident()
+
+
+def largest_resident() -> float:
+    """Returns the bytes up to which "auto" keeps data in device memory; 0 where a device does not tell its memory."""
+    device = jax.devices()[0]
+    if device.platform == "cpu":
+        return _SHARE_OF_HOST * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return _SHARE_OF_ACCELERATOR * (device.memory_stats() or {}).get("bytes_limit", 0)
+
+
+def with_resident_frames(run: Run) -> Run:
+    """Returns the run with the frames of its training clips in device memory, if its config asks for that.
+
+    They are decoded now. Where clips have sound, it is streamed, and the frames with it.
+    """
+    config, split = run.config, run.splits.train
+    if config.pipeline.resident == "false" or config.audio.sample_rate:
+        return run
+    rows = FrameRows(split, create_sampling(config.clip))
+    num_bytes = rows.num_rows * int(np.prod(config.dataset.frame_size)) * 3
+    if not is_resident(config, num_bytes):
+        logging.info("Frames are streamed: %.1f MB are more than 'auto' keeps in device memory", num_bytes / 1e6)
+        return run
+    logging.info("%d frames of %s stay in device memory: %.1f MB", rows.num_rows, split.name, num_bytes / 1e6)
+    table = {"frames": rows.decode(split, config.pipeline.num_threads)}
+    batches = training_batches(
+        split,
+        config.clip,
+        batch_size=config.train.batch_size,
+        seed=config.seed,
+        num_threads=config.pipeline.num_threads,
+        num_workers=config.pipeline.num_workers,
+        shard=parallel.process_shard(),
+        rows=rows,
+    )
+    return dataclasses.replace(run, batches=batches, step=ResidentStep(run.step, table, config.train.batch_size))
+
+
+class ResidentStep:
+    """A step whose batches have ROWS, rows of arrays in device memory, in place of what stands there."""
+
+    def __init__(self, step: Any, table: dict[str, PyTree[np.ndarray]], batch_size: int):
+        """Copies the table to the devices.
+
+        Args:
+          step: `(state, batch)` -> `(state, metrics)`, as `parallel.over_devices` returns it.
+          table: what batches have by name, with a first dimension of rows.
+          batch_size: of all devices together.
+        """
+        num_devices = parallel.count_sharing(batch_size)
+        self._step = step
+        self._table = parallel.replicate(table, num_devices)
+        self._take = parallel.take_over_devices(num_devices)
+
+    def __call__(self, state: TrainState, batch: Batch) -> tuple[TrainState, dict[str, jax.Array]]:
+        """Takes one step."""
+        return self._step(state, self._taken(batch))
+
+    def trace(self, state: TrainState, batch: Batch) -> Any:
+        """Returns the step as JAX traces it, without the taking of rows."""
+        return self._step.trace(state, self._taken(batch))
+
+    def _taken(self, batch: Batch) -> Batch:
+        others = {name: values for name, values in batch.items() if name != ROWS}
+        return others | self._take(self._table, batch[ROWS])
