@@ -43,7 +43,6 @@ def main(argv: Sequence[str]) -> int:
 
     if _DISTRIBUTED.value or _COORDINATOR.value:
         parallel.start_processes(_COORDINATOR.value, _NUM_PROCESSES.value, _PROCESS_ID.value)
-    from jaxvid.evaluate.evaluate import evaluate
     from jaxvid.train.loop import train
     from jaxvid.train.sessions import COMMAND_VARIABLE
     from jaxvid.train.signals import Interrupted
@@ -54,6 +53,9 @@ def main(argv: Sequence[str]) -> int:
     except Interrupted as interruption:
         logging.warning("%s", interruption)
         return _EXIT_INTERRUPTED
+    # After training, whose first step need not wait for what draws a report.
+    from jaxvid.evaluate.evaluate import evaluate
+
     evaluate(workdir)
     return 0
 
