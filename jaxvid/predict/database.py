@@ -170,7 +170,8 @@ class ResultRows:
 
     def add(self, result: VideoResult) -> None:
         """Takes the result of a video."""
-        self._waiting.append(result_rows(result, stored_path(result.path), self._source, self._model))
+        path = result.address or stored_path(result.path)
+        self._waiting.append(result_rows(result, path, self._source, self._model))
         if len(self._waiting) >= _MANY_VIDEOS or time.monotonic() - self._written > _LONG:
             self._write()
 

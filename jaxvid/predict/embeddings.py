@@ -21,7 +21,7 @@ _ROWS_OF_GROUP = 1024
 class EmbeddingsFile:
     """Writes the windows of videos as they are classified; memory does not grow with their number."""
 
-    def __init__(self, path: Path, videos: Sequence[Path], class_names: Sequence[str]):
+    def __init__(self, path: Path, videos: Sequence[str], class_names: Sequence[str]):
         """Creates the file; see `embeddings_file`."""
         self._path, self._videos, self._class_names = path, videos, list(class_names)
         self._waiting: dict[int, list[Classified]] = collections.defaultdict(list)
@@ -73,7 +73,7 @@ class EmbeddingsFile:
         return pa.table(
             [
                 # Bytes of a name that are not UTF-8 become question marks.
-                [str(self._videos[row.video]).encode(errors="replace").decode() for row in rows],
+                [self._videos[row.video].encode(errors="replace").decode() for row in rows],
                 [row.window.start for row in rows],
                 [row.window.end for row in rows],
                 *np.asarray([row.probabilities for row in rows], np.float32).T,
@@ -84,16 +84,16 @@ class EmbeddingsFile:
 
 
 @contextlib.contextmanager
-def embeddings_file(path: Path, videos: Sequence[Path], class_names: Sequence[str]) -> Iterator[EmbeddingsFile]:
+def embeddings_file(path: Path, videos: Sequence[str], class_names: Sequence[str]) -> Iterator[EmbeddingsFile]:
     """Opens a file for the windows of videos; it appears under its name once the context ends without an error.
 
-    Its columns are `video` (the path as given), `start` and `end` in seconds, `probability_NAME` of every class, and
-    `embedding` (float32, all of one length). The rows of a video are in order of time; of several long videos, the rows
-    may alternate.
+    Its columns are `video` (the path or address as given), `start` and `end` in seconds, `probability_NAME` of every
+    class, and `embedding` (float32, all of one length). The rows of a video are in order of time; of several long
+    videos, the rows may alternate.
 
     Args:
       path: ending in `.parquet`; a file is replaced.
-      videos: paths of the videos, by their numbers.
+      videos: paths of the videos, or their addresses, by their numbers.
       class_names: in the order of the probabilities.
     """
     path.parent.mkdir(parents=True, exist_ok=True)

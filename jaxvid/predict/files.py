@@ -2,7 +2,7 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -39,6 +39,8 @@ class PredictOptions:
       embeddings: Parquet file for the embeddings of all windows (`jaxvid.predict.embeddings`); None for none.
       database: for the rows of all videos (`jaxvid.predict.database`); None for none.
       source: the camera that recorded them, for the database; "" for the folder of each.
+      addresses: of the videos that were downloaded and are removed after the call, by path. They stand for the paths
+        in all that is written, and no page shows these videos.
     """
 
     thresholds: Thresholds = dataclasses.field(default_factory=Thresholds)
@@ -52,6 +54,7 @@ class PredictOptions:
     embeddings: Path | None = None
     database: Path | None = None
     source: str = ""
+    addresses: Mapping[Path, str] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,6 +68,7 @@ class VideoResult:
       events: events in the video.
       reason: why it could not be read; "" if it could.
       problems: parts of the video that were not read as they were recorded, and files that could not be written.
+      address: where a video is from that is not kept; "" of files.
     """
 
     path: Path
@@ -73,6 +77,12 @@ class VideoResult:
     events: list[Event]
     reason: str = ""
     problems: Damage = dataclasses.field(default_factory=Damage)
+    address: str = ""
+
+    @property
+    def video(self) -> str:
+        """Where the video is found: its address or its path."""
+        return self.address or str(self.path)
 
 
 def named_videos(arguments: Sequence[Path]) -> dict[Path, Path]:
@@ -93,7 +103,7 @@ def named_videos(arguments: Sequence[Path]) -> dict[Path, Path]:
         else:
             raise ValueError(f"{argument} does not exist")
     if not found:
-        raise ValueError("no videos given; allowed: paths of videos and of folders with videos")
+        raise ValueError("no videos given; allowed: paths of videos and of folders with videos, and addresses")
     return _without_collisions(found)
 
 
@@ -112,12 +122,26 @@ def _without_collisions(found: dict[Path, Path]) -> dict[Path, Path]:
 
 
 def predict_videos(
-    predictor: Predictor, videos: dict[Path, Path], output: Path, options: PredictOptions
+    predictor: Predictor,
+    videos: dict[Path, Path],
+    output: Path,
+    options: PredictOptions,
+    refused: Sequence[VideoResult] = (),
 ) -> list[VideoResult]:
     """Predicts every video and writes its files; a video that cannot be read does not stop the others.
 
     Of a video that is damaged or breaks off, what can be read is predicted, and `problems.json` lists what cannot. The
     files of a video are written while the next ones are predicted.
+
+    Args:
+      predictor: the trained model.
+      videos: their directories relative to the output, by path (`named_videos`).
+      output: directory of the call.
+      options: how videos are predicted.
+      refused: results of videos that could not be had; they stand on the page too.
+
+    Returns:
+      The results in the order of the videos, those that were refused last.
 
     Raises:
       ValueError: if an option does not fit the model, faces are to be blurred and their detector is missing, the file
@@ -138,8 +162,8 @@ def predict_videos(
 
         # Also of what was done before an interruption.
         if results:
-            write_index([results[path] for path in paths if path in results], output, classes)
-    return [results[path] for path in paths]
+            write_index([*(results[path] for path in paths if path in results), *refused], output, classes)
+    return [*(results[path] for path in paths), *refused]
 
 
 def _predict(
@@ -163,7 +187,8 @@ def _predict(
         background = stack.enter_context(Background())
         embeddings = rows = None
         if options.embeddings:
-            embeddings = stack.enter_context(embeddings_file(options.embeddings, paths, predictor.class_names))
+            names = [options.addresses.get(path, str(path)) for path in paths]
+            embeddings = stack.enter_context(embeddings_file(options.embeddings, names, predictor.class_names))
         if options.database:
             rows = stack.enter_context(ResultRows(options.database, predictor, options.source))
 
@@ -196,10 +221,11 @@ def _predict(
 def _result(
     prediction: VideoPrediction, path: Path, output: Path, classes: Sequence[str], options: PredictOptions
 ) -> VideoResult:
+    address = options.addresses.get(path, "")
     if prediction.timeline is None:
-        return VideoResult(path, output, None, [], prediction.reason)
+        return VideoResult(path, output, None, [], prediction.reason, address=address)
     events = find_events(prediction.timeline, classes, options.thresholds)
-    return VideoResult(path, output, prediction.timeline, events, problems=prediction.problems)
+    return VideoResult(path, output, prediction.timeline, events, problems=prediction.problems, address=address)
 
 
 class PeakWindow:
@@ -236,7 +262,7 @@ def summary(results: Sequence[VideoResult]) -> str:
     rows = [("video", "seconds", "mean", "events", "highest", "problems", "written to")]
     for result in results:
         if result.timeline is None:
-            rows.append((str(result.path), "-", "-", "-", "-", "-", f"NOT READ: {result.reason}"))
+            rows.append((result.video, "-", "-", "-", "-", "-", f"NOT READ: {result.reason}"))
             continue
         timeline = result.timeline
         mean = timeline.mean()
@@ -244,7 +270,7 @@ def summary(results: Sequence[VideoResult]) -> str:
         highest = max(result.events, key=lambda event: event.probability, default=None)
         rows.append(
             (
-                str(result.path),
+                result.video,
                 f"{timeline.ends[-1]:.1f}",
                 f"{decided} {100 * mean[timeline.class_names.index(decided)]:.0f} %",
                 str(len(result.events)),
@@ -253,7 +279,7 @@ def summary(results: Sequence[VideoResult]) -> str:
                 str(result.output),
             )
         )
-    problems = [f"{result.path}: {listed_problems(result.problems)}" for result in results if result.problems]
+    problems = [f"{result.video}: {listed_problems(result.problems)}" for result in results if result.problems]
     lines = [*aligned(rows), *(["Problems (all in problems.json):"] if problems else []), *problems]
     # A name whose bytes are not UTF-8 would stop the print.
     return "\n".join(lines).encode(errors="replace").decode()

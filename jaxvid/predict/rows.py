@@ -110,7 +110,8 @@ class Video(NamedTuple):
     """A video, or a time for which a camera was followed.
 
     Attributes:
-      path: where it lies (`stored_path`), or the address of a camera and when it was first seen.
+      path: where it lies (`stored_path`), the address that it was downloaded from, or the address of a camera and when
+        it was first seen.
       source: the camera, or the folder.
       seconds: how long it is; 0 if it could not be read.
       header: what else is known of it.

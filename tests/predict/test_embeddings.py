@@ -58,7 +58,7 @@ def test_rows_are_written_in_groups_and_those_of_a_short_video_are_together(tmp_
     monkeypatch.setattr(embeddings, "_ROWS_OF_VIDEO", 4)
     monkeypatch.setattr(embeddings, "_ROWS_OF_GROUP", 5)
     path = tmp_path / "windows.parquet"
-    with embeddings_file(path, [Path("a"), Path("b")], ["calm", "fight"]) as file:
+    with embeddings_file(path, ["a", "b"], ["calm", "fight"]) as file:
         for start in range(3):
             file.add(classified(0, start))
             file.add(classified(1, start))
@@ -80,14 +80,14 @@ def test_a_file_appears_complete_or_not_at_all(tmp_path):
     path = tmp_path / "windows.parquet"
 
     def write_and_stop():
-        with embeddings_file(path, [Path("a")], ["calm", "fight"]) as file:
+        with embeddings_file(path, ["a"], ["calm", "fight"]) as file:
             file.add(classified(0, 0.0))
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         write_and_stop()
     assert list(tmp_path.iterdir()) == []
-    with embeddings_file(path, [Path("a")], ["calm", "fight"]):
+    with embeddings_file(path, ["a"], ["calm", "fight"]):
         pass
     rows, schema = rows_of(path)
     assert rows == []

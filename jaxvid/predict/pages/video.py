@@ -44,7 +44,7 @@ def write_video_page(result: VideoResult, root: Path, classes: Sequence[str], op
     sources = _sources(result, options)
     data = _data(result, timeline, classes, options) | {"name": name, "key": labels_key(name, result.events)}
     sections = [
-        section("Probability and events", _player(sources) + _curve(timeline, data["classes"]) + _TOOLBAR),
+        section("Probability and events", _player(sources, result) + _curve(timeline, data["classes"]) + _TOOLBAR),
         section("Events", _events(classes)),
         *([section("Segments", '<div id="segments"></div>')] if data["segments"] else []),
         *([section("Where the network looks", _EXPLANATION)] if options.explain else []),
@@ -62,11 +62,13 @@ def write_video_page(result: VideoResult, root: Path, classes: Sequence[str], op
 def _sources(result: VideoResult, options: PredictOptions) -> dict[str, str]:
     """The files that may be played, by what they are, with their addresses; the one that surely plays first.
 
-    Where faces are blurred, a video as it was recorded is none of them.
+    A video as it was recorded is none of them where faces are blurred, or where it is removed after the call.
     """
     annotated = result.output / "annotated.mp4"
     found = {"with the probabilities drawn in": "annotated.mp4"} if options.annotate and annotated.exists() else {}
-    return found if options.blur_faces else found | {"as recorded": address(result.path, result.output)}
+    return (
+        found if options.blur_faces or result.address else found | {"as recorded": address(result.path, result.output)}
+    )
 
 
 def _data(result: VideoResult, timeline: Timeline, classes: Sequence[str], options: PredictOptions) -> dict[str, Any]:
@@ -109,7 +111,7 @@ def _summary(result: VideoResult, timeline: Timeline, root: Path, options: Predi
     files = ["timeline.csv", "events.json", *(["timeline.png"] if options.plot else [])]
     thresholds = options.thresholds
     details = {
-        "Video": bdi(printable(str(result.path))),
+        "Video": bdi(printable(result.video)),
         "Length": f"{clock(float(timeline.ends[-1] - timeline.starts[0]))}, {counted(len(timeline.starts), 'window')}",
         "Events": f"begin at {100 * thresholds.on:g} % and end below {100 * thresholds.off:g} %",
         "Files": ", ".join(f'<a href="{name}">{name}</a>' for name in files),
@@ -124,7 +126,12 @@ def _summary(result: VideoResult, timeline: Timeline, root: Path, options: Predi
     )
 
 
-def _player(sources: dict[str, str]) -> str:
+def _player(sources: dict[str, str], result: VideoResult) -> str:
+    if not sources and result.address:
+        return (
+            '<p class="muted">The video was downloaded and is not kept; <code>--keep_downloads=DIR</code> keeps it, '
+            "and <code>--annotate</code> writes a copy.</p>\n"
+        )
     if not sources:
         return (
             '<p class="muted">Faces are blurred here, and the video as it was recorded is not shown; '
