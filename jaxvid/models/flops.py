@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import jax
@@ -33,19 +33,31 @@ def jaxpr_flops(jaxpr: ClosedJaxpr) -> int:
     Raises:
       ValueError: if a product is inside a `while` loop, of which the number of runs is not known.
     """
-    return 2 * _multiplications(jaxpr.jaxpr, [True] * len(jaxpr.jaxpr.outvars))
+    return sum(equation_flops for _, equation_flops in flops_by_equation(jaxpr))
 
 
-def _multiplications(jaxpr: Jaxpr, outputs_used: Sequence[bool]) -> int:
-    """The multiplications that the used outputs need; XLA drops the others, such as the gradient of the frames."""
+def flops_by_equation(jaxpr: ClosedJaxpr) -> Iterator[tuple[JaxprEqn, int]]:
+    """Yields the operations of every equation that the outputs need, as `jaxpr_flops` counts them; the last one first.
+
+    Raises:
+      ValueError: as `jaxpr_flops`.
+    """
+    for equation, multiplications in _needed(jaxpr.jaxpr, [True] * len(jaxpr.jaxpr.outvars)):
+        yield equation, 2 * multiplications
+
+
+def _needed(jaxpr: Jaxpr, outputs_used: Sequence[bool]) -> Iterator[tuple[JaxprEqn, int]]:
+    """Yields the equations that the used outputs need; XLA drops the others, such as the gradient of the frames."""
     used = set(_variables(itertools.compress(jaxpr.outvars, outputs_used)))
-    total = 0
     for equation in reversed(jaxpr.eqns):
         outputs_used = [variable in used for variable in equation.outvars]
         if any(outputs_used):
             used.update(_variables(equation.invars))
-            total += _multiplications_of(equation, outputs_used)
-    return total
+            yield equation, _multiplications_of(equation, outputs_used)
+
+
+def _multiplications(jaxpr: Jaxpr, outputs_used: Sequence[bool]) -> int:
+    return sum(multiplications for _, multiplications in _needed(jaxpr, outputs_used))
 
 
 def _multiplications_of(equation: JaxprEqn, outputs_used: Sequence[bool]) -> int:

@@ -35,7 +35,8 @@ def max_pool(
         missing = [(0, 0)] * (images.ndim - 3) + [(0, -height % size), (0, -width % size), (0, 0)]
         images = jnp.pad(images, missing, constant_values=-jnp.inf)
     flat = images.reshape(-1, *images.shape[-3:])
-    pooled = _max_pool(size, flat)
+    with jax.named_scope(f"max_pool_{size}x{size}"):
+        pooled = _max_pool(size, flat)
     return pooled.reshape(*images.shape[:-3], *pooled.shape[1:])
 
 
