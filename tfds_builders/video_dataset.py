@@ -122,6 +122,7 @@ class VideoDataset(tfds.core.GeneratorBasedBuilder, skip_registration=True):
       on_invalid: the treatment of a video that cannot be decoded or is cut short: "error" stops the build and names the
         file, "skip" leaves the video out and lists it, with the reason, in `invalid_videos.json` beside the records.
       num_workers: processes to decode in; by default one per core.
+      decoder: of whole videos: "decord" or "av", whose frames differ by the version of FFmpeg's scaler alone.
       timeout_seconds: how long decoding one video, or one sequence of it, may take.
       file_format: "array_record" or "tfrecord"; by default that of the prepared dataset, or else ArrayRecord.
       **kwargs: as for any `tfds.core.DatasetBuilder`: `data_dir`, `config`, `version`.
@@ -144,6 +145,7 @@ class VideoDataset(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         *,
         on_invalid: Literal["error", "skip"] = "error",
         num_workers: int | None = None,
+        decoder: Literal["decord", "av"] = "decord",
         timeout_seconds: float = 60.0,
         file_format: str | None = None,
         config: str | VideoConfig | None = None,
@@ -151,9 +153,12 @@ class VideoDataset(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     ):
         if on_invalid not in ("error", "skip"):
             raise ValueError(f'on_invalid must be "error" or "skip", got {on_invalid!r}')
+        if decoder not in ("decord", "av"):
+            raise ValueError(f'decoder must be "decord" or "av", got {decoder!r}')
         super().__init__(config=self.named_config(config), **kwargs)
         self._on_invalid = on_invalid
         self._num_workers = num_workers
+        self._decoder = decoder
         self._timeout_seconds = timeout_seconds
         self._invalid_videos: list[dict[str, str]] = []
         self._statistics: dict[str, SplitStatistics] = {}
@@ -299,7 +304,7 @@ class VideoDataset(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         if config.is_plain:
             from jaxvid.video.clips import decode_clips
 
-            yield from enumerate(decode_clips(paths, size, **options))
+            yield from enumerate(decode_clips(paths, size, decoder=self._decoder, **options))
             return
         from jaxvid.video.sequences import SequenceForm, decode_sequences, whole_videos
 

@@ -30,15 +30,15 @@ _VIDEO = "video"
 _SPLIT = re.compile(r"(?P<base>[^@]+)(@(?P<others>!?)(?P<taken>\d+(?:\+\d+)*)/(?P<folds>\d+))?")
 
 
-def prepare(dataset: ConfigDict) -> tfds.core.DatasetBuilder:
+def prepare(dataset: ConfigDict, decoder: str = "decord") -> tfds.core.DatasetBuilder:
     """Returns the dataset that the section `dataset` of a config names, and builds it if it is not prepared.
 
-    Only building needs TensorFlow.
+    Only building needs TensorFlow. `decoder` is the config's `pipeline.decoder`.
 
     Raises:
       ValueError: if there is no such dataset, or it must be built and TensorFlow is not installed.
     """
-    builder = _builder(dataset)
+    builder = _builder(dataset, decoder=decoder)
     if not builder.is_prepared():
         _require_tensorflow(builder)
         builder.download_and_prepare(download_config=tfds.download.DownloadConfig(manual_dir=_manual_dir(dataset)))
@@ -55,12 +55,12 @@ def find_prepared(dataset: ConfigDict) -> tfds.core.DatasetBuilder | None:
     return builder if builder.is_prepared() else None
 
 
-def _builder(dataset: ConfigDict) -> tfds.core.DatasetBuilder:
+def _builder(dataset: ConfigDict, **options: Any) -> tfds.core.DatasetBuilder:
     # Registers the builders. Not at the top: reading a split does not need them.
     import tfds_builders  # noqa: F401
 
     manual_dir = _manual_dir(dataset)
-    options: dict[str, Any] = {"on_invalid": dataset.on_invalid}
+    options["on_invalid"] = dataset.on_invalid
     if dataset.data_dir:
         options["data_dir"] = Path(dataset.data_dir).expanduser()
     # Every folder is a separate dataset, identified by its path.

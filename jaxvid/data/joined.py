@@ -93,7 +93,7 @@ class PreparedData:
         return ClipSplit(split, records, index, np.concatenate(indices), _concatenated(metadata), self.class_names)
 
 
-def prepare_data(dataset: ConfigDict) -> PreparedData:
+def prepare_data(dataset: ConfigDict, decoder: str = "decord") -> PreparedData:
     """Returns the data that the section `dataset` of a config names, and builds what is not prepared.
 
     Raises:
@@ -101,7 +101,7 @@ def prepare_data(dataset: ConfigDict) -> PreparedData:
     """
     # What cannot be read is reported before anything is built.
     class_map_for(dataset, [])
-    return _joined(dataset, [prepare(section) for section in sections(dataset)])
+    return _joined(dataset, [prepare(section, decoder) for section in sections(dataset)])
 
 
 def find_data(dataset: ConfigDict) -> PreparedData | None:

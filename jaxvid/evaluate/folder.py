@@ -156,7 +156,7 @@ def _decoded(paths: list[Path], config: ConfigDict) -> Iterator[EncodedClip | In
         form = SequenceForm(size, config.dataset.fps, config.clip.num_frames, config.audio.sample_rate)
         decoding = decode_sequences(paths, form)
     else:
-        decoding = enumerate(decode_clips(paths, size))
+        decoding = enumerate(decode_clips(paths, size, decoder=config.pipeline.decoder))
     with tqdm(total=len(paths), desc="Decoding videos", unit="video", leave=False) as progress:
         for position, result in decoding:
             progress.update(position + 1 - progress.n)

@@ -14,12 +14,10 @@ from jaxvid.predict.windows import Window, WindowPlan, windows
 from jaxvid.video.ahead import ahead
 from jaxvid.video.sound import open_sound
 from jaxvid.video.streams import Damage, decode_stream, open_video, video_start
-from jaxvid.video.workers import InvalidVideo, InvalidVideoError, decode_in_workers
+from jaxvid.video.workers import InvalidVideo, decode_in_workers
 
 # Windows that may wait for the network.
 _AHEAD = 16
-# Videos from which on worker processes are worth their start.
-_ENOUGH_FOR_WORKERS = 4
 # How long a worker may take for a window, beyond the time of the video that it takes to fill it.
 _PATIENCE_SECONDS = 60.0
 
@@ -69,22 +67,18 @@ def read_videos(
 ) -> Generator[tuple[int, Window | Damage | InvalidVideo], None, None]:
     """Yields the windows of videos with the position of the path, and last of each video what was wrong with it.
 
-    That is its Damage, or an InvalidVideo if it could not be read at all. Many videos are read by worker processes,
-    several at a time and as they come, so that none waits for another; the workers are ahead of the consumer by a few
-    windows. Of few videos, a thread reads one after another.
+    That is its Damage, or an InvalidVideo if it could not be read at all. Videos are read by worker processes, several
+    at a time and as they come, so that none waits for another, and one that hangs or crashes the decoder costs no
+    other; the workers are ahead of the consumer by a few windows.
 
     Args:
       paths: the files.
       reading: how they are read.
       num_workers: number of processes; by default one per core.
     """
-    if len(paths) < _ENOUGH_FOR_WORKERS:
-        with contextlib.closing(ahead(_one_after_another(paths, reading), _AHEAD)) as read:
-            yield from read
-        return
     patience = _PATIENCE_SECONDS + reading.plan.seconds + reading.plan.stride
     results = decode_in_workers(
-        partial(_packed, reading=reading),
+        partial(_packed, reading=reading, num_threads=0 if len(paths) == 1 else 1),
         paths,
         num_workers=num_workers,
         timeout_seconds=patience,
@@ -101,18 +95,7 @@ def read_videos(
                 yield video, item
 
 
-def _one_after_another(
-    paths: Sequence[Path], reading: Reading
-) -> Generator[tuple[int, Window | Damage | InvalidVideo], None, None]:
-    for video, path in enumerate(paths):
-        try:
-            for item in _readable_part(path, reading):
-                yield video, item
-        except InvalidVideoError as error:
-            yield video, InvalidVideo(error.path, error.reason)
-
-
-def _readable_part(path: Path, reading: Reading, num_threads: int = 0) -> Iterator[Window | Damage]:
+def _readable_part(path: Path, reading: Reading, num_threads: int) -> Iterator[Window | Damage]:
     damage = Damage()
     yield from read_windows(path, reading, damage, num_threads)
     yield damage
@@ -140,9 +123,9 @@ class _Packed:
         return self.window._replace(images=tuple(images[number] for number in self.window.numbers))
 
 
-def _packed(path: Path, *, reading: Reading) -> Iterator[Any]:
-    """Yields the windows of a video as a worker sends them; several workers decode, each with one thread."""
-    return _without_repetition(_readable_part(path, reading, num_threads=1))
+def _packed(path: Path, *, reading: Reading, num_threads: int) -> Iterator[Any]:
+    """Yields the windows of a video as a worker sends them; of several workers, each decodes with one thread."""
+    return _without_repetition(_readable_part(path, reading, num_threads))
 
 
 def _without_repetition(items: Iterable[Window | Damage]) -> Iterator[Any]:

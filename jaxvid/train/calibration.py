@@ -80,7 +80,7 @@ def calibrate(workdir: Path, which: str = "best", *, dataset: ConfigDict | None 
         logging.info("Calibrating step %d on the clips of %s", step, config.dataset.val_split)
     else:
         return
-    split = prepare_data(config.dataset).open_split(config.dataset.val_split)
+    split = prepare_data(config.dataset, config.pipeline.decoder).open_split(config.dataset.val_split)
     check_threshold(config, split.class_names, split.metadata.labels)
     calibration = _fitted(workdir, step, split, config)
     for name, words in calibration.described().items():

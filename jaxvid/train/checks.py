@@ -17,6 +17,7 @@ from jaxvid.train.splits import CLASS_WEIGHTS
 from jaxvid.train.two_stage import check_sequences
 from jaxvid.types import ConfigDict
 from jaxvid.video.faces import check_face_detector
+from jaxvid.video.opening import DECODERS
 
 
 def check_config(config: ConfigDict) -> None:
@@ -39,6 +40,7 @@ def check_config(config: ConfigDict) -> None:
     one_of(config.eval, "eval.calibration", CALIBRATIONS)
     one_of(config.eval, "eval.threshold", THRESHOLDS)
     one_of(config.train, "train.class_weights", CLASS_WEIGHTS)
+    one_of(config.pipeline, "pipeline.decoder", DECODERS)
     if not 0 <= config.train.label_smoothing < 1:
         raise ValueError(f"config.train.label_smoothing is {config.train.label_smoothing}; allowed: 0 to below 1")
     if config.eval.blur_faces:

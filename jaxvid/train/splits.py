@@ -37,7 +37,7 @@ def open_splits(config: ConfigDict) -> Splits:
     Raises:
       ValueError: if the dataset or a split does not exist, or a clip is too short for the config.
     """
-    data = prepare_data(config.dataset)
+    data = prepare_data(config.dataset, config.pipeline.decoder)
     train = data.open_split(config.dataset.train_split)
     val = data.open_split(config.dataset.val_split)
     for split in (train, val):

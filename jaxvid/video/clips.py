@@ -1,8 +1,9 @@
-"""Whole short videos, decoded. The only module that imports decord.
+"""Whole short videos, decoded by decord or by PyAV. The only module that imports decord.
 
 decord is fast but can hang on a broken file, abort the process on another, deadlock after a fork and return fewer
 frames than the file announces. So `decode_clips` decodes in worker processes (`jaxvid.video.workers`), and what cannot
-be decoded comes back as an `InvalidVideo` with the reason.
+be decoded comes back as an `InvalidVideo` with the reason. decord opens whatever file or address a file names; it gets
+those alone that cannot name any (`jaxvid.video.opening`), and PyAV the others.
 """
 
 import contextlib
@@ -13,13 +14,13 @@ from collections.abc import Generator, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
-import av
 import cv2
 import decord
 import numpy as np
 from jaxtyping import Float, Int16, UInt8
 
-from jaxvid.video.streams import frame_rate, missing_end, open_video
+from jaxvid.video.opening import DECODERS, names_no_other_file, open_container
+from jaxvid.video.streams import frame_rate, missing_end, open_video, raw_frames, scaled
 from jaxvid.video.truncation import check_whole
 from jaxvid.video.workers import InvalidVideo, InvalidVideoError, decode_in_workers
 
@@ -58,6 +59,7 @@ def decode_clips(
     num_workers: int | None = None,
     timeout_seconds: float = 60.0,
     quality: int = 95,
+    decoder: str = "decord",
 ) -> Generator[EncodedClip | InvalidVideo, None, None]:
     """Decodes videos in worker processes; yields one result per path, in the order of `paths`.
 
@@ -71,6 +73,7 @@ def decode_clips(
       num_workers: number of processes; by default one per core that this process may use.
       timeout_seconds: how long one file may take; a worker that takes longer is killed and replaced.
       quality: JPEG quality of the frames, 1 to 100.
+      decoder: one of `jaxvid.video.opening.DECODERS`.
 
     Raises:
       ValueError: if an argument is out of range.
@@ -80,8 +83,10 @@ def decode_clips(
         raise ValueError(f"size must be a positive height and width, got {size}")
     if not 1 <= quality <= 100:
         raise ValueError(f"quality must be in 1..100, got {quality}")
+    if decoder not in DECODERS:
+        raise ValueError(f"decoder must be one of {', '.join(DECODERS)}, got {decoder!r}")
     decoding = decode_in_workers(
-        partial(_encode_in_worker, size=size, quality=quality),
+        partial(_encode_in_worker, size=size, quality=quality, decoder=decoder),
         paths,
         num_workers=num_workers,
         timeout_seconds=timeout_seconds,
@@ -95,15 +100,17 @@ def _without_positions(decoding: Generator[tuple[int, EncodedClip | InvalidVideo
             yield result
 
 
-def _encode_in_worker(path: Path, size: tuple[int, int], quality: int) -> Iterator[EncodedClip]:
+def _encode_in_worker(path: Path, size: tuple[int, int], quality: int, decoder: str) -> Iterator[EncodedClip]:
     # There is one process per core: threads within would only compete.
     cv2.setNumThreads(1)
     decord.logging.set_level(decord.logging.QUIET)
-    yield encode_clip(path, size, quality)
+    yield encode_clip(path, size, quality, decoder)
 
 
-def encode_clip(path: Path, size: tuple[int, int], quality: int = 95) -> EncodedClip:
+def encode_clip(path: Path, size: tuple[int, int], quality: int = 95, decoder: str = "decord") -> EncodedClip:
     """Decodes one video in this process. Only for files known to decode: a broken one can hang or abort the process.
+
+    The arguments are those of `decode_clips`.
 
     Raises:
       InvalidVideoError: if the file cannot be decoded, or is cut short (`jaxvid.video.truncation` lists which cuts are
@@ -111,7 +118,8 @@ def encode_clip(path: Path, size: tuple[int, int], quality: int = 95) -> Encoded
     """
     check_whole(path)
     try:
-        frames, fps, begins = _read_frames(path, size, quality)
+        read = _read_with_decord if decoder == "decord" and names_no_other_file(path) else _read_with_av
+        frames, fps, begins = read(path, size, quality)
     except InvalidVideoError:
         raise
     # decord raises its own errors, which derive from several built-in ones; a name that is not UTF-8 fails to encode.
@@ -124,7 +132,22 @@ def encode_clip(path: Path, size: tuple[int, int], quality: int = 95) -> Encoded
     return EncodedClip(path, frames, frame_rate(len(frames), _shown_seconds(begins), fps))
 
 
-def _read_frames(
+def _read_with_av(
+    path: Path, size: tuple[int, int], quality: int
+) -> tuple[list[bytes], float, Float[np.ndarray, "frame"]]:
+    """Returns what `_read_with_decord` does."""
+    frames, begins = [], []
+    with open_video(path) as container:
+        fps = float(container.streams.video[0].average_rate or 0)
+        if not fps:
+            raise InvalidVideoError(path, "it gives no frame rate")
+        for seconds, frame in raw_frames(container, path):
+            frames.append(encode_frame(scaled(frame, size), quality))
+            begins.append(seconds)
+    return frames, fps, np.asarray(begins)
+
+
+def _read_with_decord(
     path: Path, size: tuple[int, int], quality: int
 ) -> tuple[list[bytes], float, Float[np.ndarray, "frame"]]:
     """Returns the frames of a file as JPEG, its announced frame rate, and the seconds at which the frames begin."""
@@ -192,7 +215,7 @@ def _missing_frames(path: Path, begins: Float[np.ndarray, "frame"]) -> str | Non
 
 def _skipped_avi_frames(path: Path) -> int:
     """Returns the number of frames that an AVI announces and skips: places between those that it holds."""
-    with av.open(str(path)) as container:
+    with open_container(path) as container:
         if container.format.name != "avi":
             return 0
         places = [packet.dts for packet in container.demux(video=0) if packet.size and packet.dts is not None]

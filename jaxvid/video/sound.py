@@ -13,6 +13,7 @@ from av.codec.context import Flags
 from av.container import InputContainer
 from jaxtyping import Int16, UInt8
 
+from jaxvid.video.opening import open_container
 from jaxvid.video.streams import Damage
 from jaxvid.video.workers import InvalidVideoError
 
@@ -40,6 +41,8 @@ class Sound:
         self._pieces = pieces
         self._sample_rate = sample_rate
         self._kept = np.zeros(0, np.int16)
+        # A piece that begins behind what was asked for.
+        self._later: tuple[float, Int16[np.ndarray, "sample"]] | None = None
         # Position of the first sample kept, in samples since the first frame; None before any was read.
         self._first: int | None = None
 
@@ -62,15 +65,21 @@ class Sound:
         parts = [self._kept]
         first, position = self._first, (self._first or 0) + len(self._kept)
         while first is None or position < stop:
-            piece = next(self._pieces, None)
+            piece = self._later or next(self._pieces, None)
             if piece is None:
                 break
             begin, samples = round(piece[0] * self._sample_rate), piece[1]
             if first is None:
                 first = position = begin
             elif begin - position > _GAP_SECONDS * self._sample_rate:
-                parts.append(np.zeros(begin - position, np.int16))
-                position = begin
+                # Silence, but no further than it is asked for: a wrong time may be years ahead.
+                silent_until = min(begin, stop)
+                parts.append(np.zeros(silent_until - position, np.int16))
+                position = silent_until
+                if begin > stop:
+                    self._later = piece
+                    break
+            self._later = None
             parts.append(samples)
             position += len(samples)
         self._kept, self._first = np.concatenate(parts), first
@@ -95,11 +104,7 @@ def open_sound(
     if not sample_rate:
         yield None
         return
-    try:
-        container = av.open(str(path.absolute()))
-    except (av.error.FFmpegError, OSError, ValueError) as error:
-        raise InvalidVideoError(path, f"it cannot be opened: {error}") from error
-    with container:
+    with open_container(path) as container:
         if not container.streams.audio:
             yield None
             return

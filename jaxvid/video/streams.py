@@ -18,6 +18,7 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 from jaxtyping import UInt8
 
+from jaxvid.video.opening import error_reason, open_container
 from jaxvid.video.truncation import missing_bytes
 from jaxvid.video.workers import InvalidVideoError
 
@@ -32,6 +33,10 @@ _LEAST_SHARE = 0.9
 
 # By how much the times of a file may deviate from its announced frame rate: Matroska rounds them to milliseconds.
 _RATE_TOLERANCE = 0.05
+
+# No frame is shown for longer than this, and no video is longer than that: a few bytes with wrong times would make
+# windows and sequences without end.
+_LONGEST_GAP, _LONGEST_VIDEO = 3600.0, 7 * 86400.0
 
 # Frames are missing where the next one comes later than this, and later by that factor than any before.
 _GAP_SECONDS, _GAP_FACTOR = 1.0, 10.0
@@ -118,13 +123,9 @@ def open_video(path: Path | str) -> Iterator[InputContainer]:
     """Opens a video with PyAV, for as long as the context lasts.
 
     Raises:
-      InvalidVideoError: if it cannot be opened, or holds no video stream.
+      InvalidVideoError: if it cannot be opened (`jaxvid.video.opening`), or holds no video stream.
     """
-    try:
-        container = av.open(str(path))
-    except (av.error.FFmpegError, OSError, ValueError) as error:
-        raise InvalidVideoError(Path(path), f"it cannot be opened: {_reason(error)}") from error
-    with container:
+    with open_container(path) as container:
         if not container.streams.video:
             raise InvalidVideoError(Path(path), "it holds no video, only sound" if container.streams else "it is empty")
         yield container
@@ -204,13 +205,15 @@ def raw_frames(
     number, seconds = 0, 0.0
     timed = _timed(_decoded(container, stream, watched), stream, watched)
     try:
-        for seconds, frame in in_order(timed, damage) if damage is not None else timed:
+        for seconds, frame in _bounded(in_order(timed, damage) if damage is not None else timed, damage):
             number += 1
             if watched:
                 watched.see(seconds, frame)
             yield seconds, frame
+    except _AbsurdTimeError as error:
+        raise InvalidVideoError(path, str(error)) from None
     except av.error.FFmpegError as error:
-        reason = f"it breaks off after {number} frames: {_reason(error)}"
+        reason = f"it breaks off after {number} frames: {error_reason(error)}"
         if damage is None or not number:
             raise InvalidVideoError(path, reason) from error
         damage.add(seconds, seconds, reason)
@@ -233,6 +236,30 @@ def _timed(
         if watch:
             watch.decoded = time - first
         yield time - first, frame
+
+
+def _bounded(
+    timed: Iterable[tuple[float, av.VideoFrame]], damage: Damage | None
+) -> Iterator[tuple[float, av.VideoFrame]]:
+    """Yields frames up to the first that comes absurdly late.
+
+    Raises:
+      _AbsurdTimeError: instead of that frame; with `damage`, it is noted and the frames end.
+    """
+    last = 0.0
+    for seconds, frame in timed:
+        if seconds - last > _LONGEST_GAP or seconds > _LONGEST_VIDEO:
+            reason = f"it breaks off: after {last:.1f} s, its next frame is to come at {seconds:.1f} s"
+            if damage is None:
+                raise _AbsurdTimeError(reason)
+            damage.add(last, last, reason)
+            return
+        last = seconds
+        yield seconds, frame
+
+
+class _AbsurdTimeError(Exception):
+    """Times of frames that no video has."""
 
 
 def in_order(
@@ -363,7 +390,3 @@ def readable_part(path: Path) -> Iterator[tuple[int, float]]:
     with open_video(path) as container:
         times = [seconds for seconds, _ in raw_frames(container, path, Damage())]
     yield len(times), times[-1]
-
-
-def _reason(error: BaseException) -> str:
-    return getattr(error, "strerror", None) or str(error).splitlines()[0]

@@ -37,7 +37,10 @@ def check_whole(path: Path) -> None:
       InvalidVideoError: if the file cannot be read, is empty, or is cut short (see the docstring of this module).
     """
     try:
-        if not path.stat().st_size and path.is_file():
+        size = path.stat().st_size
+        if not path.is_file() and not path.is_dir():
+            raise InvalidVideoError(path, "it is not a regular file")
+        if not size and path.is_file():
             raise InvalidVideoError(path, "the file is empty")
         reason = missing_bytes(path) or broken_end(path)
     except OSError as error:

@@ -11,6 +11,7 @@ import dataclasses
 import math
 import multiprocessing.connection
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -25,6 +26,8 @@ from typing import Any
 _WORKER_START_SECONDS = 120.0
 # Results of one file that may wait for the consumer; a worker that is further ahead pauses.
 _MAX_WAITING = 16
+# Memory that one worker may allocate, in bytes.
+_MAX_MEMORY = 4 << 30
 
 # A function of a module, or a `functools.partial` of one, from a file to its results.
 Decoder = Callable[[Path], Iterable[Any]]
@@ -253,6 +256,7 @@ def _work(descriptor: int) -> None:
     """Runs a decoding process: answers requests until it is killed or its parent has died."""
     threading.Thread(target=_exit_with_parent, daemon=True).start()
     connection = multiprocessing.connection.Connection(descriptor)
+    _limit_memory()
     connection.send("ready")
     # From here on only decoders write to standard error, about files that are reported anyway.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
@@ -264,6 +268,24 @@ def _work(descriptor: int) -> None:
             connection.send(None)
         except InvalidVideoError as error:
             connection.send(InvalidVideo(error.path, error.reason))
+        except MemoryError:
+            connection.send(InvalidVideo(path, f"decoding takes more than {_MAX_MEMORY >> 30} GiB of memory"))
+        except OSError:
+            # The parent is gone, or no file can be read any more.
+            raise
+        except Exception as error:
+            lines = str(error).splitlines() or [""]
+            connection.send(InvalidVideo(path, f"the decoder failed: {type(error).__name__}: {lines[0]}"))
+
+
+def _limit_memory() -> None:
+    """Lets a file that asks for more memory fail, rather than this machine; no video of 8K needs as much."""
+    hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
+    # The infinite limit is a negative number.
+    limit = _MAX_MEMORY if hard < 0 else min(_MAX_MEMORY, hard)
+    # Only Linux counts all memory that is allocated; elsewhere the limit may not be allowed.
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_DATA, (limit, hard))
 
 
 def _exit_with_parent() -> None:

@@ -3,7 +3,6 @@ import sys
 
 import numpy as np
 import psutil
-import pytest
 
 from jaxvid.predict.reading import Reading, _without_repetition, read_videos, read_windows
 from jaxvid.predict.windows import Window, WindowPlan
@@ -24,13 +23,11 @@ def assert_same(window, other):
     np.testing.assert_array_equal(window.audio, other.audio)
 
 
-@pytest.mark.parametrize("copies", [1, 4])
-def test_several_files_have_the_windows_of_each_alone_whatever_reads_them(tmp_path, copies):
-    # Beyond a few files, worker processes read them.
+def test_several_files_have_the_windows_of_each_alone(tmp_path):
     whole = write_recording(tmp_path / "whole.mp4", [0.1, 0.5, 0.9, 0.2, 0.7])
     broken = tmp_path / "broken.mp4"
     broken.write_bytes(b"no video")
-    paths = [whole, broken, *([whole] * (copies - 1))]
+    paths = [whole, broken, whole]
     found = list(read_videos(paths, reading(8000), num_workers=2))
     expected = list(read_windows(whole, reading(8000), Damage()))
     assert len(expected) == 7
@@ -65,6 +62,18 @@ def test_worker_processes_import_no_jax():
     program = "import sys, jaxvid.predict.reading; print('jax' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_a_single_video_that_hangs_the_decoder_is_given_up(tmp_path, monkeypatch):
+    # A reader that hangs, in the workers as here.
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os, time, pathlib\nis_file = pathlib.Path.is_file\n"
+        "pathlib.Path.is_file = lambda path: time.sleep(1000) if path.name == 'hangs.avi' else is_file(path)\n"
+    )
+    video = write_red(tmp_path / "hangs.avi", [0.1] * 4)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr("jaxvid.predict.reading._PATIENCE_SECONDS", 0.5)
+    assert list(read_videos([video], reading())) == [(0, InvalidVideo(video, "not decoded within 1.75 s"))]
 
 
 def test_closing_early_ends_the_workers(tmp_path):

@@ -10,6 +10,7 @@ from tests.train.runs import adaptive
         ("eval.monitor", "val_los", "'val_los'; allowed: val_accuracy"),
         ("train.num_epochs", 0, "num_epochs is 0"),
         ("train.class_weights", "even", "'even'; allowed: none, balanced"),
+        ("pipeline.decoder", "vlc", "'vlc'; allowed: decord, av"),
         ("train.batch_size", 0, "batch_size is 0"),
         ("train.label_smoothing", 1.0, "label_smoothing is 1.0"),
         ("model.num_classes", 3, "has 2 classes \\(no_fight, fight\\); allowed: 2, or 0"),

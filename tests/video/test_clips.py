@@ -121,7 +121,7 @@ def test_broken_files_are_reported_and_the_others_decoded(tmp_path):
 
     reasons = {name: result.reason for name, result in results.items() if isinstance(result, InvalidVideo)}
     assert "is empty" in reasons.pop("empty.mp4")
-    assert "cannot open" in reasons.pop("text.avi")
+    assert "cannot be opened" in reasons.pop("text.avi")
     assert "cannot open" in reasons.pop("truncated.mp4")
     assert reasons.pop("truncated.avi") == f"it is cut short: {len(avi) // 2} of {len(avi)} bytes"
     assert "cut short" in reasons.pop("nearly_whole.avi")
@@ -160,14 +160,14 @@ def test_files_with_odd_names_decode(tmp_path, monkeypatch):
     assert [len(clip.frames) for clip in decode_clips([Path(name) for name in names], SIZE, num_workers=1)] == [3] * 5
 
 
-def test_a_file_that_hangs_the_decoder_is_reported_after_the_timeout(tmp_path):
+def test_a_pipe_is_no_video(tmp_path):
     # Reading a pipe that nobody writes to never returns.
     os.mkfifo(tmp_path / "a_hangs.mp4")
     write_video(tmp_path / "b_whole.mp4", grey_frames(3), 25.0)
 
-    hanging, whole = decode_clips(find_videos(tmp_path), SIZE, num_workers=1, timeout_seconds=2.0)
+    hanging, whole = decode_clips(find_videos(tmp_path), SIZE, num_workers=1, timeout_seconds=20.0)
 
-    assert hanging == InvalidVideo(tmp_path / "a_hangs.mp4", "not decoded within 2 s")
+    assert hanging == InvalidVideo(tmp_path / "a_hangs.mp4", "it is not a regular file")
     assert len(whole.frames) == 3
 
 
@@ -203,7 +203,7 @@ def test_a_decoder_that_crashes_or_hangs_is_replaced(tmp_path, monkeypatch):
         tmp_path / f"{position}_{kind}.mpg" for position, kind in enumerate(("abort", "fine", "hang", "error", "fine"))
     ]
     for path in paths:
-        path.write_bytes(b"video")
+        path.write_bytes(b"\0\0\1\xb3video")
 
     results = list(decode_clips(paths, (64, 64), num_workers=1, timeout_seconds=2.0))
 
@@ -262,9 +262,14 @@ def test_a_script_without_a_main_guard_runs_once(tmp_path):
 
 
 def test_workers_end_when_their_parent_is_killed_even_while_decoding(tmp_path):
-    os.mkfifo(tmp_path / "hangs.mp4")
-    script = "from jaxvid.video.clips import *; list(decode_clips([Path('hangs.mp4')], (64, 64), num_workers=1))"
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "hangs.mpg").write_bytes(b"\0\0\1\xb3video")
+    (tmp_path / "decord.py").write_text(
+        "import types\nlogging = types.SimpleNamespace(QUIET=0, set_level=print)\n"
+        "def VideoReader(*_, **__): open('pipe').read()"
+    )
+    script = "from jaxvid.video.clips import *; list(decode_clips([Path('hangs.mpg')], (64, 64), num_workers=1))"
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(Path(__file__).parents[2])])}
     with subprocess.Popen([sys.executable, "-c", script], cwd=tmp_path, env=environment) as parent:
         workers = []
         while not workers:
@@ -274,7 +279,7 @@ def test_workers_end_when_their_parent_is_killed_even_while_decoding(tmp_path):
         pipe = None
         while pipe is None:
             time.sleep(0.05)
-            pipe = open_for_writing(tmp_path / "hangs.mp4")
+            pipe = open_for_writing(tmp_path / "pipe")
         parent.send_signal(signal.SIGKILL)
     _, alive = psutil.wait_procs(workers, timeout=20)
     os.close(pipe)
