@@ -3,8 +3,11 @@
 A checkpoint, on labeled clips: writes metrics.json, predictions.csv and a report with plots.
 
 python -m jaxvid.evaluate --workdir=DIR [--split=NAME] [--dataset=NAME | --videos=DIR [--sources=FILE.csv]]
-[--class_map=theirs:ours,...] [--positive_class=NAME] [--clips=N] [--crops=N] [--checkpoint=best|last|STEP]
-[--output=DIR]
+[--class_map=theirs:ours,...] [--positive_class=NAME] [--clips=N] [--crops=N] [--every_frame]
+[--checkpoint=best|last|STEP] [--output=DIR]
+
+The frame classifier that configs/genre.py trains in its first stage is a run in WORKDIR/frames: with --every_frame,
+the metrics of single frames are those of "Single windows", and those of clips are of the means over their frames.
 
 Events, against those that people see: writes event_metrics.json.
 
@@ -49,6 +52,9 @@ _POSITIVE_CLASS = flags.DEFINE_string(
 )
 _CLIPS = flags.DEFINE_integer("clips", None, "views over time to average (default: config.eval.clips)")
 _CROPS = flags.DEFINE_integer("crops", None, "crops of each view to average (default: config.eval.crops)")
+_EVERY_FRAME = flags.DEFINE_bool(
+    "every_frame", False, "of a network of single frames, such as WORKDIR/frames of a genre run: evaluate every frame"
+)
 _BLUR_FACES = flags.DEFINE_bool(
     "blur_faces",
     None,
@@ -88,6 +94,7 @@ def main(argv: Sequence[str]) -> None:
         positive_class=_POSITIVE_CLASS.value,
         clips=_CLIPS.value,
         crops=_CROPS.value,
+        every_frame=_EVERY_FRAME.value,
         blur_faces=_BLUR_FACES.value,
         which=_CHECKPOINT.value,
         output=Path(_OUTPUT.value) if _OUTPUT.value else None,

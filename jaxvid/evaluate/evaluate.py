@@ -50,6 +50,7 @@ def evaluate(
     positive_class: str = "",
     clips: int | None = None,
     crops: int | None = None,
+    every_frame: bool = False,
     blur_faces: bool | None = None,
     which: str = "best",
     output: Path | None = None,
@@ -62,6 +63,7 @@ def evaluate(
 
     Where clips have several windows, or videos several sequences, the metrics of single ones stand under "views", those
     of the class predicted for most of them under "vote", and the predictions of single ones in view_predictions.csv.
+    With `every_frame`, for networks of single frames, the views are all frames.
     The arguments are those of the command, which `command` repeats for the report.
 
     Returns:
@@ -78,6 +80,8 @@ def evaluate(
         "eval": {"clips": clips, "crops": crops, "blur_faces": blur_faces},
     }
     config = _changed(load_config(workdir), changes)
+    if every_frame:
+        config = _of_every_frame(config)
     check_views(config)
     if config.eval.blur_faces:
         check_face_detector()
@@ -131,6 +135,20 @@ def _changed(config: ConfigDict, changes: Mapping[str, Mapping[str, str | int | 
     """Returns the config with the values by section and key that are not None."""
     for section, values in changes.items():
         config[section].update({key: value for key, value in values.items() if value is not None})
+    return config
+
+
+def _of_every_frame(config: ConfigDict) -> ConfigDict:
+    """Returns the config of a network of single frames with all frames of a clip as its views.
+
+    Raises:
+      ValueError: if the network takes several frames, or another number of views is asked for.
+    """
+    if config.clip.num_frames != 1:
+        raise ValueError(f"--every_frame is for networks of single frames; this one takes {config.clip.num_frames}")
+    if config.eval.clips:
+        raise ValueError(f"--every_frame and --clips={config.eval.clips} exclude each other")
+    config.clip.update(sampling="consecutive", frame_interval=1, window_stride=1)
     return config
 
 
@@ -188,7 +206,7 @@ def _positive_class_detail(metrics: SplitMetrics) -> dict[str, str]:
 def _describe_input(config: ConfigDict, model: ClipModel) -> str:
     """Returns the frames and the audio that the model takes of a clip, in words."""
     clip, audio = config.clip, config.audio
-    parts = [f"{clip.num_frames} frames of {clip.height}x{clip.width}, {clip.sampling}"]
+    parts = [f"{clip.num_frames} frame{'s' * (clip.num_frames > 1)} of {clip.height}x{clip.width}, {clip.sampling}"]
     if audio.sample_rate:
         parts = parts if "frames" in model.input_streams() else []
         parts.append(f"{audio.seconds:g} s of audio as {audio.kind}")

@@ -1,10 +1,11 @@
 """Formats of exported programs.
 
-`stablehlo` is a ZIP archive with two members: `model.stablehlo`, which `jax.export.deserialize` reads, from uint8
+`stablehlo` is a ZIP archive with three members: `model.stablehlo`, which `jax.export.deserialize` reads, from uint8
 frames (batch, time, height, width, 3) of any batch size to float32 probabilities (batch, classes), preprocessing and
-the temperature of a calibration included, for CPU and CUDA; and `model.json`, with the classes, the frame size, how
-frames are sampled from a video, and the calibration, whose threshold is left to the program that decides.
-`savedmodel` is TensorFlow's directory with the same function as its default signature, and the same `model.json`.
+the temperature of a calibration included, for CPU and CUDA; `model.json`, with the classes, the frame size, how frames
+are sampled from a video, and the calibration, whose threshold is left to the program that decides; and `labels.txt`,
+the classes alone. `savedmodel` is TensorFlow's directory with the same function as its default signature, and the same
+`model.json` and `labels.txt`.
 
 JAX and TensorFlow are imported when a program is written, so that the command can list the formats without them.
 """
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 PROGRAM = "model.stablehlo"
 METADATA = "model.json"
+# Names of the classes, a line each, in the order of the probabilities.
+LABELS = "labels.txt"
 PLATFORMS = ("cpu", "cuda")
 
 # The content of `model.json`.
@@ -81,7 +84,7 @@ def serialized(program: Program) -> "Exported":
 
 
 def _write_stablehlo(program: Program, metadata: Metadata, output: Path) -> None:
-    members = {PROGRAM: bytes(serialized(program).serialize()), METADATA: _json(metadata)}
+    members = {PROGRAM: bytes(serialized(program).serialize()), METADATA: _json(metadata), LABELS: _labels(metadata)}
     # Not compressed: weights hardly shrink, and the program is small beside them.
     with replacing(output) as unfinished, zipfile.ZipFile(unfinished, "w") as archive:
         for name, content in members.items():
@@ -113,10 +116,17 @@ def _write_savedmodel(program: Program, metadata: Metadata, output: Path) -> Non
     with replacing_directory(output) as unfinished:
         tf.saved_model.save(module, str(unfinished), signatures=module.probabilities)
         (unfinished / METADATA).write_bytes(_json(metadata))
+        (unfinished / LABELS).write_bytes(_labels(metadata))
 
 
 def _json(metadata: Metadata) -> bytes:
     return json.dumps(metadata, indent=2).encode()
+
+
+def _labels(metadata: Metadata) -> bytes:
+    names = metadata["class_names"]
+    assert isinstance(names, list)
+    return "".join(f"{name}\n" for name in names).encode()
 
 
 FORMATS = {

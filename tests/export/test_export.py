@@ -74,6 +74,7 @@ print(json.dumps([np.asarray(one).tolist(), np.asarray(all_three).tolist(), mode
     assert metadata["step"] == 2
     with zipfile.ZipFile(tmp_path / "sub" / "model.zip") as archive:
         assert json.loads(archive.read("model.json")) == metadata
+        assert archive.read("labels.txt") == b"no_fight\nfight\n"
 
 
 def test_the_temperature_is_part_of_the_program(run, tmp_path):
@@ -106,6 +107,7 @@ def test_a_savedmodel_agrees_and_is_not_overwritten(run, tmp_path):
     workdir, expected = run
     export(workdir, tmp_path / "saved", kind="savedmodel")
     assert json.loads((tmp_path / "saved" / "model.json").read_text())["class_names"] == ["no_fight", "fight"]
+    assert (tmp_path / "saved" / "labels.txt").read_text().split() == ["no_fight", "fight"]
     signature = tf.saved_model.load(str(tmp_path / "saved")).signatures["serving_default"]
     (outputs,) = signature(frames=tf.constant(FRAMES)).values()
     np.testing.assert_allclose(outputs.numpy(), expected, atol=1e-5)

@@ -11,7 +11,8 @@ import pytest
 import jaxvid
 from configs import genre
 from jaxvid import checkpoint
-from jaxvid.data.dataset import open_split
+from jaxvid.data.dataset import open_split, prepare
+from jaxvid.data.records import decode_frames
 from jaxvid.evaluate.evaluate import evaluate
 from jaxvid.export.export import export
 from jaxvid.inference import of_videos
@@ -170,6 +171,43 @@ def test_an_exported_file_takes_frames_and_sound(run, tmp_path):
 
 
 @pytest.mark.slow
+def test_the_frame_classifier_of_the_first_stage_is_evaluated_and_exported_by_itself(run, make_config, tmp_path):
+    workdir, _ = run
+    metrics = evaluate(workdir / "frames", every_frame=True, output=tmp_path / "report")
+    # Of each class a film of three sequences, the last of one frame, and a film of two frames.
+    assert (metrics["num_clips"], metrics["views"]["num_clips"]) == (4, 2 * (9 + 2))
+    frames = read_csv(tmp_path / "report" / "view_predictions.csv")
+    assert metrics["views"]["accuracy"]["value"] == pytest.approx(np.mean(frames.labels == frames.predicted))
+    described = json.loads((tmp_path / "report" / "metrics.json").read_text())["evaluated"]
+    assert described["Input"] == "1 frame of 32x32, consecutive"
+
+    # The exported program gives what the frames of a film as they are stored have in the evaluation, in their order.
+    facts = export(workdir / "frames", tmp_path / "frames.zip")
+    assert facts["class_names"] == ["sideways", "upright"]
+    with zipfile.ZipFile(tmp_path / "frames.zip") as archive:
+        program = jax.export.deserialize(bytearray(archive.read("model.stablehlo")))
+        assert archive.read("labels.txt") == b"sideways\nupright\n"
+    stored = open_split(prepare(make_config().dataset), "test")
+    film = [i for i, video in enumerate(stored.metadata.videos) if video == "test/upright/0.avi"]
+    images = np.concatenate([decode_frames(stored[i].frames, np.arange(len(stored[i].frames))) for i in film])
+    of_film = [name.startswith("test/upright/0.avi#") for name in frames.clips]
+    assert len(images) == sum(of_film) == 9
+    np.testing.assert_allclose(frames.probabilities[of_film], program.call(images[:, None]), atol=1e-5)
+    # A video has the mean of its frames.
+    films = read_csv(tmp_path / "report" / "predictions.csv")
+    expected = frames.probabilities[of_film].mean(axis=0)
+    np.testing.assert_allclose(films.probabilities[films.clips.index("test/upright/0.avi")], expected, rtol=1e-6)
+
+
+def test_every_frame_alone_is_for_networks_of_single_frames(run):
+    workdir, _ = run
+    with pytest.raises(ValueError, match="--every_frame is for networks of single frames; this one takes 4"):
+        evaluate(workdir, every_frame=True)
+    with pytest.raises(ValueError, match="--every_frame and --clips=3 exclude each other"):
+        evaluate(workdir / "frames", every_frame=True, clips=3)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(("stage", "step"), [("frames", 3), ("second", 2)])
 def test_either_stage_resumes_where_it_stopped(run, make_config, tmp_path, monkeypatch, stage, step):
     workdir, _ = run
@@ -277,8 +315,6 @@ def test_the_first_stage_of_an_adaptive_model_has_fixed_activations(make_config)
 
 
 def test_videos_are_those_of_the_split_in_its_order(make_config):
-    from jaxvid.data.dataset import prepare
-
     split = open_split(prepare(make_config().dataset), "test")
     # Two windows of every sequence, from two processes: even positions first.
     order = np.concatenate([np.repeat(np.arange(start, len(split), 2), 2) for start in (0, 1)])
