@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -57,7 +58,8 @@ def benchmark(config: ConfigDict, plan: Plan) -> Iterator[Row]:
     """
     if unknown := set(plan.parts) - set(PARTS):
         raise ValueError(f"--parts has {', '.join(sorted(unknown))}; allowed: {', '.join(PARTS)}")
-    run = with_resident_frames(set_up(config))
+    with _without_output():
+        run = with_resident_frames(set_up(config))
     config = run.config
     device = f"{parallel.count_sharing(config.train.batch_size)} x {jax.devices()[0].device_kind}"
     yield {"what": "setting", "device": device, "batch_size": config.train.batch_size}
@@ -69,9 +71,16 @@ def benchmark(config: ConfigDict, plan: Plan) -> Iterator[Row]:
         if "prediction" in plan.parts:
             yield from prediction_rates(run, videos, plan.rounds)
         if "build" in plan.parts:
-            yield build_rate(videos.folder, config.dataset.frame_size)
+            with _without_output():
+                row = build_rate(videos.folder, config.dataset.frame_size)
+            yield row
     if "start" in plan.parts:
         yield start_times(plan.arguments)
+
+
+def _without_output() -> contextlib.AbstractContextManager[object]:
+    """Sends what TFDS prints while it builds a dataset to standard error: standard output has the rows alone."""
+    return contextlib.redirect_stdout(sys.stderr)
 
 
 @contextlib.contextmanager

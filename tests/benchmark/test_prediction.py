@@ -31,7 +31,7 @@ def test_videos_that_are_given_must_exist(tmp_path, config):
 
 
 @pytest.mark.slow
-def test_prediction_and_building_are_measured(config):
+def test_prediction_and_building_are_measured(config, capsys):
     split = set_up(config).splits.val
     _, prediction, short, camera, build = benchmark(config, Plan(parts=("prediction", "build"), rounds=1))
     seconds = split.metadata.num_frames.sum() / split.metadata.fps[0]
@@ -46,6 +46,8 @@ def test_prediction_and_building_are_measured(config):
     assert short["ratio"] == pytest.approx(short["windows_per_second"] / short["network_windows_per_second"])
     assert 0 < camera["latency_ms_median"] <= camera["latency_ms_99th"]
     assert (build["num_videos"], build["num_frames"]) == (len(split), split.metadata.num_frames.sum())
+    assert capsys.readouterr().out == ""
+    assert build["frames_per_cpu_second"] > 0
     assert build["frames_per_second"] == pytest.approx(build["num_frames"] / build["seconds"])
 
 
