@@ -55,7 +55,10 @@ def main(argv: Sequence[str]) -> int:
         return _EXIT_INTERRUPTED
     # After training, whose first step need not wait for what draws a report.
     from jaxvid.evaluate.evaluate import evaluate
+    from jaxvid.report.data.run import write_page_of_run
 
+    if parallel.on_first_process():
+        print(f"Data: {write_page_of_run(workdir, _command())}")
     evaluate(workdir)
     return 0
 

@@ -38,7 +38,7 @@ def prepare(dataset: ConfigDict, decoder: str = "decord") -> tfds.core.DatasetBu
     Raises:
       ValueError: if there is no such dataset, or it must be built and TensorFlow is not installed.
     """
-    builder = _builder(dataset, decoder=decoder)
+    builder = create_builder(dataset, decoder=decoder)
     if not builder.is_prepared():
         _require_tensorflow(builder)
         builder.download_and_prepare(download_config=tfds.download.DownloadConfig(manual_dir=_manual_dir(dataset)))
@@ -51,11 +51,16 @@ def find_prepared(dataset: ConfigDict) -> tfds.core.DatasetBuilder | None:
     Raises:
       ValueError: if there is no such dataset.
     """
-    builder = _builder(dataset)
+    builder = create_builder(dataset)
     return builder if builder.is_prepared() else None
 
 
-def _builder(dataset: ConfigDict, **options: Any) -> tfds.core.DatasetBuilder:
+def create_builder(dataset: ConfigDict, **options: Any) -> tfds.core.DatasetBuilder:
+    """Returns the builder that the section `dataset` of a config names, whether the dataset is prepared or not.
+
+    Raises:
+      ValueError: if there is no such dataset.
+    """
     # Registers the builders. Not at the top: reading a split does not need them.
     import tfds_builders  # noqa: F401
 

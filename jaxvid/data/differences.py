@@ -7,7 +7,7 @@ from pathlib import Path
 from jaxvid.video.properties import PropertiesSummary
 
 # Written by the builders beside the records.
-_STATISTICS_FILENAME = "statistics.json"
+STATISTICS_FILENAME = "statistics.json"
 # Classes of fewer videos differ by chance.
 _FEWEST_VIDEOS = 10
 # Classes differ where their shares of a value are further apart than this, or their medians by more than that factor.
@@ -45,7 +45,7 @@ def dataset_differences(data_path: Path | str) -> list[str]:
     Args:
       data_path: directory of the records, which has the builder's `statistics.json`.
     """
-    path = Path(data_path) / _STATISTICS_FILENAME
+    path = Path(data_path) / STATISTICS_FILENAME
     if not path.exists():
         return []
     splits = [split for split in json.loads(path.read_text()).values() if "classes" in split]

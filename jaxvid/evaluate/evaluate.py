@@ -29,6 +29,7 @@ from jaxvid.models.activations import activation_sites
 from jaxvid.models.clip_model import ClipModel
 from jaxvid.report import write_report
 from jaxvid.report.activations import Adaptation, format_adaptation
+from jaxvid.report.data import DATA_PAGE
 from jaxvid.train.adaptation import Evaluation, best_rows, change_rows, replay
 from jaxvid.train.calibration import calibrate
 from jaxvid.train.logbook import Row, read_rows
@@ -110,7 +111,9 @@ def evaluate(
         }
         history = read_rows(workdir)
         adaptation = _adaptation(config, run.model, history)
-        _write(output, evaluated, {**metrics, "evaluated": details}, history, adaptation, config.eval.blur_faces)
+        blur = config.eval.blur_faces
+        page = _data_page(workdir, without_faces=blur)
+        _write(output, evaluated, {**metrics, "evaluated": details}, history, adaptation, blur, page)
         write_baseline_predictions(baselines, output / BASELINES_FILE)
         _copy_run(workdir, output)
     return metrics
@@ -120,6 +123,13 @@ def _check_output(output: Path, workdir: Path) -> None:
     """Checks that an evaluation does not take the place of another run's."""
     if output.resolve() != workdir.resolve() and has_checkpoint(output):
         raise ValueError(f"--output={output} is the workdir of another run; name another directory")
+
+
+def _data_page(workdir: Path, *, without_faces: bool) -> Path | None:
+    """Returns the page on the data that training wrote; None if there is none, or it shows faces that must not be."""
+    page = workdir / DATA_PAGE
+    shows_faces = not load_config(workdir).eval.blur_faces
+    return page if page.exists() and not (without_faces and shows_faces) else None
 
 
 def _copy_run(workdir: Path, output: Path) -> None:
@@ -234,6 +244,7 @@ def _write(
     history: list[Row],
     adaptation: Adaptation | None,
     blur_faces: bool,
+    data_page: Path | None,
 ) -> None:
     output.mkdir(parents=True, exist_ok=True)
     with replacing(output / "metrics.json") as unfinished:
@@ -252,6 +263,7 @@ def _write(
         title=f"jaxvid: {metrics['evaluated']['Data']}",
         details=metrics["evaluated"],
         blur_faces=blur_faces,
+        data_page=data_page,
     )
     print(format_metrics(metrics))
     print(format_baselines(metrics["baselines"]))

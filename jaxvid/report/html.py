@@ -47,9 +47,17 @@ _INTERACTIVE_POLICY = (
 
 
 def render(
-    title: str, summary: str, sections: Sequence[str], footer: str, interaction: Interaction | None = None
+    title: str,
+    summary: str,
+    sections: Sequence[str],
+    footer: str,
+    interaction: Interaction | None = None,
+    style: str = "",
 ) -> str:
-    """Renders a whole page; the title is escaped, the summary, sections and footer are HTML already."""
+    """Renders a whole page; the title is escaped, the summary, sections and footer are HTML already.
+
+    `style` is CSS beside that of all pages and of the interaction.
+    """
     template = Template(resources.files("jaxvid.report").joinpath("page.html").read_text(encoding="utf-8"))
     script, policy = "", _POLICY
     if interaction:
@@ -65,7 +73,7 @@ def render(
         sections="\n".join(sections),
         footer=footer,
         policy=policy,
-        style=interaction.style if interaction else "",
+        style=style + (interaction.style if interaction else ""),
         script=script,
     )
 

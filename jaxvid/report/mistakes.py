@@ -3,16 +3,15 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from jaxtyping import Int, UInt8
 
 from jaxvid.metrics.predictions import Predictions
+from jaxvid.report.strips import jpeg, side_by_side
 from jaxvid.video.faces import blur_faces
 
 _MAX_FRAMES = 8
 _STRIP_HEIGHT = 160
-_GAP = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,8 +40,7 @@ class Mistake:
 
     def jpeg(self) -> bytes:
         """Encodes the strip as a JPEG file."""
-        _, encoded = cv2.imencode(".jpg", cv2.cvtColor(self.strip, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 88])
-        return encoded.tobytes()
+        return jpeg(self.strip)
 
 
 def worst_mistakes(
@@ -84,20 +82,9 @@ def _mistake(predictions: Predictions, index: int, frames: np.ndarray, without_f
         probability=float(predictions.probabilities[index, predicted]),
         label_probability=float(predictions.probabilities[index, label]),
         num_frames=len(shown),
-        strip=_side_by_side(shown),
+        strip=side_by_side(shown, _STRIP_HEIGHT),
     )
 
 
 def _spread(num_frames: int, limit: int) -> Int[np.ndarray, "time"]:
     return np.linspace(0, num_frames - 1, min(num_frames, limit)).round().astype(int)
-
-
-def _side_by_side(frames: UInt8[np.ndarray, "time height width 3"]) -> UInt8[np.ndarray, "strip_height strip_width 3"]:
-    height, width = frames.shape[1:3]
-    scale = _STRIP_HEIGHT / height
-    size = (max(1, round(width * scale)), _STRIP_HEIGHT)
-    interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-    resized = [cv2.resize(frame, size, interpolation=interpolation) for frame in frames]
-    gap = np.full((_STRIP_HEIGHT, _GAP, 3), 127, np.uint8)
-    with_gaps = [part for frame in resized for part in (frame, gap)][:-1]
-    return np.concatenate(with_gaps, axis=1)

@@ -40,8 +40,9 @@ def render_page(
     mistakes: Sequence[Mistake],
     plots: Mapping[str, PlotImages],
     adaptation: Adaptation | None = None,
+    data_page: str | None = None,
 ) -> str:
-    """Renders the page as text. Names and details are escaped; the page refers to nothing outside itself.
+    """Renders the page as text. Names and details are escaped; the page refers to nothing but the page about the data.
 
     Args:
       title: heading of the page.
@@ -50,6 +51,7 @@ def render_page(
       mistakes: the worst mistakes, the worst first.
       plots: "confusion_matrix", "reliability_diagram", and where there is one "roc_curve" and "training_curves".
       adaptation: how the run's activations changed; None if its policy is fixed.
+      data_page: address of the page about the data that the run was trained on; None if there is none.
     """
     sections = [
         *([section("Baselines", baselines(metrics))] if "baselines" in metrics else []),
@@ -64,7 +66,8 @@ def render_page(
         section("All metrics", _all_metrics_table(metrics)),
     ]
     cautions = cautions_element([*_handed_over(details), *_cautions(metrics)])
-    summary = "\n".join([_headline(metrics), _tiles(metrics), cautions, _details(details)])
+    data = f'<p><a href="{data_page}">The data that the network was trained on</a></p>' if data_page else ""
+    summary = "\n".join([_headline(metrics), _tiles(metrics), cautions, _details(details), data])
     return render(title, summary, sections, _footer(metrics))
 
 

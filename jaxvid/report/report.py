@@ -12,6 +12,7 @@ from jaxvid.files import replacing_directory
 from jaxvid.metrics.classification import SplitMetrics
 from jaxvid.metrics.predictions import Predictions
 from jaxvid.report.activations import Adaptation
+from jaxvid.report.data import DATA_PAGE
 from jaxvid.report.html import PlotImages
 from jaxvid.report.mistakes import worst_mistakes
 from jaxvid.report.page import render_page
@@ -31,7 +32,7 @@ from jaxvid.report.reliability import plot_reliability
 PLOTS = ("confusion_matrix", "roc_curve", "reliability_diagram", "training_curves")
 _PAGE = "index.html"
 _MISTAKES = "mistakes.png"
-_FILES = {_PAGE, _MISTAKES, *(f"{name}.png" for name in PLOTS)}
+_FILES = {_PAGE, _MISTAKES, DATA_PAGE, *(f"{name}.png" for name in PLOTS)}
 
 
 def write_report(
@@ -45,6 +46,7 @@ def write_report(
     details: Mapping[str, str],
     adaptation: Adaptation | None = None,
     blur_faces: bool = False,
+    data_page: Path | None = None,
 ) -> Path:
     """Writes a PNG file for each of PLOTS, mistakes.png and index.html, which shows them.
 
@@ -64,6 +66,7 @@ def write_report(
         "Caution" holds one caution a line; these stand in the head of the page, before the cautions of the metrics.
       adaptation: how the run's activations changed; None if its policy is fixed.
       blur_faces: whether faces are blurred in the frames of the mistakes.
+      data_page: page about the data that the run was trained on, which is copied beside index.html and linked there.
 
     Returns:
       The path of index.html.
@@ -75,11 +78,14 @@ def write_report(
     _check_replaceable(directory)
     mistakes = worst_mistakes(predictions, frames_of, without_faces=blur_faces)
     plots = _plots(predictions, metrics, history, adaptation)
-    page = render_page(title, metrics, details, mistakes, plots, adaptation)
+    link = DATA_PAGE if data_page else None
+    page = render_page(title, metrics, details, mistakes, plots, adaptation, data_page=link)
 
     with replacing_directory(directory) as unfinished:
         for name, plot in plots.items():
             (unfinished / f"{name}.png").write_bytes(plot.light)
+        if data_page:
+            (unfinished / DATA_PAGE).write_bytes(data_page.read_bytes())
         if mistakes:
             (unfinished / _MISTAKES).write_bytes(png(plot_mistakes(mistakes)))
         # A file name that is not UTF-8 has characters that cannot be written.

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TypedDict
 
@@ -76,6 +76,11 @@ def read_properties(path: Path) -> VideoProperties:
             has_sound=bool(container.streams.audio),
             num_bytes=path.stat().st_size,
         )
+
+
+def properties_in_worker(path: Path) -> Iterator[VideoProperties]:
+    """Yields what `read_properties` returns: for `decode_in_workers`, as files that do not decode can hang."""
+    yield read_properties(path)
 
 
 def summarize_properties(properties: Sequence[VideoProperties]) -> PropertiesSummary:

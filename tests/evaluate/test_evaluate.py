@@ -4,12 +4,13 @@ import pytest
 from sklearn import metrics as sklearn_metrics
 
 from jaxvid.baselines.text import read_baseline_predictions
-from jaxvid.evaluate.evaluate import evaluate
+from jaxvid.evaluate.evaluate import _data_page, evaluate
 from jaxvid.metrics.predictions import read_csv
 from tests.commands import run_command
 
 
 def test_the_command_writes_metrics_predictions_and_a_report(run, tmp_path, capsys):
+    (run / "data.html").write_text("the page on the data, which the training command writes")
     run_command("jaxvid.evaluate", f"--workdir={run}", f"--output={tmp_path}")
     written = json.loads((tmp_path / "metrics.json").read_text())
     assert written["evaluated"]["Data"] == "synthetic_fight/tiny, split test"
@@ -35,6 +36,20 @@ def test_the_command_writes_metrics_predictions_and_a_report(run, tmp_path, caps
     assert "synthetic_fight/tiny" in page
     assert "The network and the baselines" in page
     assert {"confusion_matrix.png", "training_curves.png"} <= {path.name for path in (tmp_path / "report").iterdir()}
+    assert '<a href="data.html">' in page
+    assert (tmp_path / "report" / "data.html").read_bytes() == (run / "data.html").read_bytes()
+
+
+def test_a_report_without_faces_has_no_page_that_shows_them(changed_run):
+    workdir = changed_run(eval={"blur_faces": False})
+    assert _data_page(workdir, without_faces=False) is None
+    (workdir / "data.html").touch()
+    assert _data_page(workdir, without_faces=False) == workdir / "data.html"
+    assert _data_page(workdir, without_faces=True) is None
+    saved = json.loads((workdir / "config.json").read_text())
+    saved["config"]["eval"]["blur_faces"] = True
+    (workdir / "config.json").write_text(json.dumps(saved))
+    assert _data_page(workdir, without_faces=True) == workdir / "data.html"
 
 
 @pytest.mark.parametrize(

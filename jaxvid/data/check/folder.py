@@ -37,12 +37,21 @@ class Findings:
     Attributes:
       num_videos: number of videos.
       problems: folders without videos, then files that do not decode, each sorted.
-      warnings: sentences about duplicates and about differences between the classes.
+      copies: sentences about identical files.
+      alike: sentences about clips that look alike.
+      differences: sentences about differences between the classes.
     """
 
     num_videos: int
     problems: list[InvalidVideo]
-    warnings: list[str]
+    copies: list[str]
+    alike: list[str]
+    differences: list[str]
+
+    @property
+    def warnings(self) -> list[str]:
+        """All sentences."""
+        return [*self.copies, *self.alike, *self.differences]
 
 
 def check_folder(directory: Path | str, *, num_workers: int | None = None, timeout_seconds: float = 60.0) -> Findings:
@@ -64,10 +73,13 @@ def check_folder(directory: Path | str, *, num_workers: int | None = None, timeo
             thumbnails[result.path] = _thumbnails(result)
     problems += _with_readable_part(invalid, options)
     copies = identical_files(thumbnails)
-    warnings = [_describe_copies(group, directory) for group in copies]
-    warnings += _describe_alike(thumbnails, copies, directory)
-    warnings += _differences_between_classes(list(thumbnails), directory)
-    return Findings(len(videos), problems, warnings)
+    return Findings(
+        num_videos=len(videos),
+        problems=problems,
+        copies=[_describe_copies(group, directory) for group in copies],
+        alike=_describe_alike(thumbnails, copies, directory),
+        differences=_differences_between_classes(list(thumbnails), directory),
+    )
 
 
 def _with_readable_part(invalid: Sequence[InvalidVideo], options: dict) -> list[InvalidVideo]:
@@ -134,13 +146,13 @@ def _describe_copies(group: Sequence[Path], directory: Path) -> str:
 
 def _lie_apart(paths: Sequence[Path], directory: Path) -> str:
     """Returns "classes", "splits" or both if the files lie in several; "" if they do not."""
-    splits, classes = zip(*(_place(path, directory) for path in paths), strict=True)
+    splits, classes = zip(*(place(path, directory) for path in paths), strict=True)
     apart = [name for name, values in (("classes", classes), ("splits", splits)) if len(set(values)) > 1]
     return " and ".join(apart)
 
 
-def _place(path: Path, directory: Path) -> tuple[str, str]:
-    """Returns split and class of a file in `<class>/...` or `<split>/<class>/...`; "" where there is none."""
+def place(path: Path, directory: Path) -> tuple[str, str]:
+    """Returns the folders of split and class of a file in `<class>/...` or `<split>/<class>/...`; "" for none."""
     folders = path.relative_to(directory).parts[:-1]
     split = folders[0] if len(folders) > 1 and folders[0].lower() in _SPLITS else ""
     classes = folders[1:] if split else folders
@@ -150,7 +162,7 @@ def _place(path: Path, directory: Path) -> tuple[str, str]:
 def _differences_between_classes(paths: Sequence[Path], directory: Path) -> list[str]:
     by_class: dict[str, list[Path]] = defaultdict(list)
     for path in paths:
-        by_class[_place(path, directory)[1]].append(path)
+        by_class[place(path, directory)[1]].append(path)
     summaries = {name: summarize_properties([read_properties(path) for path in of]) for name, of in by_class.items()}
     return [f"the classes differ: {difference}" for difference in class_differences(summaries)]
 
