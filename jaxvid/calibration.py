@@ -10,6 +10,7 @@ Source: C. Guo et al., On Calibration of Modern Neural Networks, ICML 2017, sect
 import dataclasses
 import json
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -185,6 +186,13 @@ def as_json(calibration: Calibration) -> dict[str, Any]:
     """Returns a calibration ready for JSON, named as its attributes."""
     entry = dataclasses.asdict(calibration)
     return entry | {"threshold": calibration.threshold and calibration.threshold._asdict()}
+
+
+def from_json(entry: Mapping[str, Any]) -> Calibration:
+    """Returns the calibration that `as_json` made an entry of."""
+    threshold = None if entry["threshold"] is None else Threshold(**entry["threshold"])
+    fitted_on = None if entry["fitted_on"] is None else FittedOn(**entry["fitted_on"])
+    return Calibration(entry["temperature"], threshold, fitted_on)
 
 
 def write_calibration(workdir: Path, step: int, config: ConfigDict, calibration: Calibration) -> None:

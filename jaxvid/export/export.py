@@ -74,6 +74,7 @@ def _metadata(config: ConfigDict) -> Metadata:
     return {
         "format": VERSION,
         "class_names": list(config.dataset.class_names),
+        "positive_class": config.dataset.positive_class,
         "input": {
             "type": "uint8 RGB",
             "shape": ["batch", clip.num_frames, *config.dataset.frame_size, 3],

@@ -3,6 +3,10 @@
 python -m jaxvid.predict --workdir=DIR VIDEO_OR_FOLDER_OR_ADDRESS... [--output=DIR] [--annotate] [--explain]
     [--embeddings=FILE.parquet] [--database=FILE.duckdb] [--keep_downloads=DIR]
 python -m jaxvid.predict --workdir=DIR --camera=0|ADDRESS [--serve=127.0.0.1:8000] [--database=FILE.duckdb]
+python -m jaxvid.predict --workdir=DIR --beam PATH_OR_PATTERN_OR_ADDRESS... --output=DIR_OR_ADDRESS
+    [--beam_options="--runner=..."]
+
+An exported file (`jaxvid.export`) does in place of a run directory: --exported=FILE.
 
 Every video gets a directory under --output, and index.html there is the page over all of them:
 
@@ -38,6 +42,9 @@ misses many: from the side, small, dark or out of focus. The videos themselves s
 --database adds videos, windows and events to the tables of a DuckDB file, or to a directory of Parquet files; those of
 an earlier prediction of a video by the same model go. README.md beside this file shows questions in SQL.
 
+--beam predicts very many videos on Apache Beam, on this machine or a cluster, and writes the same tables as Parquet
+files or JSON lines; the same command again does what is missing.
+
 --serve shows a camera on a page: its last frame, the curve of the last minutes, events as they happen, latencies. It
 needs `pip install "jaxvid[serve]"`. An address that other machines reach needs a token: --serve_token, or the
 environment variable JAXVID_SERVE_TOKEN, which no list of processes shows. What is sent is not encrypted. No frame is
@@ -58,12 +65,17 @@ from absl import flags
 from jaxvid import commands
 
 if TYPE_CHECKING:
+    from jaxvid.predict.bulk.pipeline import BulkResult
     from jaxvid.predict.files import PredictOptions, VideoResult
     from jaxvid.predict.predictor import Predictor
+    from jaxvid.predict.source import ModelFiles
 
-_WORKDIR = flags.DEFINE_string("workdir", None, "run directory", required=True)
+_WORKDIR = flags.DEFINE_string("workdir", None, "run directory")
+_EXPORTED = flags.DEFINE_string("exported", None, "exported file to predict with, instead of a run directory")
 _CHECKPOINT = flags.DEFINE_string("checkpoint", "best", "best, last, or the number of a step")
-_OUTPUT = flags.DEFINE_string("output", None, "directory to write to (default: predictions/ in the run directory)")
+_OUTPUT = flags.DEFINE_string(
+    "output", None, "directory to write to (default: predictions/ in the run directory, or beside the exported file)"
+)
 _ANNOTATE = flags.DEFINE_bool("annotate", False, "also write videos with the probabilities drawn in")
 _EXPLAIN = flags.DEFINE_bool("explain", False, "also write Grad-CAM heat maps of the peak window of events")
 _BLUR_FACES = flags.DEFINE_bool(
@@ -102,6 +114,12 @@ _SOURCE = flags.DEFINE_string(
 _KEEP_DOWNLOADS = flags.DEFINE_string(
     "keep_downloads", None, "directory for videos that are downloaded from addresses (default: they are removed after)"
 )
+_BEAM = flags.DEFINE_bool("beam", False, "predict on Apache Beam, and write tables alone (README.md says more)")
+_BEAM_OPTIONS = flags.DEFINE_string(
+    "beam_options", "", 'options of Apache Beam, such as "--runner=FlinkRunner --flink_master=HOST:PORT"'
+)
+_BEAM_FORMAT = flags.DEFINE_enum("beam_format", "parquet", ["parquet", "jsonl"], "format of what --beam writes")
+_BEAM_SHARE = flags.DEFINE_bool("beam_share", False, "one model for all processes of a machine, as on a GPU")
 _CAMERA = flags.DEFINE_string("camera", None, "number of a camera or address of a stream to follow")
 
 _SERVE = flags.DEFINE_string("serve", None, "HOST:PORT at which a page shows the camera, such as 127.0.0.1:8000")
@@ -113,18 +131,13 @@ _STORE_FRAMES = flags.DEFINE_string(
 
 def main(argv: Sequence[str]) -> int:
     """Runs the command; returns its exit status."""
+    _check_flags(argv)
     # Not at the top: JAX takes seconds to import, which --help need not wait for.
     from jaxvid.classes import describe_positive_class
     from jaxvid.predict.downloads import check_arguments
     from jaxvid.predict.files import PredictOptions, summary
-    from jaxvid.predict.predictor import load
+    from jaxvid.predict.source import ModelFiles
 
-    if _CAMERA.value is not None and len(argv) > 1:
-        raise ValueError("--camera and videos exclude each other")
-    if _CAMERA.value is not None and _EMBEDDINGS.value:
-        raise ValueError("--camera and --embeddings exclude each other")
-    if (_SERVE.value and _CAMERA.value is None) or (_STORE_FRAMES.value and not _SERVE.value):
-        raise ValueError("--serve needs --camera, and --store_frames needs --serve")
     options = PredictOptions(
         classes=tuple(_CLASSES.value),
         window_seconds=_WINDOW.value,
@@ -138,13 +151,16 @@ def main(argv: Sequence[str]) -> int:
         source=_SOURCE.value,
     )
     commands.keep_compiled_programs()
-    workdir = Path(_WORKDIR.value)
+    files = ModelFiles(_WORKDIR.value or "", _EXPORTED.value or "", _CHECKPOINT.value, _POSITIVE_CLASS.value)
     if _CAMERA.value is not None:
-        _follow(workdir, _CAMERA.value, options)
+        _follow(files, _CAMERA.value, options)
         return 0
+    if _BEAM.value:
+        return _predict_bulk(files, argv[1:], options)
     check_arguments(argv[1:])
-    output = Path(_OUTPUT.value) if _OUTPUT.value else workdir / "predictions"
-    predictor = load(workdir, _CHECKPOINT.value, positive_class=_POSITIVE_CLASS.value)
+    beside = Path(files.workdir) if files.workdir else Path(files.exported).parent
+    output = Path(_OUTPUT.value) if _OUTPUT.value else beside / "predictions"
+    predictor = files.load()
     options = _with_thresholds(options, predictor)
     results = _predict(predictor, argv[1:], output, options)
     print(summary(results))
@@ -174,13 +190,75 @@ def _predict(
         return predict_videos(predictor, named_videos(requested.paths), output, options, refused)
 
 
-def _follow(workdir: Path, camera: str, options: "PredictOptions") -> None:
+def _check_flags(argv: Sequence[str]) -> None:
+    """Checks that the flags go together."""
+    if bool(_WORKDIR.value) == bool(_EXPORTED.value):
+        raise ValueError("give either --workdir, a run directory, or --exported, an exported file")
+    if _CAMERA.value is not None and len(argv) > 1:
+        raise ValueError("--camera and videos exclude each other")
+    if (_SERVE.value and _CAMERA.value is None) or (_STORE_FRAMES.value and not _SERVE.value):
+        raise ValueError("--serve needs --camera, and --store_frames needs --serve")
+    given = {
+        "annotate": _ANNOTATE.value,
+        "explain": _EXPLAIN.value,
+        "blur_faces": _BLUR_FACES.value,
+        "embeddings": _EMBEDDINGS.value,
+        "database": _DATABASE.value,
+        "keep_downloads": _KEEP_DOWNLOADS.value,
+        "camera": _CAMERA.value,
+    }
+    for flag, is_given, refused in (
+        ("camera", _CAMERA.value is not None, ("embeddings",)),
+        ("exported", _EXPORTED.value, ("explain", "embeddings")),
+        ("beam", _BEAM.value, tuple(given)),
+    ):
+        for name in refused:
+            if is_given and given[name]:
+                raise ValueError(f"--{flag} and --{name} exclude each other")
+
+
+def _predict_bulk(files: "ModelFiles", arguments: Sequence[str], options: "PredictOptions") -> int:
+    """Predicts on Apache Beam; returns the exit status."""
+    if not _OUTPUT.value:
+        raise ValueError("--beam needs --output, a directory or an address that all workers see")
+    try:
+        from jaxvid.predict.bulk.pipeline import pipeline_options, predict_bulk
+    except ImportError as error:
+        raise ValueError('--beam needs Apache Beam: pip install "jaxvid[beam]"') from error
+    from jaxvid.predict.bulk.inputs import find_inputs
+    from jaxvid.predict.bulk.parts import output_at
+
+    beam_options = pipeline_options(_BEAM_OPTIONS.value)
+    videos = find_inputs(arguments)
+    predictor = files.load()
+    options = _with_thresholds(options, predictor)
+    output = output_at(_OUTPUT.value, _BEAM_FORMAT.value)
+    result = predict_bulk(predictor, files, videos, output, options, beam_options, share=_BEAM_SHARE.value)
+    print("\n".join(_described(result)).encode(errors="replace").decode())
+    print(f"Tables: {output.root}")
+    return 1 if any(row["not_read"] for row in result.rows) else 0
+
+
+# Videos that are named in what is printed.
+_MAX_LISTED = 20
+
+
+def _described(result: "BulkResult") -> list[str]:
+    broken = [row for row in result.rows if row["not_read"]]
+    hours = sum(row["seconds"] for row in result.rows) / 3600
+    lines = [f"{len(result.rows) - len(broken)} videos predicted, {hours:.2f} h; {result.num_before} were before"]
+    lines += [f"NOT READ: {row['path']}: {row['not_read']}" for row in broken[:_MAX_LISTED]]
+    if len(broken) > _MAX_LISTED:
+        lines.append(f"NOT READ: {len(broken) - _MAX_LISTED} more, in the table videos")
+    return lines
+
+
+def _follow(files: "ModelFiles", camera: str, options: "PredictOptions") -> None:
     """Follows a camera, and shows it on a page if an address is given."""
     from jaxvid.predict.camera import follow_camera
-    from jaxvid.predict.predictor import load
 
     if not _SERVE.value:
-        predictor = load(workdir, _CHECKPOINT.value, positive_class=_POSITIVE_CLASS.value)
+        predictor = files.load()
         follow_camera(predictor, camera, _with_thresholds(options, predictor))
         return
     try:
@@ -189,7 +267,7 @@ def _follow(workdir: Path, camera: str, options: "PredictOptions") -> None:
         raise ValueError('--serve needs a web server: pip install "jaxvid[serve]"') from error
     token = _TOKEN.value or os.environ.get("JAXVID_SERVE_TOKEN", "")
     address = parse_address(_SERVE.value, token)
-    predictor = load(workdir, _CHECKPOINT.value, positive_class=_POSITIVE_CLASS.value)
+    predictor = files.load()
     directory = Path(_STORE_FRAMES.value) if _STORE_FRAMES.value else None
     serve_camera(predictor, camera, _with_thresholds(options, predictor), address, token, directory)
 

@@ -208,7 +208,7 @@ def _predict(
         )
         for prediction in predictions:
             path, peak = paths[prediction.video], peaks.pop(prediction.video, None)
-            results[path] = result = _result(prediction, path, output / videos[path], classes, options)
+            results[path] = result = video_result(prediction, path, output / videos[path], classes, options)
             if result.timeline is not None:
                 background.run(partial(write_outputs, predictor, result, output, classes, options, peak))
             if embeddings:
@@ -218,9 +218,18 @@ def _predict(
             progress.finish(float(result.timeline.ends[-1]) if result.timeline else 0.0)
 
 
-def _result(
+def video_result(
     prediction: VideoPrediction, path: Path, output: Path, classes: Sequence[str], options: PredictOptions
 ) -> VideoResult:
+    """Returns a prediction with its events.
+
+    Args:
+      prediction: of the video.
+      path: of the video.
+      output: directory of its files.
+      classes: classes whose events are detected.
+      options: of the call.
+    """
     address = options.addresses.get(path, "")
     if prediction.timeline is None:
         return VideoResult(path, output, None, [], prediction.reason, address=address)

@@ -36,9 +36,13 @@ def follow_live(
 
 def compile_live(predictor: Predictor) -> None:
     """Compiles what `follow_live` calls, so that no window waits for it."""
+    list(_at_once(predictor.window_classifier(one_by_one=True), [blank_window(predictor)]))
+
+
+def blank_window(predictor: Predictor) -> Window:
+    """Returns a black window without sound, with which programs are compiled before they are needed."""
     image, length = np.zeros((*predictor.frame_size, 3), np.uint8), predictor.config.clip.num_frames
-    window = Window(0.0, 1.0, (image,) * length, (0,) * length, length, np.zeros(0, np.int16))
-    list(_at_once(predictor.window_classifier(one_by_one=True), [window]))
+    return Window(0.0, 1.0, (image,) * length, (0,) * length, length, np.zeros(0, np.int16))
 
 
 def _at_once(classifier: WindowClassifier, windows: Iterable[Window]) -> Iterator[Classified]:

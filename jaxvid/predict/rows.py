@@ -168,9 +168,9 @@ def result_rows(result: VideoResult, path: str, source: str, model: Model) -> Ta
       model: that predicted it.
     """
     header = Header(None, None, None, None)
-    # One without a header could not be read, and its reason is known.
-    with contextlib.suppress(InvalidVideoError):
-        header = read_header(result.path)
+    if result.timeline is not None:
+        with contextlib.suppress(InvalidVideoError):
+            header = read_header(result.path)
     seconds = float(result.timeline.ends[-1]) if result.timeline else 0.0
     video = Video(path, source or PurePosixPath(path).parent.name, seconds, header)
     return video_rows(

@@ -1,6 +1,8 @@
-"""Video files: finding and writing them."""
+"""Video files: finding them, bringing them to this machine, and writing them."""
 
+import contextlib
 import hashlib
+import tempfile
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -9,45 +11,81 @@ import cv2
 import numpy as np
 from jaxtyping import UInt8
 
+from jaxvid.video.addresses import AnyPath, as_path, error_line, is_address, readable
+from jaxvid.video.workers import InvalidVideoError
+
 VIDEO_EXTENSIONS = (".3gp", ".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ts", ".webm", ".wmv")
 
+
+# Of which files at addresses are copied at a time.
+_PIECE_BYTES = 1 << 20
 
 # What cv2 writes into each container without help from the system's codecs.
 _WRITER_CODECS = {".avi": "MJPG", ".mp4": "mp4v"}
 
 
-def find_videos(directory: Path | str) -> list[Path]:
+def find_videos(directory: AnyPath | str) -> list[AnyPath]:
     """Returns every video under `directory`, at any depth, sorted; hidden files and folders are left out.
 
     A video is known by its extension, in any case (`VIDEO_EXTENSIONS`). Links to folders are followed, save those that
     lead back to a folder they are in. Broken links and other oddities with the name of a video are kept: decoding
-    reports them, where leaving them out would hide them.
+    reports them, where leaving them out would hide them. The directory may be an address (`jaxvid.video.addresses`).
 
     Raises:
-      ValueError: if `directory` is not a directory.
+      ValueError: if `directory` is not a directory, or an address that cannot be read.
     """
-    directory = Path(directory)
-    if not directory.is_dir():
-        raise ValueError(f"{directory} is not a directory")
-    return sorted(path for path in _files_below(directory) if path.suffix.lower() in VIDEO_EXTENSIONS)
+    directory = as_path(directory)
+    with readable(directory):
+        if not directory.is_dir():
+            raise ValueError(f"{directory} is not a directory")
+        return sorted(path for path in _files_below(directory) if path.suffix.lower() in VIDEO_EXTENSIONS)
 
 
-def identical_files(paths: Iterable[Path]) -> list[list[Path]]:
+def identical_files(paths: Iterable[AnyPath]) -> list[list[AnyPath]]:
     """Returns the groups of two or more files with the same content, in the order of `paths`.
 
     Empty files, which do not decode, are no copies of one another; broken links and other oddities are left out.
     """
-    by_size: dict[int, list[Path]] = defaultdict(list)
+    by_size: dict[int, list[AnyPath]] = defaultdict(list)
     for path in paths:
         if path.is_file():
             by_size[path.stat().st_size].append(path)
-    by_content: dict[bytes, list[Path]] = defaultdict(list)
+    by_content: dict[bytes, list[AnyPath]] = defaultdict(list)
     for size, of_size in by_size.items():
         # Files of different sizes need not be read.
         for path in of_size if size and len(of_size) > 1 else ():
             with path.open("rb") as file:
                 by_content[hashlib.file_digest(file, "sha256").digest()].append(path)
     return [copies for copies in by_content.values() if len(copies) > 1]
+
+
+@contextlib.contextmanager
+def local_copy(path: AnyPath) -> Iterator[Path]:
+    """Yields a local file, or a copy of one at an address, which is deleted after the block.
+
+    Raises:
+      InvalidVideoError: if it cannot be read there.
+      OSError: if the copy cannot be written.
+    """
+    if not is_address(path):
+        yield path
+        return
+    with tempfile.TemporaryDirectory(prefix="jaxvid-") as directory:
+        copy = Path(directory) / path.name
+        with copy.open("wb") as file:
+            for piece in _pieces(path):
+                file.write(piece)
+        yield copy
+
+
+def _pieces(path: AnyPath) -> Iterator[bytes]:
+    try:
+        with path.open("rb") as file:
+            while piece := file.read(_PIECE_BYTES):
+                yield piece
+    # Every file system has its own errors.
+    except Exception as error:
+        raise InvalidVideoError(path, f"it cannot be read: {error_line(error)}") from error
 
 
 def write_video(path: Path | str, frames: UInt8[np.ndarray, "time height width 3"], fps: float) -> None:
@@ -71,7 +109,7 @@ def write_video(path: Path | str, frames: UInt8[np.ndarray, "time height width 3
     writer.release()
 
 
-def _files_below(directory: Path, above: frozenset[Path] = frozenset()) -> Iterator[Path]:
+def _files_below(directory: AnyPath, above: frozenset[AnyPath] = frozenset()) -> Iterator[AnyPath]:
     """Yields the files under `directory`, which lies in the folders `above`."""
     target = directory.resolve()
     if target in above:

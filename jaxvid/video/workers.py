@@ -22,6 +22,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from jaxvid.video.addresses import AnyPath
+
 # A fresh interpreter imports a decoder in about half a second; a machine under heavy load takes far longer.
 _WORKER_START_SECONDS = 120.0
 # Results of one file that may wait for the consumer; a worker that is further ahead pauses.
@@ -36,7 +38,7 @@ Decoder = Callable[[Path], Iterable[Any]]
 class InvalidVideoError(ValueError):
     """A video that cannot be decoded, or not as a whole."""
 
-    def __init__(self, path: Path, reason: str):
+    def __init__(self, path: AnyPath, reason: str):
         super().__init__(f"{path}: {reason}")
         self.path = path
         self.reason = reason
