@@ -40,6 +40,7 @@ _ONCE_UNKNOWN = (
     "model.motion: None -> 'none'",
     "model.head_norm: None -> 'none'",
     "model.temporal: None -> 'lstm'",
+    "model.lstm_layers: None -> 1",
     "model.norm_momentum: None -> 0.9",
     "model.norm_epsilon: None -> 1e-05",
 )

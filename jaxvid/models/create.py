@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import PyTree
 
 from jaxvid.models.backbone_lstm import BackboneLSTM
+from jaxvid.models.c3d import C3D
 from jaxvid.models.clip_model import ClipModel, check_choice
 from jaxvid.models.cnn_lstm import CNNLSTM
 from jaxvid.models.convlstm import ConvLSTM
@@ -27,6 +28,7 @@ MODELS: MappingProxyType[str, type[ClipModel]] = MappingProxyType(
         "backbone_lstm": BackboneLSTM,
         "motion_pool": MotionPool,
         "video_resnet": VideoResNet,
+        "c3d": C3D,
         "convlstm": ConvLSTM,
         "lrcn": LRCN,
         "frame_classifier": FrameClassifier,

@@ -35,22 +35,26 @@ Features = dict[str, Array]
 
 
 class LastState(nn.Module):
-    """An LSTM's output at the last real time step of each sequence.
+    """The output of LSTMs, one over another, at the last real time step of each sequence.
 
     Attributes:
-      features: width of the LSTM.
-      layers: makes the LSTM.
+      features: width of every LSTM.
+      layers: makes the LSTMs.
+      num_layers: number of LSTMs.
     """
 
     features: int
     layers: Layers
+    num_layers: int = 1
 
     @nn.compact
     def __call__(
         self, sequence: Float[Array, "batch time feature"], length: Int[Array, "batch"]
     ) -> Float[Array, "batch state"]:
         """Returns the outputs, zeros where the length is 0."""
-        outputs = self.layers.lstm(self.features, name="lstm")(sequence.astype(self.layers.dtype))
+        outputs = sequence.astype(self.layers.dtype)
+        for i in range(1, self.num_layers + 1):
+            outputs = self.layers.lstm(self.features, name="lstm" if i == 1 else f"lstm{i}")(outputs)
         last = jnp.take_along_axis(outputs, jnp.maximum(length - 1, 0)[:, None, None], axis=1)[:, 0]
         return jnp.where(length[:, None] > 0, last, 0)
 
@@ -121,6 +125,7 @@ class GenreHead(nn.Module):
     Attributes:
       num_classes: number of logits.
       lstm_features: widths of the LSTMs by stream.
+      lstm_layers: number of LSTMs over the frames.
       has_spectrogram_cnn: whether the sound's features are spectrograms, which the small CNN takes.
       dropout_rate: before the dense layer.
       motion: of the model, for the frames.
@@ -130,6 +135,7 @@ class GenreHead(nn.Module):
 
     num_classes: int
     lstm_features: Mapping[str, int]
+    lstm_layers: int
     has_spectrogram_cnn: bool
     dropout_rate: float
     motion: str
@@ -143,7 +149,7 @@ class GenreHead(nn.Module):
         if "frames" in self.lstm_features:
             # Padding follows the real frames, whose differences and norms it does not change.
             frames = normalized(with_motion(features["frames"], self.motion), self.norm, self.layers, train=train)
-            lstm = LastState(self.lstm_features["frames"], self.layers, name="frames")
+            lstm = LastState(self.lstm_features["frames"], self.layers, self.lstm_layers, name="frames")
             states.append(lstm(frames, features["num_frames"]))
         if "sound" in self.lstm_features:
             sounds, length = features["sound"], features["num_sounds"]
@@ -168,7 +174,8 @@ class GenreCRNN(FramewiseModel, kw_only=True):
       backbone: of the frames, a key of BACKBONES.
       features: "pool" for the pooled features of a frame; "softmax" for its probabilities of the classes, by the layer
         that was trained on single frames (`FrameClassifier`).
-      lstm_features: width of the LSTM over the frames.
+      lstm_features: width of every LSTM over the frames.
+      lstm_layers: number of LSTMs over the frames, each over the outputs of the one before.
       audio_backbone: of the spectrogram, a key of BACKBONES, which takes it in squares; "" for a small CNN.
       audio_lstm_features: width of the LSTM over the sound.
       num_bands: of the spectrograms.
@@ -187,6 +194,7 @@ class GenreCRNN(FramewiseModel, kw_only=True):
     backbone: str = "inception_v3"
     features: str = "pool"
     lstm_features: int = 2056
+    lstm_layers: int = 1
     audio_backbone: str = ""
     audio_lstm_features: int = 128
     num_bands: int = 64
@@ -202,6 +210,8 @@ class GenreCRNN(FramewiseModel, kw_only=True):
         if "frames" not in self.streams:
             for key, only in (("motion", "none"), ("head_norm", "none"), ("input", "frames")):
                 check_choice(key, getattr(self, key), (only,))
+        if self.lstm_layers < 1:
+            raise ValueError(f"lstm_layers is {self.lstm_layers}; allowed: 1 or more")
         # The batch's mean would be one over padding too.
         check_choice("head_norm", self.head_norm, ("none", "layer"))
         check_choice("features", self.features, FEATURES)
@@ -225,6 +235,7 @@ class GenreCRNN(FramewiseModel, kw_only=True):
         self.head = GenreHead(
             num_classes=self.num_classes,
             lstm_features={stream: width for stream, width in widths.items() if stream in self.streams},
+            lstm_layers=self.lstm_layers,
             has_spectrogram_cnn=not self.audio_backbone,
             dropout_rate=self.dropout_rate,
             motion=self.motion,

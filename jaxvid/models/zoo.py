@@ -45,7 +45,10 @@ _SHDN_REFERENCES = {"C10R1D3": "paper 1.1: parameters"}
 
 
 def entries() -> Iterator[Entry]:
-    """Every network, at the sizes of the configs; of two classes, those of papers 1.3 and 1.4 of six and four."""
+    """Every network, at the sizes of the configs; of two classes, those of papers 1.3 and 1.4 of six and four.
+
+    C3D has UCF101's 101 classes.
+    """
     for arch in ARCHITECTURES:
         yield _entry("cnn_lstm", _SHDN_REFERENCES.get(arch, "parameters counted by hand"), arch=arch)
     for backbone in BACKBONES:
@@ -55,6 +58,7 @@ def entries() -> Iterator[Entry]:
     yield _entry("genre_crnn", "Keras: head within 1e-5", num_classes=6, backbone="inception_v3")
     for variant in VARIANTS:
         yield _entry("video_resnet", _VIDEO_RESNET_REFERENCES[variant], variant=variant)
+    yield _entry("c3d", "Keras: outputs within 1e-4 relative", num_classes=101)
     for name in ("convlstm", "lrcn"):
         yield _entry(name, "Keras: outputs within 1e-5", num_classes=4)
 

@@ -28,6 +28,7 @@ SMALL = {
     "backbone_lstm": ({"backbone": "tiny", "lstm_features": 8, "dense": (6,), "dropout_rate": 0.5}, 2, 32),
     "motion_pool": ({"backbone": "tiny", "stages": ("relu",), "dropout_rate": 0.5}, 3, 32),
     "video_resnet": ({"variant": "mc3_18"}, 2, 16),
+    "c3d": ({"filters": (3, 4, 5, 6, 7), "dense": (9, 8), "dropout_rate": 0.5}, 4, 16),
     "convlstm": (
         {"input": "differences", "activation": "relu", "dropout_rate": 0.5, "recurrent_dropout_rate": 0.5},
         2,

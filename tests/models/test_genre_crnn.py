@@ -161,6 +161,28 @@ def test_the_head_with_weights_of_keras_gives_its_outputs(variables, logits):
     np.testing.assert_allclose(ours, reference([np.asarray(FRAME_FEATURES), sound[..., None]]), atol=1e-5)
 
 
+def test_deeper_heads_have_lstms_one_over_another():
+    import keras
+
+    model = small(streams=("frames",), lstm_layers=2)
+    shapes = jax.eval_shape(
+        lambda: model.init(jax.random.key(0), features(frames=FRAME_FEATURES), train=False, method="classify")
+    )
+    rng = np.random.default_rng(3)
+    head = jax.tree.map(lambda leaf: rng.standard_normal(leaf.shape).astype(np.float32), shapes)["params"]["head"]
+    reference = keras.Sequential([keras.Input((4, 6)), keras.layers.LSTM(5, return_sequences=True)])
+    reference.add(keras.layers.LSTM(5))
+    reference.add(keras.layers.Dense(3))
+    lstms = [head["frames"]["lstm"], head["frames"]["lstm2"]]
+    weights = [array for lstm in lstms for array in (lstm["input"]["kernel"], lstm["recurrent_kernel"],
+                                                     lstm["input"]["bias"])]  # fmt: skip
+    reference.set_weights([*weights, head["classifier"]["kernel"], head["classifier"]["bias"]])
+    ours = model.apply({"params": {"head": head}}, features(), train=False, method="classify")
+    np.testing.assert_allclose(ours, reference(np.asarray(FRAME_FEATURES)), atol=1e-5)
+    with pytest.raises(ValueError, match="lstm_layers is 0; allowed: 1 or more"):
+        small(lstm_layers=0)
+
+
 def test_spectrograms_are_standardized_over_their_own_spectra():
     spectrograms = jnp.asarray([[[1.0, 3.0], [5.0, 7.0], [100.0, 100.0]], [[1.0, 1.0], [1.0, 1.0], [1.0, 1.0]]])
     own = jnp.asarray([[True, True, False], [False, False, False]])

@@ -45,6 +45,8 @@ PARAMETERS = {
     "video_resnet r2plus1d_34": 63_697_175 - 398 * (512 + 1),
     "video_resnet r3d_18": 33_167_298,
     "video_resnet mc3_18": 11_491_266,
+    # As PyTorch's ports of C3D count it for UCF101.
+    "c3d": 78_409_573,
     "convlstm": 44_524,
     "lrcn": 73_060,
 }
