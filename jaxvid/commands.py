@@ -10,6 +10,9 @@ from absl import app, logging
 
 _ROOT = Path(__file__).parent
 
+# Errors whose message says all that the user needs.
+USER_ERRORS = (ValueError, OSError, FloatingPointError)
+
 
 def run(main: Callable[[Sequence[str]], int | None]) -> None:
     """Runs `main` under absl's flags; user errors are printed as one line, with `-v 1` as a traceback too."""
@@ -18,7 +21,7 @@ def run(main: Callable[[Sequence[str]], int | None]) -> None:
         logging.get_absl_handler().addFilter(_is_worth_showing)
         try:
             return main(argv)
-        except (ValueError, OSError, FloatingPointError) as error:
+        except USER_ERRORS as error:
             if logging.vlog_is_on(1):
                 raise
             print(f"error: {error}", file=sys.stderr)

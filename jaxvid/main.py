@@ -38,29 +38,45 @@ def main(argv: Sequence[str]) -> int:
     if _SWEEP.value is not None:
         return _sweep(_SWEEP.value, Path(_WORKDIR.value))
     commands.keep_compiled_programs()
+    _start_processes()
     # Not at the top: importing them takes seconds, which --help and a misspelled flag need not wait for.
-    from jaxvid import parallel
-
-    if _DISTRIBUTED.value or _COORDINATOR.value:
-        parallel.start_processes(_COORDINATOR.value, _NUM_PROCESSES.value, _PROCESS_ID.value)
+    from jaxvid.processes import ending_together
     from jaxvid.train.loop import train
     from jaxvid.train.sessions import COMMAND_VARIABLE
     from jaxvid.train.signals import Interrupted
 
     workdir = Path(_WORKDIR.value)
     try:
-        train(_CONFIG.value, workdir, os.environ.get(COMMAND_VARIABLE) or _command())
+        with ending_together(Interrupted):
+            train(_CONFIG.value, workdir, os.environ.get(COMMAND_VARIABLE) or _command())
+            _report(workdir)
     except Interrupted as interruption:
         logging.warning("%s", interruption)
         return _EXIT_INTERRUPTED
+    return 0
+
+
+def _report(workdir: Path) -> None:
+    """Draws the data and evaluates the best checkpoint."""
     # After training, whose first step need not wait for what draws a report.
     from jaxvid.evaluate.evaluate import evaluate
+    from jaxvid.parallel import on_first_process
     from jaxvid.report.data.run import write_page_of_run
 
-    if parallel.on_first_process():
+    if on_first_process():
         print(f"Data: {write_page_of_run(workdir, _command())}")
     evaluate(workdir)
-    return 0
+
+
+def _start_processes() -> None:
+    if _DISTRIBUTED.value or _COORDINATOR.value:
+        from jaxvid.processes import start
+
+        start(_COORDINATOR.value, _NUM_PROCESSES.value, _PROCESS_ID.value)
+        return
+    for flag in (_NUM_PROCESSES, _PROCESS_ID):
+        if flag.value is not None:
+            raise ValueError(f"--{flag.name}={flag.value} needs --coordinator=HOST:PORT, or --distributed")
 
 
 def _command() -> str:

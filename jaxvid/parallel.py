@@ -1,4 +1,4 @@
-"""Many devices and many processes: steps and rows over devices, start and agreement of processes.
+"""Many devices, of one process or of several: steps and rows over devices.
 
 The training loop calls the jitted, mapped per-device step that `jax.pmap` stands for, written as `jit(shard_map)`,
 which is what `jax.pmap` itself has been since JAX 0.8. It is written out because pmap takes no compiler options and
@@ -20,14 +20,6 @@ AXIS_NAME = "data"
 
 _WHOLE = PartitionSpec()
 _ROWS = PartitionSpec(AXIS_NAME)
-
-
-def start_processes(coordinator: str | None, num_processes: int | None, process_id: int | None) -> None:
-    """Joins this process to the others of a run; must be called before anything touches a device.
-
-    Arguments that are None come from the cluster: a TPU pod, Slurm and others that JAX recognizes.
-    """
-    jax.distributed.initialize(coordinator, num_processes, process_id)
 
 
 def count_sharing(batch_size: int) -> int:
@@ -118,6 +110,12 @@ def local_sharding() -> NamedSharding:
     return NamedSharding(_mesh(jax.local_devices()), _WHOLE)
 
 
+def shapes_on_one_device(state: PyTree) -> PyTree:
+    """Returns the shapes of a state as if one device alone had it; its programs are the same on any number of them."""
+    sharding = NamedSharding(_mesh(jax.local_devices()[:1]), _WHOLE)
+    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), state)
+
+
 def shard_rows(batch: PyTree[Shaped[np.ndarray, "row ..."]]) -> PyTree[Shaped[jax.Array, "all ..."]]:
     """Returns a global batch, assembled from each process's rows and sharded over the devices that share it."""
     num_devices = count_sharing(len(jax.tree.leaves(batch)[0]) * jax.process_count())
@@ -166,12 +164,6 @@ def gather_rows(rows: Shaped[np.ndarray, "row ..."]) -> Shaped[np.ndarray, "all 
     padded[: len(rows)] = rows
     gathered = multihost_utils.process_allgather(padded)
     return np.concatenate([part[:count] for part, count in zip(gathered, counts, strict=True)])
-
-
-def wait_for_processes(name: str) -> None:
-    """Waits until all processes are here: what the first one has written can then be read by the others."""
-    if jax.process_count() > 1:
-        multihost_utils.sync_global_devices(name)
 
 
 def on_first_process() -> bool:

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-DOCUMENTS = [ROOT / name for name in ("README.md", *(f"{folder}/README.md" for folder in
-    ("jaxvid", "jaxvid/benchmark", "jaxvid/models", "jaxvid/predict", "configs", "tfds_builders")))]  # fmt: skip
+DOCUMENTS = [ROOT / name for name in ("README.md", "jaxvid/train/SCALING.md", *(f"{folder}/README.md" for folder in
+    ("jaxvid", "jaxvid/benchmark", "jaxvid/models", "jaxvid/predict", "jaxvid/train", "configs",
+     "tfds_builders")))]  # fmt: skip
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))

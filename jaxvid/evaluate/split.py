@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 from jaxtyping import UInt8
 
+from jaxvid import processes
 from jaxvid.data.dataset import with_classes
 from jaxvid.data.differences import dataset_differences, describe_differences
 from jaxvid.data.joined import class_map_for, prepare_data, section_of
@@ -42,7 +43,8 @@ def evaluate_split(
     # The dataset to test on has the test split alone.
     default = config.dataset.name if split else config.dataset.test_name or config.dataset.name
     section = section_of(config.dataset, dataset or default)
-    data = prepare_data(section)
+    with processes.first_process_first("dataset"):
+        data = prepare_data(section)
     opened = data.open_split(split or section.test_split)
     class_map = class_map or class_map_for(config.dataset, opened.class_names)
     evaluated = with_classes(opened, config.dataset.class_names, class_map)

@@ -8,7 +8,7 @@ from absl import logging
 from jaxtyping import Bool, Float, Int
 from scipy.optimize import minimize_scalar
 
-from jaxvid import checkpoint, parallel, trained
+from jaxvid import checkpoint, parallel, processes, trained
 from jaxvid.calibration import (
     SMALLEST,
     Calibration,
@@ -87,7 +87,7 @@ def calibrate(workdir: Path, which: str = "best", *, dataset: ConfigDict | None 
         logging.info("%s: %s", name, words)
     if parallel.on_first_process():
         write_calibration(workdir, step, config, calibration)
-    parallel.wait_for_processes("calibration")
+    processes.wait_for_all("calibration")
 
 
 def _fitted(workdir: Path, step: int, split: ClipSplit, config: ConfigDict) -> Calibration:

@@ -1,5 +1,6 @@
 """Features of a frozen backbone, computed once for every view of a clip: an epoch of head training takes seconds."""
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -17,7 +18,7 @@ from absl import logging
 from jaxtyping import Array, Float, Int, PyTree
 from tqdm import tqdm
 
-from jaxvid import parallel
+from jaxvid import parallel, processes
 from jaxvid.config import at_least
 from jaxvid.data.augment import augmented, changes_clips
 from jaxvid.data.dataset import ClipSplit
@@ -58,7 +59,7 @@ def are_constant(config: ConfigDict) -> bool:
         return False
     same_input = create_sampling(config.clip).is_fixed and config.clip.crop == "resize" and not changes
     frozen = _has_backbone_features(config) and config.model.trainable == "head"
-    return frozen and same_input and not mixes(config.augment) and jax.process_count() == 1
+    return frozen and same_input and not mixes(config.augment)
 
 
 def _has_backbone_features(config: ConfigDict) -> bool:
@@ -84,7 +85,6 @@ def check_cached_views(config: ConfigDict) -> None:
         f"retrain.num_steps {config.retrain.num_steps}": config.retrain.num_steps > 0,
         f"augment.cutmix {config.augment.cutmix}": config.augment.cutmix > 0,
         f"eval.crops {config.eval.crops}": config.eval.crops > 1,
-        f"{jax.process_count()} processes": jax.process_count() > 1,
     }
     for obstacle, is_there in obstacles.items():
         if is_there:
@@ -121,14 +121,24 @@ def on_cached_features(run: Run, variables: dict[str, PyTree], workdir: Path) ->
     classifier = compile_classifier(run.model)
     clip_index = np.asarray([view.position for view in views])
 
+    first, count = parallel.process_shard()
+    own = np.arange(first, len(val_rows), count)
+    # Each process takes its part, so that all have the same metrics to the last bit, and stop at the same step.
+    order = np.argsort(parallel.gather_rows(own))
+    # One row at least, as there may be more processes than rows.
+    own_rows = val_rows.part(own if len(own) else np.zeros(1, int))
+
     def validate(state: TrainState) -> dict[str, float]:
-        outputs = classify(classifier, state.evaluated_variables, val_rows, config.eval.batch_size)
+        outputs = classify(classifier, state.evaluated_variables, own_rows, config.eval.batch_size)
+        outputs = parallel.gather_rows(outputs[: len(own)])[order]
         return validation_metrics(of_videos(val, clip_index, outputs), config)
 
     labels = train.metadata.labels[[view.position for view in plain]]
     resident = is_resident(config, train_rows.num_bytes)
     size = config.train.batch_size
-    batches = feature_batches(train_rows, labels, batch_size=size, seed=config.seed, resident=resident)
+    batches = feature_batches(
+        train_rows, labels, batch_size=size, seed=config.seed, resident=resident, shard=(first, count)
+    )
     run = dataclasses.replace(run, batches=batches, validate=validate)
     if not resident:
         return run
@@ -177,14 +187,16 @@ def create_extractor(
     halves = config.train.cached_views > 0
     one_view = View(0, np.zeros(config.clip.num_frames, int), 0, "")
     _, example = next(load_views(split, [one_view], config, 1))
-    program = jax.jit(step).lower(frozen, example).as_text()
+    # The devices of arrays are part of a program: it is lowered for one, however many there are.
+    shapes_of_frozen = parallel.shapes_on_one_device(frozen)
+    program = jax.jit(step).lower(shapes_of_frozen, example).as_text()
     key = {
         "program": hashlib.sha256(program.encode()).hexdigest(),
         "weights": _digest(frozen),
         "audio": config.audio.to_dict(),
         "half_precision": halves,
     }
-    shapes = jax.eval_shape(step, frozen, example)
+    shapes = jax.eval_shape(step, shapes_of_frozen, example)
     row_bytes = sum(leaf.size * (2 if halves and leaf.dtype == jnp.float32 else 4) for leaf in jax.tree.leaves(shapes))
     on_devices = parallel.over_local_devices(step)
     store = root / hashlib.sha256(json.dumps(key).encode()).hexdigest()[:32]
@@ -215,17 +227,28 @@ def _digest(tree: PyTree) -> str:
 
 
 def cached_rows(extractor: Extractor, split: ClipSplit, views: Sequence[View]) -> FeatureRows:
-    """Returns the features of views of a split, a row each; those that the store lacks are computed."""
+    """Returns the features of views of a split, a row each; those that the store lacks are computed.
+
+    Several processes of a run share the work.
+    """
     names = [view.name for view in views]
-    if missing_rows(extractor.store, names):
-        with locked(extractor.store):
-            # Another process may have computed them in the meantime.
+    first, count = parallel.process_shard()
+    if count > 1 or missing_rows(extractor.store, names):
+        # Other runs wait for the first process of this one.
+        with locked(extractor.store) if first == 0 else contextlib.nullcontext():
+            processes.wait_for_all("store")
+            # Another run may have computed them in the meantime.
             missing = missing_rows(extractor.store, names)
             message = "%s: features of %d views of clips, %d of them to be computed; all take %.1f MB in %s"
             size = len(set(names)) * extractor.row_bytes / 1e6
             logging.info(message, split.name, len(names), len(missing), size, extractor.store)
-            _describe(extractor)
-            _compute(extractor, split, [views[position] for position in missing])
+            processes.wait_for_all("missing rows")
+            if first == 0:
+                _describe(extractor)
+            _compute(extractor, split, [views[position] for position in missing[first::count]])
+            processes.wait_for_all("features")
+        # Where processes have directories of their own, each computes the others' parts as well.
+        _compute(extractor, split, [views[position] for position in missing_rows(extractor.store, names)])
     return open_rows(extractor.store, names)
 
 
@@ -237,6 +260,8 @@ def _describe(extractor: Extractor) -> None:
 
 
 def _compute(extractor: Extractor, split: ClipSplit, views: Sequence[View]) -> None:
+    if not views:
+        return
     config, writer = extractor.config, Writer(extractor.store)
     loaded = load_views(split, views, config, config.pipeline.num_threads)
     progress = iter(tqdm(loaded, f"Features of {split.name}", len(views), unit="view"))
@@ -249,7 +274,13 @@ def _compute(extractor: Extractor, split: ClipSplit, views: Sequence[View]) -> N
 
 
 def feature_batches(
-    features: FeatureRows, labels: Int[np.ndarray, "sample"], *, batch_size: int, seed: int, resident: bool = False
+    features: FeatureRows,
+    labels: Int[np.ndarray, "sample"],
+    *,
+    batch_size: int,
+    seed: int,
+    resident: bool = False,
+    shard: tuple[int, int] = (0, 1),
 ) -> grain.DatasetIterator:
     """Returns endless batches `{"features": for the head, "label": int32}`, like `training_batches`.
 
@@ -258,15 +289,17 @@ def feature_batches(
     Args:
       features: of view 0 of all samples, of view 1 of all samples, and so on.
       labels: of the samples.
-      batch_size: samples per batch.
+      batch_size: samples per batch of all processes together, a multiple of their number.
       seed: seed of order and views.
       resident: whether batches have ROWS, those of the features, in place of `features`.
+      shard: (index, count) of this process, which gets that part of every batch.
     """
-    num_views = len(features) // len(labels)
+    num_views, num_rows = len(features) // len(labels), batch_size // shard[1]
+    own = slice(shard[0] * num_rows, (shard[0] + 1) * num_rows)
 
     def load(samples: Int[np.ndarray, "batch"], rng: np.random.Generator) -> dict[str, PyTree[np.ndarray]]:
         views = rng.integers(num_views, size=len(samples))
-        rows, label = views * len(labels) + samples, labels[samples].astype(np.int32)
+        rows, label = (views * len(labels) + samples)[own], labels[samples[own]].astype(np.int32)
         if resident:
             return {ROWS: rows.astype(np.int32), "label": label}
         return {"features": for_head(features.take(rows)), "label": label}

@@ -59,6 +59,10 @@ class FeatureRows:
         chunk, row = self.places[0]
         return len(self) * sum(array[row].nbytes for array in self.chunks[chunk].values())
 
+    def part(self, rows: Int[np.ndarray, "taken"]) -> "FeatureRows":
+        """Returns some rows, still on disk."""
+        return FeatureRows(self.chunks, self.places[rows])
+
     def followed_by(self, others: "FeatureRows") -> "FeatureRows":
         """Returns these rows and then the others."""
         moved = others.places + np.asarray([len(self.chunks), 0])

@@ -6,7 +6,7 @@ from pathlib import Path
 from absl import logging
 from tqdm import tqdm
 
-from jaxvid import checkpoint, parallel
+from jaxvid import checkpoint, parallel, processes
 from jaxvid.calibration import forget_calibrations
 from jaxvid.checkpoint import Checkpoints
 from jaxvid.config import load_config, save_config
@@ -44,8 +44,12 @@ def train(config: ConfigDict, workdir: Path, command: str = "") -> None:
       ValueError: if the config, the dataset or the earlier run in `workdir` does not fit.
       NonFiniteError: at the first step whose loss or gradient is not finite; the last good checkpoint stays.
       Interrupted: after SIGTERM or SIGINT, once the state is saved.
+
+    Where there are other processes, one that fails in the loop does not raise: it ends (`processes.ending_together`).
     """
+    processes.check_alike(config)
     check_config(config)
+    processes.check_shared(workdir)
     resumes = checkpoint.has_checkpoint(workdir)
     if resumes:
         config = with_first_functions(config, load_config(workdir).activations.first)
@@ -65,7 +69,8 @@ def train(config: ConfigDict, workdir: Path, command: str = "") -> None:
             forget_calibrations(workdir)
     session = Session(workdir, command, first_stage=first_stage, writes=parallel.on_first_process())
     opened = checkpoint.open_checkpoints(workdir, config.eval.monitor, keep_all=config.checkpoint.keep_all)
-    with contextlib.closing(opened) as checkpoints:
+    # Closed checkpoints are whole, for which every process waits for the others: one that fails must not.
+    with contextlib.closing(opened) as checkpoints, processes.ending_together(Interrupted):
         state, position = restore(run, checkpoints, workdir)
         if feature_cache.are_cached(run.config):
             run = feature_cache.on_cached_features(run, state.variables, workdir)

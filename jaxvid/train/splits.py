@@ -7,6 +7,7 @@ import numpy as np
 from absl import logging
 from jaxtyping import Array, Float
 
+from jaxvid import processes
 from jaxvid.classes import describe_positive_class
 from jaxvid.data.dataset import ClipSplit, shared_sources
 from jaxvid.data.differences import dataset_differences, describe_differences
@@ -37,7 +38,8 @@ def open_splits(config: ConfigDict) -> Splits:
     Raises:
       ValueError: if the dataset or a split does not exist, or a clip is too short for the config.
     """
-    data = prepare_data(config.dataset, config.pipeline.decoder)
+    with processes.first_process_first("dataset"):
+        data = prepare_data(config.dataset, config.pipeline.decoder)
     train = data.open_split(config.dataset.train_split)
     val = data.open_split(config.dataset.val_split)
     for split in (train, val):
