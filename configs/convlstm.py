@@ -5,9 +5,9 @@
 
 The arguments `dataset` and `classes`, the data and the splits are those of lrcn.py.
 
-The paper's accuracy: 80 %; ours: not measured yet. Batch size, number of epochs, frame size and number of frames are
-the paper's; early stopping after 10 epochs and Adam at Keras' default of 1e-3 are those of the tutorial whose network
-the paper uses.
+The paper's accuracy: 80 %; ours: not measured yet. Batch size and number of epochs are the paper's. The size of the
+frames and their number, which its text does not give, early stopping after 10 epochs and Adam at Keras' default of 1e-3
+are those of the tutorial whose network the paper uses.
 """
 
 from configs import lrcn

@@ -10,10 +10,10 @@ Arguments:
 The paper's accuracy: 92 %, of an unknown number of classes and clips; ours on ucf50: not measured yet. Ours on
 surveillance_fight, hockey_fight and violent_flows is in configs/results/README.md.
 
-Batch size, number of epochs, frame size and number of frames are the paper's; early stopping after 15 epochs and Adam
-at Keras' default of 1e-3 are those of the tutorial whose network the paper uses. The tutorial splits clips at random,
-so that clips of one group, cut from the same video, are on both sides; here groups stay together, which gives lower and
-more honest accuracies.
+Batch size and number of epochs are the paper's. The size of the frames and their number, which its text does not give,
+early stopping after 15 epochs and Adam at Keras' default of 1e-3 are those of the tutorial whose network the paper
+uses. The tutorial splits clips at random, so that clips of one group, cut from the same video, are on both sides; here
+groups stay together, which gives lower and more honest accuracies.
 """
 
 from configs.datasets import dataset_section, datasets
