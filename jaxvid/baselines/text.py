@@ -8,7 +8,7 @@ from jaxvid.baselines.fit import FittedBaseline
 from jaxvid.baselines.metrics import ComparedBaselines
 from jaxvid.files import replacing
 from jaxvid.metrics.text import format_percent, format_points
-from jaxvid.tables import aligned
+from jaxvid.tables import aligned, quoted_formula, unquoted_formula
 
 FILE_NAME = "baseline_predictions.csv"
 _CLIP = "clip"
@@ -46,7 +46,7 @@ def write_baseline_predictions(fitted: Mapping[str, FittedBaseline], path: Path)
     ):
         writer = csv.writer(file)
         writer.writerow([_CLIP, *fitted])
-        writer.writerows(zip(predictions[0].clips, *names, strict=True))
+        writer.writerows(map(quoted_formula, row) for row in zip(predictions[0].clips, *names, strict=True))
 
 
 def read_baseline_predictions(path: Path) -> dict[str, dict[str, str]]:
@@ -56,5 +56,5 @@ def read_baseline_predictions(path: Path) -> dict[str, dict[str, str]]:
         predicted: dict[str, dict[str, str]] = {name: {} for name in rows.fieldnames or [] if name != _CLIP}
         for row in rows:
             for name, of_baseline in predicted.items():
-                of_baseline[row[_CLIP]] = row[name]
+                of_baseline[unquoted_formula(row[_CLIP])] = unquoted_formula(row[name])
     return predicted

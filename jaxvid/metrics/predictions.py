@@ -12,6 +12,7 @@ from jaxtyping import Float, Int
 
 from jaxvid.calibration import Threshold
 from jaxvid.files import replacing
+from jaxvid.tables import quoted_formula, unquoted_formula
 
 _FIRST_COLUMNS = ["clip", "source", "label", "predicted"]
 _PROBABILITY = "probability_"
@@ -166,7 +167,8 @@ def by_view(
 def write_csv(predictions: Predictions, path: str | os.PathLike[str]) -> None:
     """Writes one row per clip: clip, source, label, predicted and a `probability_<class>` for each class.
 
-    Labels are class names, and probabilities have all their digits: `read_csv` returns the same values.
+    Labels are class names, and probabilities have all their digits: `read_csv` returns the same values. A name that a
+    spreadsheet would take for a formula has a quote before it (`jaxvid.tables.quoted_formula`).
     An existing file is replaced once the new one is complete.
     """
     # File names on disk need not be UTF-8; surrogateescape keeps such bytes.
@@ -190,7 +192,7 @@ def _rows(predictions: Predictions) -> Iterator[list[str]]:
         strict=True,
     )
     for clip, source, label, predicted, probabilities in columns:
-        yield [clip, source, names[label], names[predicted], *map(repr, probabilities)]
+        yield [*map(quoted_formula, (clip, source, names[label], names[predicted])), *map(repr, probabilities)]
 
 
 def read_csv(path: str | os.PathLike[str]) -> Predictions:
@@ -226,7 +228,8 @@ def _class_names(header: Sequence[str], path: Path) -> list[str]:
 def _parse_row(row: Sequence[str], class_names: list[str], where: str) -> tuple[str, str, int, int, list[float]]:
     if len(row) != len(_FIRST_COLUMNS) + len(class_names):
         raise ValueError(f"{where}: {len(_FIRST_COLUMNS) + len(class_names)} values expected, got {len(row)}")
-    clip, source, label, predicted, *probabilities = row
+    clip, source, label, predicted = map(unquoted_formula, row[: len(_FIRST_COLUMNS)])
+    probabilities = row[len(_FIRST_COLUMNS) :]
     for column, name in (("label", label), ("predicted", predicted)):
         if name not in class_names:
             raise ValueError(f"{where}: {column} must be one of {', '.join(class_names)}, got {name!r}")

@@ -14,6 +14,7 @@ No tensor is read before its shape is known to be right, and no link out of the 
 
 import difflib
 import itertools
+import math
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -75,6 +76,13 @@ class KerasLayer(NamedTuple):
     slots: tuple[Slot, ...]
 
 
+# Layers of a network, or tensors of a layer, that a file may list; matching them takes long where they are many.
+_MAX_NAMES = 5000
+# A compressed piece of a small tensor may unpack to gigabytes; Keras compresses nothing.
+_MAX_CHUNK_BYTES = 256 << 20
+# Characters of a reason.
+_MAX_REASON = 500
+
 # A slot and the dataset that fills it; one is None where the other has no partner.
 _Pair: TypeAlias = tuple[Slot | None, h5py.Dataset | None]
 
@@ -133,9 +141,10 @@ def load_keras_weights(
                 flat[slot.path] = jnp.asarray(_read(slot, dataset), flat[slot.path].dtype)
     except WeightsError as error:
         raise WeightsError(f"{path}: {error}") from None
-    except (OSError, RuntimeError, KeyError, ValueError) as error:
-        # What h5py raises for a wrong signature, a truncated file, a broken header, chunk or name.
-        raise WeightsError(f"{path} cannot be read as HDF5; it may be truncated or corrupt: {error}") from error
+    except Exception as error:
+        # For a wrong signature, a truncated file, a broken header, chunk or name h5py raises nearly anything.
+        reason = " ".join(str(error).split())[:_MAX_REASON] or type(error).__name__
+        raise WeightsError(f"{path} cannot be read as HDF5; it may be truncated or corrupt: {reason}") from error
     return traverse_util.unflatten_dict(flat)
 
 
@@ -184,12 +193,15 @@ def _contents(file: h5py.File) -> tuple[dict[str, h5py.Group], dict[str, h5py.Da
     """All groups and datasets that lie in the file itself, by their full names: links are not followed."""
     groups, datasets = {}, {}
 
-    def collect(name: str, item: h5py.Dataset | h5py.Group) -> None:
+    def collect(name: str, item: h5py.HLObject) -> None:
         if isinstance(item, h5py.Group):
             groups[name] = item
-        elif item.is_virtual or item.external:
-            raise WeightsError(f"{name} has its values in other files, which are not read")
-        else:
+        elif isinstance(item, h5py.Dataset):
+            if item.is_virtual or item.external:
+                raise WeightsError(f"{name} has its values in other files, which are not read")
+            chunk_bytes = math.prod(item.chunks or ()) * item.dtype.itemsize
+            if chunk_bytes > _MAX_CHUNK_BYTES:
+                raise WeightsError(f"{name} is stored in pieces of {chunk_bytes} bytes; allowed: {_MAX_CHUNK_BYTES}")
             datasets[name] = item
 
     file.visititems(collect)
@@ -203,6 +215,8 @@ def _names(group: h5py.Group, attribute: str) -> list[str]:
         numbered = (f"{attribute}{i}" for i in itertools.count())
         keys = list(itertools.takewhile(lambda key: key in group.attrs, numbered))
     names = [name for key in keys for name in np.asarray(group.attrs[key]).ravel()]
+    if len(names) > _MAX_NAMES:
+        raise WeightsError(f"{attribute} lists {len(names)} names; allowed: {_MAX_NAMES}")
     return [name.decode() if isinstance(name, bytes) else str(name) for name in names]
 
 

@@ -1,8 +1,12 @@
 """Weights of torchvision as Flax variables: reading `.pth` and `.safetensors` files, and converting Video ResNets.
 
-A `.pth` file holds a pickle, which is a program. It is run here by an unpickler that knows the few names of a state
-dict of tensors and refuses every other, so that nothing in the file executes; PyTorch is not needed. Both layouts of
-torch.save are read: the zip archive, and the sequence of pickles that it wrote before version 1.6.
+A `.pth` file holds a pickle, which is a program. It is run by an unpickler that knows the few instructions and names
+of a state dict of tensors and refuses every other, so that nothing in the file executes; PyTorch is not needed. Both
+layouts of torch.save are read: the zip archive, and the sequence of pickles that it wrote before version 1.6.
+
+Nor can a small file take long or much memory: no tensor has more elements than its storage, all together take at most
+twice as many bytes as the file, keys are strings, and no message shows a value of the pickle's own making, which may
+contain itself a billion times.
 """
 
 import io
@@ -13,7 +17,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -37,6 +41,8 @@ _STORAGE_DTYPES: MappingProxyType[str, np.dtype] = MappingProxyType(
 )
 _LEGACY_MAGIC_NUMBER = 0x1950A86A20F9469CFC6C
 _LEGACY_PROTOCOL = 1001
+# A hundred thousand tensors have a header as large as this.
+_MAX_HEADER_BYTES = 16 << 20
 
 
 class _Storage(NamedTuple):
@@ -56,11 +62,59 @@ class _Tensor(NamedTuple):
     strides: tuple[int, ...]
 
 
-class _StateDictUnpickler(pickle.Unpickler):
+# The instructions of pickles that torch.save writes, by Python 2 as well.
+_INSTRUCTIONS = tuple(
+    instruction[0]
+    for instruction in (
+        *(pickle.PROTO, pickle.FRAME, pickle.STOP, pickle.MARK, pickle.MEMOIZE, pickle.PUT, pickle.BINPUT),
+        *(pickle.LONG_BINPUT, pickle.GET, pickle.BINGET, pickle.LONG_BINGET, pickle.GLOBAL, pickle.STACK_GLOBAL),
+        *(pickle.REDUCE, pickle.BUILD, pickle.BINPERSID, pickle.NONE, pickle.NEWTRUE, pickle.NEWFALSE, pickle.INT),
+        *(pickle.BININT, pickle.BININT1, pickle.BININT2, pickle.LONG1, pickle.LONG, pickle.UNICODE),
+        *(pickle.BINUNICODE, pickle.SHORT_BINUNICODE, pickle.STRING, pickle.BINSTRING, pickle.SHORT_BINSTRING),
+        *(pickle.EMPTY_TUPLE, pickle.TUPLE, pickle.TUPLE1, pickle.TUPLE2, pickle.TUPLE3, pickle.EMPTY_LIST),
+        *(pickle.LIST, pickle.APPEND, pickle.APPENDS, pickle.EMPTY_DICT, pickle.DICT, pickle.SETITEM, pickle.SETITEMS),
+    )
+)
+
+
+# Written in Python, unlike `pickle.Unpickler`, whose memo takes gigabytes if a few bytes say so, and which knows all
+# instructions. Type checkers do not know it.
+_Unpickler: Any = pickle._Unpickler  # pyright: ignore[reportAttributeAccessIssue]
+
+
+class _StateDictUnpickler(_Unpickler):
     """Unpickles ordered dictionaries of tensors and refuses every other global.
 
     Tensors come out as descriptions in plain tuples, so that a pickle cannot reach an object with state of its own.
     """
+
+    dispatch: ClassVar[dict[int, Any]] = {code: _Unpickler.dispatch[code] for code in _INSTRUCTIONS}
+
+    def load_dict(self) -> None:
+        """Makes a dictionary of the items behind the last mark."""
+        items = self.pop_mark()
+        self.append(_string_keyed(zip(items[::2], items[1::2], strict=True)))
+
+    def load_setitem(self) -> None:
+        """Adds an item to a dictionary."""
+        value, key = self.stack.pop(), self.stack.pop()
+        self.stack[-1].update(_string_keyed([(key, value)]))
+
+    def load_setitems(self) -> None:
+        """Adds the items behind the last mark to a dictionary."""
+        items = self.pop_mark()
+        self.stack[-1].update(_string_keyed(zip(items[::2], items[1::2], strict=True)))
+
+    def load_build(self) -> None:
+        """Drops the attributes of an ordered dictionary: versions of modules."""
+        self.stack.pop()
+
+    dispatch |= {
+        pickle.DICT[0]: load_dict,
+        pickle.SETITEM[0]: load_setitem,
+        pickle.SETITEMS[0]: load_setitems,
+        pickle.BUILD[0]: load_build,
+    }
 
     def find_class(self, module: str, name: str, /) -> Any:
         """Returns the replacement of the global `module.name`.
@@ -69,7 +123,7 @@ class _StateDictUnpickler(pickle.Unpickler):
           ValueError: if a state dict of tensors has no use for it.
         """
         if (module, name) == ("collections", "OrderedDict"):
-            return OrderedDict
+            return lambda items=(): _string_keyed(items)
         if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
             return lambda storage, offset, shape, strides, *_: _describe_tensor(storage, offset, shape, strides)
         if module == "torch" and name in _STORAGE_DTYPES:
@@ -82,18 +136,30 @@ class _StateDictUnpickler(pickle.Unpickler):
     def persistent_load(self, pid: Any, /) -> _Storage:
         """The storage that the tuple `pid` describes."""
         kind, class_name, key, _, size, *view = pid
-        if kind != "storage" or class_name not in _STORAGE_DTYPES or type(size) is not int or size < 0:
-            raise ValueError(f"it describes a storage as {pid!r}")
+        if any(type(part) is not str for part in (kind, class_name, key)) or type(size) is not int:
+            raise ValueError("it describes a storage otherwise than torch.save does")
+        if kind != "storage" or class_name not in _STORAGE_DTYPES or not 0 <= size < 1 << 48:
+            raise ValueError(f"it describes a storage as {kind[:40]!r}, {class_name[:40]!r}, of {size:.3g} elements")
         if any(part is not None for part in view):
-            raise ValueError(f"its storage {key!r} is a view of another, which is not supported; save it again")
-        return _Storage(class_name, str(key), size)
+            raise ValueError(f"its storage {key[:40]!r} is a view of another, which is not supported; save it again")
+        return _Storage(class_name, key, size)
+
+
+def _string_keyed(items: Iterable[tuple[Any, Any]]) -> OrderedDict[str, Any]:
+    """A dictionary of items whose keys are strings: others can take forever to compare."""
+    pairs = [(key, value) for key, value in items]
+    if any(type(key) is not str for key, _ in pairs):
+        raise ValueError("it is no state dict: it has keys that are no strings")
+    return OrderedDict(pairs)
 
 
 def _describe_tensor(storage: Any, offset: Any, shape: Any, strides: Any) -> _Tensor:
     """A tensor of `storage`, having checked that all its elements lie inside."""
+    if type(shape) is not tuple or type(strides) is not tuple or len(shape) > 32:
+        raise ValueError("it describes a tensor otherwise than torch.save does")
     numbers = (offset, *shape, *strides)
-    if not isinstance(storage, _Storage) or any(type(n) is not int or n < 0 for n in numbers):
-        raise ValueError(f"it describes a tensor as {(storage, offset, shape, strides)!r}")
+    if not isinstance(storage, _Storage) or any(type(n) is not int or not 0 <= n < 1 << 48 for n in numbers):
+        raise ValueError("it describes a tensor otherwise than torch.save does")
     last = offset + sum((n - 1) * stride for n, stride in zip(shape, strides, strict=True))
     count = math.prod(shape)
     if count and (last >= storage.size or count > storage.size):
@@ -109,14 +175,19 @@ def _materialize(tensor: _Tensor, flat: np.ndarray) -> np.ndarray:
     return array.astype(np.float32) if array.dtype == jnp.bfloat16 else array
 
 
-def _unpickle_tensors(file: io.BufferedIOBase) -> dict[str, _Tensor]:
-    """The state dict of the next pickle of `file`, its tensors only described."""
+def _unpickle_tensors(file: io.BufferedIOBase, most: int) -> dict[str, _Tensor]:
+    """The state dict of the next pickle of `file`, its tensors only described; they have `most` bytes at most."""
     tensors = _StateDictUnpickler(file).load()
     if not isinstance(tensors, dict):
         raise ValueError(f"it holds a {type(tensors).__name__}, not a state dict")
-    others = [key for key, value in tensors.items() if not (isinstance(key, str) and isinstance(value, _Tensor))]
+    others = [key for key, value in tensors.items() if not isinstance(value, _Tensor)]
     if others:
-        raise ValueError(f"it is no state dict: its entries {_listed(map(repr, others))} are no tensors")
+        raise ValueError(f"it is no state dict: its entries {_listed(repr(key[:80]) for key in others)} are no tensors")
+    num_bytes = sum(
+        math.prod(tensor.shape) * _STORAGE_DTYPES[tensor.storage.class_name].itemsize for tensor in tensors.values()
+    )
+    if num_bytes > most:
+        raise ValueError(f"its tensors would take {num_bytes} bytes; allowed for a file of its size: {most}")
     return tensors
 
 
@@ -142,7 +213,8 @@ def _read_zip(file: io.BufferedIOBase) -> dict[str, np.ndarray]:
                 raise ValueError(f"its storage {storage.key} has {len(content)} bytes, not {storage.size} {dtype}")
             return np.frombuffer(content, dtype)
 
-        tensors = _unpickle_tensors(io.BytesIO(archive.read(f"{roots[0]}data.pkl")))
+        most = 2 * file.seek(0, io.SEEK_END)
+        tensors = _unpickle_tensors(io.BytesIO(archive.read(f"{roots[0]}data.pkl")), most)
         return {key: _materialize(tensor, read_storage(tensor.storage)) for key, tensor in tensors.items()}
 
 
@@ -154,11 +226,14 @@ def _read_legacy(file: io.BufferedIOBase) -> dict[str, np.ndarray]:
     """
     if _StateDictUnpickler(file).load() != _LEGACY_MAGIC_NUMBER:
         raise ValueError("it is not by torch.save")
-    if (protocol := _StateDictUnpickler(file).load()) != _LEGACY_PROTOCOL:
-        raise ValueError(f"its protocol is {protocol!r}; {_LEGACY_PROTOCOL} is supported")
+    if _StateDictUnpickler(file).load() != _LEGACY_PROTOCOL:
+        raise ValueError(f"its protocol is another than {_LEGACY_PROTOCOL}")
     if not _StateDictUnpickler(file).load()["little_endian"]:
         raise ValueError("it was written on a big-endian machine")
-    tensors = _unpickle_tensors(file)
+    position = file.tell()
+    most = 2 * file.seek(0, io.SEEK_END)
+    file.seek(position)
+    tensors = _unpickle_tensors(file, most)
     storages = {tensor.storage.key: tensor.storage for tensor in tensors.values()}
     flat_arrays = {}
     for key in _StateDictUnpickler(file).load():
@@ -178,6 +253,10 @@ def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
     except ImportError as error:
         raise ImportError(f"{path} needs safetensors: install jaxvid[pretrained]") from error
 
+    with path.open("rb") as file:
+        header = int.from_bytes(file.read(8), "little")
+    if header > _MAX_HEADER_BYTES:
+        raise ValueError(f"its header has {header} bytes; allowed: {_MAX_HEADER_BYTES}")
     return load_file(path)
 
 
@@ -202,11 +281,12 @@ def load_state_dict(path: str | Path) -> dict[str, np.ndarray]:
     path = Path(path)
     try:
         state_dict = _read(path)
+        not_finite = [key for key, array in state_dict.items() if not np.isfinite(array).all()]
     except (OSError, ImportError):
         raise
     except Exception as error:  # A damaged pickle, zip or header can raise nearly anything.
-        raise ValueError(f"{path} cannot be read as a state dict: {error or type(error).__name__}") from error
-    not_finite = [key for key, array in state_dict.items() if not np.isfinite(array).all()]
+        reason = " ".join(str(error).split())[:_MAX_REASON] or type(error).__name__
+        raise ValueError(f"{path} cannot be read as a state dict: {reason}") from error
     if not_finite:
         raise ValueError(f"{path} holds NaNs or infinities in {_listed(not_finite)}")
     return state_dict
@@ -220,6 +300,9 @@ def _read(path: Path) -> dict[str, np.ndarray]:
         file.seek(0)
         return _read_zip(file) if start == b"PK\x03\x04" else _read_legacy(file)
 
+
+# Characters of a reason; those of a damaged file may quote much of it.
+_MAX_REASON = 500
 
 # PyTorch counts the batches that a batch normalization has seen; Flax does not.
 _COUNTER = ".num_batches_tracked"

@@ -19,9 +19,9 @@ import decord
 import numpy as np
 from jaxtyping import Float, Int16, UInt8
 
-from jaxvid.video.opening import DECODERS, names_no_other_file, open_container
+from jaxvid.video.opening import DECODERS, names_no_other_file
 from jaxvid.video.streams import frame_rate, missing_end, open_video, raw_frames, scaled
-from jaxvid.video.truncation import check_whole
+from jaxvid.video.truncation import check_whole, skipped_avi_frames
 from jaxvid.video.workers import InvalidVideo, InvalidVideoError, decode_in_workers
 
 # decord pads rows to a multiple of 96 bytes and takes padding as long as the width for a further channel: 16x16 comes
@@ -204,22 +204,13 @@ def _missing_frames(path: Path, begins: Float[np.ndarray, "frame"]) -> str | Non
     if is_avi or head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free"):
         # Codecs with packed frames count one frame more than there is.
         missing = _header_frame_count(path) - 1 - len(begins)
-        if missing > 0 and missing > _skipped_avi_frames(path):
+        if missing > 0 and missing > skipped_avi_frames(path):
             return f"only {len(begins)} frames decode, fewer than the file announces: it is cut short"
     if head[:4] == b"\x1aE\xdf\xa3" or head[:3] == b"FLV":
         with open_video(path) as container:
             return missing_end(container, len(begins), float(begins[-1]))
     # MPEG program and transport streams announce nothing.
     return None
-
-
-def _skipped_avi_frames(path: Path) -> int:
-    """Returns the number of frames that an AVI announces and skips: places between those that it holds."""
-    with open_container(path) as container:
-        if container.format.name != "avi":
-            return 0
-        places = [packet.dts for packet in container.demux(video=0) if packet.size and packet.dts is not None]
-    return max(places, default=-1) + 1 - len(places)
 
 
 def _header_frame_count(path: Path) -> int:

@@ -14,10 +14,9 @@ DECODERS = ("decord", "av")
 
 # FFmpeg's names of the containers that are opened: single files. It finds the format by the content, whatever the name
 # of the file, and other formats make it open what they name: playlists (HLS, DASH, concat), descriptions of streams
-# (SDP), subtitles with a file of pictures beside them (VobSub).
-_FORMATS = (
-    "apng,asf,avi,dv,flv,gif,h264,hevc,ivf,m4v,matroska,mjpeg,mov,mpeg,mpegts,mpegvideo,mxf,nut,obu,ogg,yuv4mpegpipe"
-)
+# (SDP), subtitles with a file of pictures beside them (VobSub). Nor are streams without a container: FFmpeg finds
+# one in an AVI that has lost its beginning.
+_FORMATS = "apng,asf,avi,dv,flv,gif,ivf,matroska,mov,mpeg,mpegts,mpegvideo,mxf,nut,ogg,yuv4mpegpipe"
 
 # Larger frames are not decoded; 8K has half as many pixels.
 MAX_PIXELS = 8192 * 8192
@@ -26,7 +25,7 @@ MAX_PIXELS = 8192 * 8192
 # those that name files are texts that begin with a word of their own.
 _BINARY_HEADS = re.compile(
     rb"RIFF....AVI |....(?:ftyp|moov|mdat|wide|free|skip)|\x1aE\xdf\xa3|FLV\x01|OggS|"
-    rb"\x00\x00\x01[\xb0-\xbf]|\x30\x26\xb2\x75|G.{187}G",
+    rb"\x00\x00\x01[\xb3\xba]|\x30\x26\xb2\x75|G.{187}G",
     re.DOTALL,
 )
 _HEAD_BYTES = 189
@@ -64,7 +63,12 @@ def names_no_other_file(path: Path) -> bool:
       OSError: if the file cannot be read.
     """
     with path.open("rb") as file:
-        return bool(_BINARY_HEADS.match(file.read(_HEAD_BYTES)))
+        return begins_as_container(file.read(_HEAD_BYTES))
+
+
+def begins_as_container(head: bytes) -> bool:
+    """Returns whether a file that begins so is a container that names no other files."""
+    return bool(_BINARY_HEADS.match(head))
 
 
 def error_reason(error: BaseException) -> str:

@@ -19,7 +19,7 @@ from av.video.stream import VideoStream
 from jaxtyping import UInt8
 
 from jaxvid.video.opening import error_reason, open_container
-from jaxvid.video.truncation import missing_bytes
+from jaxvid.video.truncation import missing_bytes, skipped_avi_frames
 from jaxvid.video.workers import InvalidVideoError
 
 # How long the only frame of a video shows, in seconds.
@@ -168,16 +168,29 @@ def missing_end(container: InputContainer, num_frames: int, seconds: float) -> s
       seconds: time of the last one.
     """
     stream = container.streams.video[0]
-    # An AVI counts frames that only repeat the one before and hold nothing; its length in bytes tells if it is whole.
-    if container.format.name != "avi" and num_frames < _LEAST_SHARE * stream.frames:
+    # Codecs with packed frames count one frame more than there is; an AVI counts frames too that hold nothing and only
+    # repeat the one before.
+    missing = stream.frames - 1 - num_frames
+    if container.format.name == "avi" and missing > 0 and missing > skipped_avi_frames(Path(container.name)):
+        return f"only {num_frames} of {stream.frames} frames decode: it is cut short"
+    if container.format.name != "avi" and missing > 0:
         return f"only {num_frames} of {stream.frames} frames decode: it is cut short"
     announced = _tagged_seconds(stream.metadata.get("DURATION", ""))
+    if announced and _lacks_frames(announced, video_start(container) + seconds, num_frames, seconds, stream):
+        return f"its video ends at {seconds:.1f} of {announced:.1f} s: it is cut short"
     if not announced and container.format.name in ("flv", "matroska,webm"):
         announced = video_seconds(container) or 0.0
     # The last frame is shown for as long as the others on average.
-    if num_frames > 1 and seconds * num_frames / (num_frames - 1) < _LEAST_SHARE * announced:
+    if seconds * num_frames / max(1, num_frames - 1) < _LEAST_SHARE * announced - 1 / float(stream.average_rate or 25):
         return f"its video ends at {seconds:.1f} of {announced:.1f} s: it is cut short"
     return None
+
+
+def _lacks_frames(announced: float, end: float, num_frames: int, seconds: float, stream: VideoStream) -> bool:
+    """Returns whether frames of a constant rate, the last of which begins at `end`, lack two or more at their end."""
+    interval = 1 / float(stream.average_rate or 25)
+    is_constant = abs(seconds - (num_frames - 1) * interval) <= _RATE_TOLERANCE * seconds + interval
+    return is_constant and announced - end > 2.5 * interval
 
 
 def _tagged_seconds(duration: str) -> float:
@@ -220,7 +233,7 @@ def raw_frames(
         return
     if not number:
         raise InvalidVideoError(path, "it holds no frames")
-    if reason := missing_end(container, number, seconds) or missing_bytes(path):
+    if reason := missing_bytes(path) or missing_end(container, number, seconds):
         if damage is None:
             raise InvalidVideoError(path, reason)
         damage.add(seconds, seconds, reason)

@@ -2,11 +2,14 @@
 
 | container | a cut is noticed |
 |---|---|
-| AVI | if the file is shorter than its first chunk announces |
+| AVI | if the file is shorter than its first chunk announces, or fewer frames decode than announced and not skipped |
 | MP4 | always: without its index it does not open, and with it fewer frames decode than announced |
-| Matroska, WebM, FLV | if more than a tenth of the announced duration is missing |
-| MPEG program stream (`.mpg`) | within a packet or a frame, not between two frames |
+| Matroska, WebM | if two frames or more are missing at the end; if the rate varies, as in FLV |
+| FLV | if more than a tenth of the announced duration is missing |
+| MPEG program stream (`.mpg`) | at the beginning; at the end within a packet or a frame, not between two frames |
 | MPEG transport stream (`.ts`) | within a packet (187 of 188 cuts at random bytes), not between two packets |
+
+Frames that are missing within a file are noticed in AVI and MP4 alone: the others announce no number of frames.
 
 This module has the first and the last two rows. The others, for which all frames must have been decoded, are in
 `jaxvid.video.clips` (MP4) and in `missing_end` of `jaxvid.video.streams`.
@@ -20,10 +23,13 @@ import av
 import av.error
 from av.container import InputContainer
 
+from jaxvid.video.opening import begins_as_container, open_container
 from jaxvid.video.workers import InvalidVideoError
 
 _START_CODE, _PACK, _PROGRAM_END = b"\0\0\1", b"\0\0\1\xba", 0xB9
 _TRANSPORT_PACKET = 188
+# An entry of an AVI's index: name of the chunk, flags, position, size.
+_INDEX = struct.Struct("<4sIII")
 
 # Bytes at the end of a program stream whose packets are followed, and those that are decoded.
 _FOLLOWED_BYTES = 256 << 10
@@ -50,7 +56,7 @@ def check_whole(path: Path) -> None:
 
 
 def missing_bytes(path: Path) -> str | None:
-    """Returns what shows that a file lacks bytes at its end; None if nothing does.
+    """Returns what shows that a file lacks bytes at its end, or at its beginning; None if nothing does.
 
     Raises:
       OSError: if the file cannot be read.
@@ -62,6 +68,8 @@ def missing_bytes(path: Path) -> str | None:
         return f"it is cut short: {num_bytes} of {announced} bytes" if announced > num_bytes else None
     if head.startswith(_PACK):
         return _missing_packet_bytes(_read_part(path, num_bytes - _FOLLOWED_BYTES))
+    if not begins_as_container(head) and _PACK in _read_part(path, 0, _FOLLOWED_BYTES):
+        return "its beginning is missing"
     if head[:1] == head[_TRANSPORT_PACKET:] == b"\x47" and (surplus := num_bytes % _TRANSPORT_PACKET):
         return f"it is cut short: its last packet has {surplus} of {_TRANSPORT_PACKET} bytes"
     return None
@@ -85,6 +93,41 @@ def broken_end(path: Path) -> str | None:
         # No video stream in the tail, or of another format: decoding the file gives the reason.
         return None
     return None if is_whole else "it is cut short: its last frame is incomplete"
+
+
+def skipped_avi_frames(path: Path) -> int:
+    """Returns the number of frames that an AVI announces and skips: places that hold nothing.
+
+    Its index lists them; without one, they are the places between the frames that it holds.
+
+    Raises:
+      InvalidVideoError: if it cannot be opened.
+      OSError: if it cannot be read.
+    """
+    empty = _empty_avi_chunks(path)
+    if empty is not None:
+        return empty
+    with open_container(path) as container:
+        if container.format.name != "avi" or not container.streams.video:
+            return 0
+        places = [packet.dts for packet in container.demux(video=0) if packet.size and packet.dts is not None]
+    return max(places, default=-1) + 1 - len(places)
+
+
+def _empty_avi_chunks(path: Path) -> int | None:
+    """Returns the number of empty chunks of video in the index of an AVI; None if it has none behind its data."""
+    with path.open("rb") as file:
+        position, end = 12, path.stat().st_size
+        while position + 8 <= end:
+            file.seek(position)
+            name, size = struct.unpack("<4sI", file.read(8))
+            if name == b"idx1":
+                entries = file.read(min(size, end - position - 8) // 16 * 16)
+                return sum(
+                    chunk[2:] in (b"dc", b"db") and not size for chunk, _, _, size in _INDEX.iter_unpack(entries)
+                )
+            position += 8 + size + size % 2
+    return None
 
 
 def _last_frame_decodes(container: InputContainer) -> bool:

@@ -1,8 +1,10 @@
 """The rows of the campaign."""
 
-from tests.faults import downloads
+from tests.faults import downloads, videos, weights
 from tests.faults.campaign import Row
 
 ROWS = {
+    "videos": Row(videos.PROMISE, videos.attempt, 1),
+    "weights": Row(weights.PROMISE, weights.attempt, 1),
     "downloads": Row(downloads.PROMISE, downloads.attempt, 30),
 }

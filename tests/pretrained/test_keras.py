@@ -177,3 +177,28 @@ def test_nothing_outside_the_file_is_read(tmp_path):
         file["conv2d_40/conv2d_40/kernel:0"] = h5py.ExternalLink(str(tmp_path / "other.h5"), "/kernel")
     with pytest.raises(WeightsError, match="listed, but not in the file: conv2d_40/conv2d_40/kernel:0"):
         load(path)
+
+
+def test_a_small_tensor_in_a_piece_of_gigabytes_is_not_unpacked(tmp_path):
+    path = write_legacy(tmp_path / "w.h5", mobilenet_layers())
+    with h5py.File(path, "a") as file:
+        group = file["conv2d_40/conv2d_40"]
+        del group["kernel:0"]
+        piece = {"maxshape": (None, None, 3, 32), "chunks": (2000, 2000, 3, 32), "compression": "gzip"}
+        group.create_dataset("kernel:0", (3, 3, 3, 32), np.float32, **piece)
+    with pytest.raises(WeightsError, match="kernel:0 is stored in pieces of 1536000000 bytes; allowed: 268435456"):
+        load(path)
+
+
+def test_lists_of_very_many_names_are_not_matched(tmp_path, monkeypatch):
+    monkeypatch.setattr("jaxvid.pretrained.keras._MAX_NAMES", 50)
+    path = write_legacy(tmp_path / "w.h5", mobilenet_layers())
+    with pytest.raises(WeightsError, match=r"layer_names lists \d+ names; allowed: 50"):
+        load(path)
+
+
+def test_a_named_type_is_no_tensor(tmp_path):
+    path = write_legacy(tmp_path / "w.h5", mobilenet_layers())
+    with h5py.File(path, "a") as file:
+        file["type"] = np.dtype("f4")
+    load(path)

@@ -2,6 +2,7 @@ import io
 import json
 import os
 import pickle
+import subprocess
 import sys
 import types
 import zipfile
@@ -225,7 +226,7 @@ def test_a_tensor_outside_its_storage_is_refused(shape, strides, offset, tmp_pat
     write_zip(
         tmp_path / "w.pth", {"w": Tensor(Storage("0", array, "FloatStorage"), shape, strides, offset)}, {"0": array}
     )
-    with pytest.raises(ValueError, match="outside its storage of 6 elements|describes a tensor as"):
+    with pytest.raises(ValueError, match="outside its storage of 6 elements|describes a tensor otherwise"):
         load_state_dict(tmp_path / "w.pth")
 
 
@@ -350,3 +351,56 @@ def test_the_other_variants_take_torchvision_names(variant, keys):
         )
     assert "unknown" not in str(error.value)
     assert "has shape" not in str(error.value)
+
+
+def write_program(path, program):
+    """A zip archive by torch.save whose pickle is a program of our own."""
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("archive/data.pkl", program)
+        archive.writestr("archive/data/0", bytes(4))
+
+
+# A tuple that holds itself twice, 64 times over: to show or to compare it takes as long as the sun has.
+NESTED = b"\x80\x02)q\x00" + b"".join(b"h\x00h\x00\x86q\x00" for _ in range(64))
+PROGRAMS = {
+    "a storage that takes forever to show": NESTED + b"h\x00Q.",
+    "a key that takes forever to compare": NESTED + b"}h\x00K\x01s.",
+    "keys that take forever to compare": NESTED + b"}(h\x00K\x01u.",
+    "items that take forever to compare": NESTED + b"ccollections\nOrderedDict\n]h\x00K\x01\x86a\x85R.",
+    "a memo of 17 GB": b"\x80\x02}r\xff\xff\xff\x7f.",
+    "an object of a class": b"(iposix\nsystem\n.",
+    "a copy of the top of the stack": b"\x80\x02}0K\x012.",
+}
+
+
+def test_programs_that_would_take_forever_or_all_memory_are_refused_at_once(tmp_path):
+    for name, program in PROGRAMS.items():
+        write_program(tmp_path / f"{name}.pth", program)
+    code = (
+        "import resource, sys; resource.setrlimit(resource.RLIMIT_CPU, (60, 60))\n"
+        "from jaxvid.pretrained.torchvision import load_state_dict\n"
+        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "for path in sys.argv[1:]:\n"
+        "    try: print(load_state_dict(path))\n"
+        "    except ValueError as error: print('refused' if len(str(error)) < 800 else error)\n"
+        "print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)"
+    )
+    command = [sys.executable, "-c", code, *(str(tmp_path / f"{name}.pth") for name in PROGRAMS)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    *answers, megabytes = done.stdout.splitlines()
+    assert answers == ["{}" if name == "a memo of 17 GB" else "refused" for name in PROGRAMS]
+    assert int(megabytes) < 100
+
+
+def test_tensors_that_share_a_storage_take_no_more_than_twice_the_file(tmp_path):
+    array = np.ones(1000, np.float32)
+    shared = {f"w{i}": Tensor(Storage("0", array, "FloatStorage"), (1000,), (1,)) for i in range(20)}
+    write_zip(tmp_path / "w.pth", shared, {"0": array})
+    with pytest.raises(ValueError, match="its tensors would take 80000 bytes; allowed for a file of its size"):
+        load_state_dict(tmp_path / "w.pth")
+
+
+def test_a_safetensors_header_of_gigabytes_is_not_read(tmp_path):
+    (tmp_path / "w.safetensors").write_bytes((1 << 40).to_bytes(8, "little") + b"{}")
+    with pytest.raises(ValueError, match="its header has 1099511627776 bytes; allowed: 16777216"):
+        load_state_dict(tmp_path / "w.safetensors")

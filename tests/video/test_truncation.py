@@ -113,3 +113,44 @@ def test_the_headers_of_packets_are_followed():
     assert _missing_packet_bytes(b"no packet") is None
     assert "its last packet has 5 of 12 bytes" in _missing_packet_bytes(mpeg1[:5])
     assert "its last packet has 10 of 14 bytes" in _missing_packet_bytes(mpeg2[:10])
+
+
+def test_an_avi_that_lost_frames_within_is_no_whole_video(tmp_path):
+    write_moving_pattern(tmp_path / "whole.avi", "avi", "mpeg4")
+    assert read_whole(tmp_path / "whole.avi") == NUM_FRAMES
+    content = (tmp_path / "whole.avi").read_bytes()
+    chunks = [at for at in range(len(content)) if content.startswith(b"00dc", at)][20:24]
+    # Of four frames in a row, the chunks have another name; the index still lists them.
+    broken = bytearray(content)
+    for chunk in chunks:
+        broken[chunk : chunk + 4] = b"00xx"
+        broken[chunk + 8 : chunk + 12] = b"\xff\xff\xff\xff"
+    (tmp_path / "broken.avi").write_bytes(bytes(broken))
+    with pytest.raises(InvalidVideoError, match=r"only .* frames decode|breaks off"):
+        read_whole(tmp_path / "broken.avi")
+
+
+@pytest.mark.parametrize(("lost", "is_whole"), [(0, True), (2, False), (59, False)])
+def test_matroska_that_lacks_two_frames_at_its_end_is_cut_short(lost, is_whole, tmp_path):
+    write_moving_pattern(tmp_path / "whole.mkv", "matroska", "mpeg4")
+    content = (tmp_path / "whole.mkv").read_bytes()
+    # The blocks of the frames (0xA3) have sizes in two to four bytes, then track 1.
+    with av.open(str(tmp_path / "whole.mkv")) as container:
+        places = [packet.pos for packet in container.demux(video=0) if packet.size]
+    assert len(places) == NUM_FRAMES
+    (tmp_path / "cut.mkv").write_bytes(content[: places[NUM_FRAMES - lost]] if lost else content)
+    if is_whole:
+        assert read_whole(tmp_path / "cut.mkv") == NUM_FRAMES
+        return
+    for read in (lambda: read_whole(tmp_path / "cut.mkv"), lambda: encode_clip(tmp_path / "cut.mkv", SIZE)):
+        with pytest.raises(InvalidVideoError, match="it is cut short"):
+            read()
+
+
+@pytest.mark.parametrize("name", ["mpeg1.mpg", "mpeg4.avi"])
+def test_a_file_without_its_beginning_is_not_whole(name, tmp_path):
+    write_moving_pattern(tmp_path / "whole", *CODECS.get(name, ("avi", "mpeg4")))
+    (tmp_path / name).write_bytes((tmp_path / "whole").read_bytes()[9001:])
+    for read in (lambda: read_whole(tmp_path / name), lambda: encode_clip(tmp_path / name, SIZE)):
+        with pytest.raises(InvalidVideoError, match="its beginning is missing|it cannot be opened"):
+            read()
