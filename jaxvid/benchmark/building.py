@@ -1,11 +1,9 @@
 """Rate of building a dataset from video files."""
 
-import os
 import tempfile
-import time
 from pathlib import Path
 
-from jaxvid.benchmark.timing import Row
+from jaxvid.benchmark.timing import Row, Watch
 from jaxvid.config import base_config
 from jaxvid.data.dataset import open_split, prepare
 
@@ -26,9 +24,9 @@ def build_rate(folder: Path, size: tuple[int, int]) -> Row:
         dataset.update(
             name=f"video_folder/{height}x{width}", data_dir=directory, manual_dir=str(folder), on_invalid="skip"
         )
-        began, cpu_began = time.perf_counter(), _cpu_seconds()
+        watch = Watch()
         builder = prepare(dataset)
-        seconds, cpu_seconds = time.perf_counter() - began, _cpu_seconds() - cpu_began
+        seconds, cpu_seconds = watch.read()
         splits = [open_split(builder, name) for name in builder.info.splits]
     num_frames = sum(int(split.metadata.num_frames.sum()) for split in splits)
     return {
@@ -39,9 +37,3 @@ def build_rate(folder: Path, size: tuple[int, int]) -> Row:
         "frames_per_second": num_frames / seconds,
         "frames_per_cpu_second": num_frames / cpu_seconds,
     }
-
-
-def _cpu_seconds() -> float:
-    """Returns the time on all cores of this process and of its workers that have ended."""
-    times = os.times()
-    return times.user + times.system + times.children_user + times.children_system

@@ -7,13 +7,13 @@ import contextlib
 import dataclasses
 import itertools
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from jaxvid import parallel
-from jaxvid.benchmark.timing import Row, ratios, spread
+from jaxvid.benchmark.timing import Row, Times, Watch, ratios, spread
 from jaxvid.benchmark.videos import Videos
 from jaxvid.models.create import module_from_config
 from jaxvid.predict.camera import DropOldest, read_camera, windows_with_latency
@@ -53,21 +53,26 @@ def long_video_row(predictor: Predictor, path: Path, rounds: int) -> Row:
     # The first call of each compiles.
     timelines = [way.predict_video(path) for way in ways]
     seconds_of_video = float(timelines[0].ends[-1])
-    rates = [[] for _ in ways]
-    for _, (way, of_way) in itertools.product(range(rounds), zip(ways, rates, strict=True)):
-        began = time.perf_counter()
+    times = [[] for _ in ways]
+    for _, (way, of_way) in itertools.product(range(rounds), zip(ways, times, strict=True)):
+        watch = Watch()
         way.predict_video(path)
-        of_way.append(seconds_of_video / (time.perf_counter() - began))
+        of_way.append(watch.read())
     plan = predictor.plan()
     row = {
         "what": "prediction",
         "video_seconds": seconds_of_video,
         "overlap": 1 - plan.stride / plan.seconds,
-        **spread("video_seconds_per_second", rates[0]),
+        **spread("video_seconds_per_second", [seconds_of_video / time.seconds for time in times[0]]),
+        "video_seconds_per_cpu_second": seconds_of_video / float(np.median([time.cpu_seconds for time in times[0]])),
     }
-    if len(ways) == 1:
-        return row
-    return {**row, "whole_windows_video_seconds_per_second": float(np.median(rates[1])), **ratios(*rates)}
+    return row if len(ways) == 1 else {**row, **_ratios(times[1], times[0])}
+
+
+def _ratios(longer: Sequence[Times], shorter: Sequence[Times]) -> Row:
+    """Returns the ratio of the times and that of the CPU times."""
+    seconds = ratios([time.seconds for time in longer], [time.seconds for time in shorter])
+    return {**seconds, **ratios([t.cpu_seconds for t in longer], [t.cpu_seconds for t in shorter], "cpu_ratio")}
 
 
 def short_videos_row(predictor: Predictor, paths: list[Path], rounds: int) -> Row:
@@ -79,20 +84,21 @@ def short_videos_row(predictor: Predictor, paths: list[Path], rounds: int) -> Ro
     _exhaust(classified_videos(in_memory, predictor.window_classifier()))
     of_files, of_memory = [], []
     for _ in range(rounds):
-        began = time.perf_counter()
+        watch = Watch()
         _exhaust(predictor.predict_videos(paths))
-        between = time.perf_counter()
+        of_files.append(watch.read())
+        watch = Watch()
         _exhaust(classified_videos(in_memory, predictor.window_classifier()))
-        of_memory.append(num_windows / (time.perf_counter() - between))
-        of_files.append(num_windows / (between - began))
+        of_memory.append(watch.read())
+    seconds, seconds_of_memory = (float(np.median([t.seconds for t in times])) for times in (of_files, of_memory))
     return {
         "what": "short_videos",
         "num_videos": len(paths),
         "num_windows": num_windows,
-        "videos_per_second": float(np.median(of_files)) * len(paths) / num_windows,
-        "windows_per_second": float(np.median(of_files)),
-        "network_windows_per_second": float(np.median(of_memory)),
-        **ratios(of_files, of_memory),
+        "videos_per_second": len(paths) / seconds,
+        "windows_per_second": num_windows / seconds,
+        "network_windows_per_second": num_windows / seconds_of_memory,
+        **_ratios(of_memory, of_files),
     }
 
 

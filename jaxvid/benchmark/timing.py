@@ -1,5 +1,6 @@
 """Times of calls, and what is said of several of them."""
 
+import os
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -11,23 +12,40 @@ Row = dict[str, Any]
 
 
 class Times(NamedTuple):
-    """How long calls take on average.
+    """How long something takes.
 
     Attributes:
-      seconds: from the beginning of one to that of the next.
-      cpu_seconds: of all threads of this process, which other programs on the same cores do not prolong much.
+      seconds: from its beginning to its end.
+      cpu_seconds: of all threads and workers together, which other programs on the same cores do not prolong much.
     """
 
     seconds: float
     cpu_seconds: float
 
 
+class Watch:
+    """A stopwatch, started when it is made."""
+
+    def __init__(self):
+        self._began, self._cpu_began = time.perf_counter(), _cpu_seconds()
+
+    def read(self) -> Times:
+        """Returns the times since then; those of worker processes count once they have ended."""
+        return Times(time.perf_counter() - self._began, _cpu_seconds() - self._cpu_began)
+
+
+def _cpu_seconds() -> float:
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
+
+
 def time_calls(call: Callable[[], object], num_calls: int) -> Times:
-    """Calls a function several times, one after another."""
-    began, cpu_began = time.perf_counter(), time.process_time()
+    """Returns the mean over several calls, one after another."""
+    watch = Watch()
     for _ in range(num_calls):
         call()
-    return Times((time.perf_counter() - began) / num_calls, (time.process_time() - cpu_began) / num_calls)
+    seconds, cpu_seconds = watch.read()
+    return Times(seconds / num_calls, cpu_seconds / num_calls)
 
 
 def spread(name: str, values: Sequence[float]) -> Row:
@@ -35,6 +53,6 @@ def spread(name: str, values: Sequence[float]) -> Row:
     return {name: float(np.median(values)), f"{name}_min": min(values), f"{name}_max": max(values)}
 
 
-def ratios(first: Sequence[float], second: Sequence[float]) -> Row:
+def ratios(first: Sequence[float], second: Sequence[float], name: str = "ratio") -> Row:
     """Returns what is said of the ratios of two measurements, round by round."""
-    return spread("ratio", [one / other for one, other in zip(first, second, strict=True)])
+    return spread(name, [one / other for one, other in zip(first, second, strict=True)])
