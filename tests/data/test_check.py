@@ -41,7 +41,7 @@ def test_broken_files_and_empty_folders_are_listed_and_nothing_is_changed(folder
     assert capsys.readouterr().out.splitlines() == [
         "no_clips        holds no videos",
         "calm/empty.mp4  the file is empty",
-        "fight/text.AVI  the decoder cannot open it: no video, or cut short",
+        "fight/text.AVI  it cannot be opened: Invalid data found when processing input",
         "5 videos, 3 problems, 0 warnings",
     ]
     assert sorted((path, path.stat().st_mtime_ns) for path in folder.rglob("*")) == before

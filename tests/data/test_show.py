@@ -115,6 +115,8 @@ def test_few_clips_of_every_class_are_shown_and_of_many_classes_fewer():
     # There are as many sources as clips shown.
     assert len({two.row(row)["source"] for row in of_zero}) == 6
     assert of_one == [50, 51]
+    missing = facts_of(made_split([0, 2], "ab", class_names=["calm", "never", "fight"]))
+    assert sample_rows(missing) == [[0], [], [1]]
     names = [f"class{number}" for number in range(300)]
     many = facts_of(made_split(list(range(300)) * 2, map(str, range(600)), class_names=names))
     assert list(map(len, sample_rows(many))) == [1] * MAX_SAMPLES

@@ -48,7 +48,7 @@ def test_the_page_counts_clips_sources_and_copies():
     ]
     assert rows_of(text, "Clips and sources by split") == ["train442", "test111"]
     assert rows_of(text, "Sources in several splits") == ["btrain, test"]
-    assert rows_of(text, "Copies") == ["train/3 = test/0different splits"]
+    assert rows_of(text, "Copies") == ["train/3= test/0different splits"]
     cautions = " ".join(page.cautions())
     assert "1 source video with clips in more than one split, such as b" in cautions
     assert "1 group of copies lie" in cautions
@@ -59,9 +59,10 @@ def test_data_without_faults_has_no_cautions():
     page, text = page_of(shown(made_split([0, 1], "ab"), made_split([0, 1], "cd", changes=[5, 6], name="test")))
     assert page.cautions() == []
     assert "No source has clips in two splits." in page.text
-    assert "No clip is a copy of another." in page.text
+    assert "No clip is a copy of another. Clips that look alike, though they are no copies, were not" in page.text
     assert "With --config=configs/NAME.py, this page shows" in page.text
     assert 'aria-label="Copies"' not in text
+    assert "No two clips look alike." in page_of(shown(made_split([0, 1], "ab"), alike=[]))[0].text
 
 
 def test_formats_that_are_all_the_same_are_a_line_and_rare_ones_are_summed():

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
+import pyarrow as pa
 from jaxtyping import UInt8
 
 from jaxvid.data.show.facts import Facts
@@ -73,8 +74,9 @@ def sample_rows(facts: Facts) -> list[list[int]]:
     chosen = []
     for label in range(num_classes):
         rows = np.flatnonzero(labels == label)
-        rows = rng.choice(rows, min(len(rows), _MAX_CANDIDATES), replace=False).tolist()
-        chosen.append(sorted(_spread_over_sources(rows, [sources[row].as_py() for row in rows])[:limit]))
+        rows = rng.choice(rows, min(len(rows), _MAX_CANDIDATES), replace=False)
+        spread = _spread_over_sources(rows.tolist(), sources.take(pa.array(rows)).to_pylist())
+        chosen.append(sorted(spread[:limit]))
     return chosen
 
 

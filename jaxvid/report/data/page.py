@@ -264,6 +264,12 @@ def _lie_apart(facts: Facts, group: Sequence[int]) -> str:
     return " and ".join(apart)
 
 
+_NOT_COMPARED = (
+    "Clips that look alike, though they are no copies, were not looked for: that takes decoding all of them. "
+    "<code>python -m jaxvid.data.check DIR</code> does it for a folder of videos."
+)
+
+
 def _copies(data: ShownData) -> str:
     facts = data.facts
     described = [(_lie_apart(facts, group), group) for group in facts.copies]
@@ -271,14 +277,14 @@ def _copies(data: ShownData) -> str:
     rows = []
     for apart, group in described[:_MAX_LISTED]:
         names = [facts.row(row)["clip"] for row in group[:_MAX_LISTED]] + ["…"] * (len(group) > _MAX_LISTED)
-        rows.append(
-            f'<th scope="row">{" = ".join(map(bdi, names))}</th><td>{f"different {apart}" if apart else ""}</td>'
-        )
+        where = f"different {apart}" if apart else "one class, one split"
+        rows.append(f'<th scope="row">{"<br>= ".join(map(bdi, names))}</th><td>{where}</td>')
     words = "No clip is a copy of another." if not rows else "Clips with the same content:"
     shown = f'<div class="texts">{table(["Clips", "Where"], rows, "Copies")}</div>' if rows else ""
-    alike = [paragraph(f"{html.escape(sentence)}.") for sentence in data.alike or ()]
-    if data.alike == []:
-        alike = [paragraph("No two clips look alike.")]
+    if data.alike is None:
+        alike = [paragraph(_NOT_COMPARED)]
+    else:
+        alike = [paragraph(f"{html.escape(sentence)}.") for sentence in data.alike or ["No two clips look alike"]]
     return "\n".join([paragraph(words), shown, _more(len(described)), *alike])
 
 
