@@ -101,7 +101,7 @@ def test_a_run_from_before_a_key_of_the_model_resumes_with_its_default_alone(tmp
     config.model = ml_collections.ConfigDict({"name": "lrcn"})
     config_lib.save_config(config, tmp_path)
     config.model.update(input="frames", motion="none", head_norm="none", temporal="lstm")
-    config.model.update(norm_momentum=0.9, norm_epsilon=1e-5)
+    config.model.update(norm_momentum=0.9, norm_epsilon=1e-5, lstm_layers=1)
     config_lib.save_config(config, tmp_path)
     config.model.motion = "both"
     with pytest.raises(ValueError, match=r"model.motion: 'none' -> 'both'"):
