@@ -34,10 +34,12 @@ def as_path(path: str | os.PathLike[str] | AnyPath) -> AnyPath:
         from upath import UPath
     except ImportError as error:
         raise ValueError(f'{path}: addresses need universal_pathlib: pip install "jaxvid[beam]"') from error
-    with readable(path):
+    try:
         address = UPath(str(path).rstrip("/"))
         # Opening the file system imports its package.
         address.fs  # noqa: B018
+    except Exception as error:
+        raise _unreadable(path, error) from error
     return address  # pyright: ignore[reportReturnType]
 
 
@@ -54,7 +56,26 @@ def readable(path: str | os.PathLike[str] | AnyPath) -> Iterator[None]:
     except Exception as error:
         if not is_address(path) or type(error) is ValueError:
             raise
-        raise ValueError(f"{path} cannot be read: {error_line(error)}") from error
+        raise _unreadable(path, error) from error
+
+
+def check_directory(directory: AnyPath) -> None:
+    """Checks that a directory is one.
+
+    Raises:
+      ValueError: if it is not, or an address that cannot be read.
+    """
+    with readable(directory):
+        if directory.is_dir():
+            return
+        if is_address(directory):
+            # Many file systems say so of what may not be read; listing it tells why.
+            directory.fs.ls(directory.path)  # pyright: ignore[reportAttributeAccessIssue]
+        raise ValueError(f"{directory} is not a directory")
+
+
+def _unreadable(path: str | os.PathLike[str] | AnyPath, error: Exception) -> ValueError:
+    return ValueError(f"{path} cannot be read: {error_line(error)}")
 
 
 def error_line(error: Exception) -> str:

@@ -86,7 +86,7 @@ def decode_clips(
     if decoder not in DECODERS:
         raise ValueError(f"decoder must be one of {', '.join(DECODERS)}, got {decoder!r}")
     decoding = decode_in_workers(
-        partial(_encode_in_worker, size=size, quality=quality, decoder=decoder),
+        partial(read_clip, size=size, quality=quality, decoder=decoder),
         paths,
         num_workers=num_workers,
         timeout_seconds=timeout_seconds,
@@ -100,7 +100,8 @@ def _without_positions(decoding: Generator[tuple[int, EncodedClip | InvalidVideo
             yield result
 
 
-def _encode_in_worker(path: Path, size: tuple[int, int], quality: int, decoder: str) -> Iterator[EncodedClip]:
+def read_clip(path: Path, size: tuple[int, int], quality: int = 95, decoder: str = "decord") -> Iterator[EncodedClip]:
+    """Yields the one clip of a video, in a process that does nothing but decode; see `encode_clip`."""
     # There is one process per core: threads within would only compete.
     cv2.setNumThreads(1)
     decord.logging.set_level(decord.logging.QUIET)

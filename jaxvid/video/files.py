@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from jaxtyping import UInt8
 
-from jaxvid.video.addresses import AnyPath, as_path, error_line, is_address, readable
+from jaxvid.video.addresses import AnyPath, as_path, check_directory, error_line, is_address, readable
 from jaxvid.video.workers import InvalidVideoError
 
 VIDEO_EXTENSIONS = (".3gp", ".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ts", ".webm", ".wmv")
@@ -35,9 +35,8 @@ def find_videos(directory: AnyPath | str) -> list[AnyPath]:
       ValueError: if `directory` is not a directory, or an address that cannot be read.
     """
     directory = as_path(directory)
+    check_directory(directory)
     with readable(directory):
-        if not directory.is_dir():
-            raise ValueError(f"{directory} is not a directory")
         return sorted(path for path in _files_below(directory) if path.suffix.lower() in VIDEO_EXTENSIONS)
 
 

@@ -16,15 +16,19 @@ from typing import NamedTuple
 import av
 import cv2
 import numpy as np
+from av.container import InputContainer
 
 from jaxvid.video.clips import EncodedClip, encode_frame
-from jaxvid.video.sound import open_sound
+from jaxvid.video.sound import Sound, open_sound
 from jaxvid.video.streams import ONE_FRAME, frame_rate, open_video, raw_frames, scaled, video_start
 from jaxvid.video.truncation import check_whole
 from jaxvid.video.workers import InvalidVideo, decode_in_workers
 
 # Bytes of waiting sequences that stay in memory; more of them go to the disk.
 _MEMORY_FOR_WAITING = 64 << 20
+
+# Sound that is not wanted is read in parts of this length.
+_SKIPPED_SECONDS = 60
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,7 +58,7 @@ class SequenceForm:
                 raise ValueError(f"{name} must be 0 or more, got {getattr(self, name)}")
 
 
-class _Slot(NamedTuple):
+class Slot(NamedTuple):
     """A frame, and from when to when it is shown, in seconds since the first one."""
 
     begin: float
@@ -115,43 +119,67 @@ def read_sequences(path: Path, form: SequenceForm, quality: int = 95) -> Generat
     # Reports a file that is cut short before any sequence of it is decoded.
     check_whole(path)
     with open_video(path) as container:
-        stream = container.streams.video[0]
-        slots = _slots(raw_frames(container, path), form.fps)
-        with open_sound(path, form.sample_rate, video_start(container)) as sound:
-            for begin, end, encoded in _groups(slots, form, quality):
-                audio = sound.stretch(begin, end) if sound else np.zeros(0, np.int16) if form.sample_rate else None
-                fps = form.fps or frame_rate(len(encoded), end - begin, float(stream.average_rate or 25))
-                yield EncodedClip(path, encoded, fps, begin, audio)
+        yield from encode_slots(container, path, time_slots(raw_frames(container, path), form.fps), form, quality)
 
 
-def _slots(frames: Iterable[tuple[float, av.VideoFrame]], fps: float) -> Iterator[_Slot]:
-    """Yields all frames, each until the next one begins; or those shown in the middle of each interval of 1 / fps s."""
-    position = 0
+def encode_slots(
+    container: InputContainer, path: Path, slots: Iterator[Slot], form: SequenceForm, quality: int
+) -> Generator[EncodedClip, None, None]:
+    """Yields the slots of an open video in sequences, with their sound.
+
+    Raises:
+      InvalidVideoError: when iterating, if the sound does not decode.
+    """
+    rate = float(container.streams.video[0].average_rate or 25)
+    with open_sound(path, form.sample_rate, video_start(container)) as sound:
+        for number, (begin, end, encoded) in enumerate(_groups(slots, form, quality)):
+            if sound and not number:
+                _skip(sound, begin)
+            audio = sound.stretch(begin, end) if sound else np.zeros(0, np.int16) if form.sample_rate else None
+            fps = form.fps or frame_rate(len(encoded), end - begin, rate)
+            yield EncodedClip(path, encoded, fps, begin, audio)
+
+
+def _skip(sound: Sound, seconds: float) -> None:
+    """Reads and drops the sound before a time, in parts: hours of it would fill the memory."""
+    for second in range(_SKIPPED_SECONDS, int(seconds), _SKIPPED_SECONDS):
+        sound.stretch(second, second)
+
+
+def time_slots(frames: Iterable[tuple[float, av.VideoFrame]], fps: float, first: int = 0) -> Iterator[Slot]:
+    """Yields all frames, each until the next one begins; or those shown in the middle of each interval of 1 / fps s.
+
+    Args:
+      frames: with the seconds since the first one of the video at which they begin to show.
+      fps: frames per second; 0 for all frames.
+      first: number of the first interval that is wanted.
+    """
+    position = first
     for begin, end, frame in _shown(frames):
         if not fps:
-            yield _Slot(begin, end, frame)
+            yield Slot(begin, end, frame)
             continue
         while (position + 0.5) / fps < end:
-            yield _Slot(position / fps, (position + 1) / fps, frame)
+            yield Slot(position / fps, (position + 1) / fps, frame)
             position += 1
     # A video shorter than half an interval gives one frame.
     if fps and not position:
-        yield _Slot(0.0, 1 / fps, frame)
+        yield Slot(0.0, 1 / fps, frame)
 
 
-def _shown(frames: Iterable[tuple[float, av.VideoFrame]]) -> Iterator[_Slot]:
+def _shown(frames: Iterable[tuple[float, av.VideoFrame]]) -> Iterator[Slot]:
     """Yields every frame with the time for which it is shown; the last one for as long as the one before it."""
     ahead = iter(frames)
     begin, frame = next(ahead)
     seconds = ONE_FRAME
     for following, next_frame in ahead:
         seconds = following - begin
-        yield _Slot(begin, following, frame)
+        yield Slot(begin, following, frame)
         begin, frame = following, next_frame
-    yield _Slot(begin, begin + seconds, frame)
+    yield Slot(begin, begin + seconds, frame)
 
 
-def _groups(slots: Iterator[_Slot], form: SequenceForm, quality: int) -> Iterator[tuple[float, float, list[bytes]]]:
+def _groups(slots: Iterator[Slot], form: SequenceForm, quality: int) -> Iterator[tuple[float, float, list[bytes]]]:
     """Yields begin, end and encoded frames of every sequence."""
     while group := [
         (slot.begin, slot.end, encode_frame(scaled(slot.frame, form.size), quality))

@@ -36,7 +36,7 @@ _RATE_TOLERANCE = 0.05
 
 # No frame is shown for longer than this, and no video is longer than that: a few bytes with wrong times would make
 # windows and sequences without end.
-_LONGEST_GAP, _LONGEST_VIDEO = 3600.0, 7 * 86400.0
+LONGEST_GAP, LONGEST_VIDEO = 3600.0, 7 * 86400.0
 
 # Frames are missing where the next one comes later than this, and later by that factor than any before.
 _GAP_SECONDS, _GAP_FACTOR = 1.0, 10.0
@@ -261,7 +261,7 @@ def _bounded(
     """
     last = 0.0
     for seconds, frame in timed:
-        if seconds - last > _LONGEST_GAP or seconds > _LONGEST_VIDEO:
+        if seconds - last > LONGEST_GAP or seconds > LONGEST_VIDEO:
             reason = f"it breaks off: after {last:.1f} s, its next frame is to come at {seconds:.1f} s"
             if damage is None:
                 raise _AbsurdTimeError(reason)

@@ -87,6 +87,50 @@ def decode_in_workers(
     return decode(decoder, [Path(path) for path in paths], num_workers, timeout_seconds)
 
 
+class GuardedDecoding:
+    """A decoding process that is kept from file to file, for callers that get their files one after another.
+
+    It is replaced when it dies, and ends with `close` or with this process.
+
+    Args:
+      timeout_seconds: how long one result may take; a process that takes longer is killed and replaced.
+    """
+
+    def __init__(self, timeout_seconds: float = 60.0):
+        if timeout_seconds <= 0:
+            raise ValueError(f"timeout_seconds must be positive, got {timeout_seconds}")
+        self._timeout_seconds = timeout_seconds
+        self._workers: list[_Worker] = []
+
+    def decode(self, decoder: Decoder, path: Path) -> Generator[Any, None, None]:
+        """Yields the results of `decoder` for a file; the last is an InvalidVideo if it fails, crashes or hangs.
+
+        Raises:
+          RuntimeError: when iterating, if the process cannot be started.
+        """
+        if not self._workers:
+            self._workers.append(_spawn_worker(decoder))
+            _await_start(self._workers[0])
+        results = collections.defaultdict(_Results)
+        _assign(self._workers, decoder, [path], collections.deque([0]), 1, self._timeout_seconds)
+        try:
+            while results[0].waiting or not results[0].complete:
+                if results[0].waiting:
+                    yield results[0].waiting.popleft()
+                else:
+                    _collect(self._workers, [path], results, wait=True)
+        finally:
+            # The caller wants no more of this file.
+            if self._workers[0].is_busy:
+                self.close()
+
+    def close(self) -> None:
+        """Ends the process."""
+        for worker in self._workers:
+            _stop(worker)
+        self._workers = []
+
+
 @dataclasses.dataclass
 class _Worker:
     """A decoding process, the pipe to it, and the position of the file that it decodes, -1 if none."""

@@ -4,7 +4,7 @@ import os
 import time
 from pathlib import Path
 
-from jaxvid.video.workers import InvalidVideo, InvalidVideoError, decode_in_workers
+from jaxvid.video.workers import GuardedDecoding, InvalidVideo, InvalidVideoError, decode_in_workers
 
 
 def obey(path):
@@ -37,3 +37,18 @@ def test_a_file_that_hangs_delays_no_other_and_ends_after_its_time():
 
 def test_no_files_give_no_results():
     assert results_of([]) == []
+
+
+def test_a_process_that_is_kept_from_file_to_file_survives_them():
+    decoding = GuardedDecoding(timeout_seconds=6.0)
+    results = {name: list(decoding.decode(obey, Path(name))) for name in ("a", "crash", "invalid", "hang", "b")}
+    assert results["a"] == results["b"] == [0, 1]
+    assert [result.reason for result in results["crash"]] == ["the decoder crashed: killed by SIGABRT"]
+    assert [result.reason for result in results["invalid"]] == ["no video"]
+    assert results["hang"] == [0, InvalidVideo(Path("hang"), "not decoded within 6 s")]
+    # What is left of a file that nobody wants any more does not come as that of the next.
+    unwanted = decoding.decode(obey, Path("c"))
+    next(unwanted)
+    unwanted.close()
+    assert list(decoding.decode(obey, Path("d"))) == [0, 1]
+    decoding.close()
