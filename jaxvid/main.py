@@ -5,6 +5,8 @@
 --sweep=KEY=v1,v2,... runs it for each value of one of the config's arguments, of one of its keys (seed, model.arch), or
 of fold (0/5,1/5,... over source videos), each in a directory of the workdir, and compares the runs.
 
+--beam_options=runner=NAME,... builds the dataset, if it is not prepared, on Apache Beam (tfds_builders/README.md).
+
 Several processes, one per host: --coordinator=HOST:PORT --num_processes=N --process_id=I, or --distributed on a TPU pod
 or a cluster that JAX recognizes.
 """
@@ -23,6 +25,9 @@ from jaxvid import commands
 _CONFIG = config_flags.DEFINE_config_file("config", None, "config file, with its string argument after a colon")
 _WORKDIR = flags.DEFINE_string("workdir", None, "run directory; a run already in it is resumed", required=True)
 _SWEEP = flags.DEFINE_string("sweep", None, "KEY=v1,v2,...: one run for each value, and a comparison")
+_BEAM_OPTIONS = flags.DEFINE_string(
+    "beam_options", None, "build the dataset on Apache Beam: runner=NAME,NAME=VALUE,..."
+)
 _COORDINATOR = flags.DEFINE_string("coordinator", None, "address of the first process, HOST:PORT")
 _NUM_PROCESSES = flags.DEFINE_integer("num_processes", None, "number of processes")
 _PROCESS_ID = flags.DEFINE_integer("process_id", None, "number of this process, from 0")
@@ -46,6 +51,8 @@ def main(argv: Sequence[str]) -> int:
     from jaxvid.train.signals import Interrupted
 
     workdir = Path(_WORKDIR.value)
+    if _BEAM_OPTIONS.value is not None:
+        _build_on_beam(_BEAM_OPTIONS.value)
     try:
         with ending_together(Interrupted):
             train(_CONFIG.value, workdir, os.environ.get(COMMAND_VARIABLE) or _command())
@@ -77,6 +84,15 @@ def _start_processes() -> None:
     for flag in (_NUM_PROCESSES, _PROCESS_ID):
         if flag.value is not None:
             raise ValueError(f"--{flag.name}={flag.value} needs --coordinator=HOST:PORT, or --distributed")
+
+
+def _build_on_beam(options: str) -> None:
+    from jaxvid.data.joined import prepare_data
+    from jaxvid.train.checks import check_config
+
+    # A mistake in the config is better said before a build of hours.
+    check_config(_CONFIG.value)
+    prepare_data(_CONFIG.value.dataset, _CONFIG.value.pipeline.decoder, options)
 
 
 def _command() -> str:

@@ -7,7 +7,18 @@ import pytest
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
-COMMANDS = ("main", "evaluate", "predict", "compare", "export", "baselines", "benchmark", "models", "data.check")
+COMMANDS = (
+    "main",
+    "evaluate",
+    "predict",
+    "compare",
+    "export",
+    "baselines",
+    "benchmark",
+    "models",
+    "data.check",
+    "data.prepare",
+)
 
 # Runs a command as `python -m` does, and prints which slow libraries it has imported.
 _WATCHED = """

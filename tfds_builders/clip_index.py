@@ -170,6 +170,16 @@ def _known(properties: "VideoProperties") -> dict[str, Any]:
     }
 
 
+def properties_of(row: ClipRow) -> "VideoProperties":
+    """Returns the properties of a row's video file, which must be known."""
+    # Not at the top: reading a prepared dataset needs no PyAV.
+    from jaxvid.video.properties import VideoProperties
+
+    file = row["file"]
+    assert file is not None
+    return VideoProperties(**{**file, "fps": file["fps"] or 0.0, "seconds": file["seconds"] or 0.0})
+
+
 class ClipRows:
     """The rows of an index, in the order of the records; a million take some 150 MB."""
 

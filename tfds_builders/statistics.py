@@ -1,15 +1,10 @@
 """The content of `statistics.json`: what a split is made of, and the properties of its files by class."""
 
 from collections import Counter, defaultdict
-from typing import TYPE_CHECKING, NotRequired, TypedDict
+from typing import NotRequired, TypedDict
 
-import numpy as np
-
-from tfds_builders.video_files import VideoFile
-
-if TYPE_CHECKING:
-    # Not at run time: reading a prepared dataset needs neither decord nor OpenCV.
-    from jaxvid.video.properties import PropertiesSummary, VideoProperties
+from jaxvid.video.properties import PropertiesSummary, VideoProperties, summarize_properties
+from tfds_builders.clip_index import ClipRow, properties_of
 
 
 class SplitSummary(TypedDict):
@@ -25,7 +20,7 @@ class SplitSummary(TypedDict):
     videos: int
     examples: int
     videos_without_sound: NotRequired[list[str]]
-    classes: dict[str, "PropertiesSummary"]
+    classes: dict[str, PropertiesSummary]
 
 
 class SplitStatistics:
@@ -37,26 +32,17 @@ class SplitStatistics:
         self._properties: dict[str, VideoProperties] = {}
         self._videos_by_class: dict[str, list[str]] = defaultdict(list)
 
-    def add(self, video: VideoFile, audio: np.ndarray | None) -> int:
-        """Counts an example of a video; returns its number among the video's examples."""
-        from jaxvid.video.properties import read_properties
-
-        number = self._examples[video.filename]
-        if not number:
-            self._properties[video.filename] = read_properties(video.path)
-            self._videos_by_class[video.label].append(video.filename)
-        self._examples[video.filename] += 1
-        self._samples[video.filename] += 0 if audio is None else len(audio)
-        return number
-
-    def properties_of(self, video: VideoFile) -> "VideoProperties":
-        """Returns the properties of a video of which an example has been counted."""
-        return self._properties[video.filename]
+    def add(self, row: ClipRow) -> None:
+        """Counts an example, of whose video the properties are known."""
+        video = row["video"]
+        if video not in self._properties:
+            self._properties[video] = properties_of(row)
+            self._videos_by_class[row["label"]].append(video)
+        self._examples[video] += 1
+        self._samples[video] += row["num_samples"]
 
     def summary(self, *, with_sound: bool) -> SplitSummary:
         """Returns the statistics; `with_sound` adds the names of videos without sound."""
-        from jaxvid.video.properties import summarize_properties
-
         summary: SplitSummary = {
             "videos": len(self._examples),
             "examples": self._examples.total(),

@@ -1,107 +1,45 @@
-"""The base of all builders: features, sizes, decoding, and writing with bounded memory that leaves nothing half done.
+"""The base of all builders: features, sizes, and builds that leave nothing half done.
 
 A dataset's own file has `find_clips`, which returns its videos with their labels, sources and splits; nothing else.
+`local_build` decodes in processes of this machine, `beam_build` wherever Apache Beam runs, to the same files.
 """
 
 import abc
 import contextlib
 import dataclasses
 import fcntl
+import functools
 import itertools
 import json
 import os
-import re
 import shutil
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import tensorflow_datasets as tfds
 from absl import logging
-from tensorflow_datasets.core import example_serializer, file_adapters
+from tensorflow_datasets.core import file_adapters
 from tensorflow_datasets.core.splits import SplitInfo
-from tqdm import tqdm
 
+from tfds_builders.examples import Examples, RecordForm
 from tfds_builders.shards import write_shards
 from tfds_builders.splits import in_mixed_order
-from tfds_builders.statistics import SplitStatistics
+from tfds_builders.video_config import VideoConfig, config_named, sized_configs
 from tfds_builders.video_files import VideoFile, count_differences, files_left_out
 
 if TYPE_CHECKING:
     # Not at run time: reading a prepared dataset needs neither decord nor OpenCV.
-    from jaxvid.video.clips import EncodedClip
-    from jaxvid.video.workers import InvalidVideo
-    from tfds_builders.clip_index import ClipRows
-
-# Height and width of the frames.
-SIZES = ((64, 64), (112, 112), (128, 128), (128, 171), (224, 224), (225, 225), (299, 299))
+    from tfds_builders.facts import SplitFacts
 
 # Left-out files that a warning names.
 _MAX_NAMED = 20
-
-Example = dict[str, str | np.float32 | np.ndarray | list[bytes] | None]
-
-# Keys and examples.
-Examples = Generator[tuple[str, Example], None, None]
 
 FileFormat = file_adapters.FileFormat
 
 INVALID_VIDEOS_FILENAME = "invalid_videos.json"
 STATISTICS_FILENAME = "statistics.json"
-
-# The options that may follow a config's name, in this order: each a field of VideoConfig.
-_OPTIONS = re.compile(r"(?:_(?P<fps>\d+(?:\.\d+)?)fps)?(?:_(?P<num_frames>\d+)frames)?(?:_(?P<audio>\d+)hz)?")
-
-
-@dataclasses.dataclass(eq=False)
-class VideoConfig(tfds.core.BuilderConfig):
-    """How videos are stored; the name `128x171_4fps_40frames_16000hz` states every field.
-
-    Attributes:
-      height: height of the frames in pixels.
-      width: width of the frames in pixels.
-      fps: frames per second that are stored; 0 for all of the video's.
-      sequence_frames: frames of the sequences that videos are cut into, each an example; 0 for whole videos.
-      audio: sample rate, in hertz, of the sound that is stored beside the frames; 0 for none.
-    """
-
-    height: int = 128
-    width: int = 128
-    fps: float = 0.0
-    sequence_frames: int = 0
-    audio: int = 0
-
-    @property
-    def is_plain(self) -> bool:
-        """Whether examples are whole videos with all their frames and without sound."""
-        return not (self.fps or self.sequence_frames or self.audio)
-
-
-Config = TypeVar("Config", bound=VideoConfig)
-
-
-def sized_configs(
-    config_class: type[Config] = VideoConfig, variant: str = "", description: str = "", **values: Any
-) -> list[Config]:
-    """Returns a config for each of `SIZES`, named by the size, such as "64x64", or "64x64_random" of a variant.
-
-    Args:
-      config_class: the class of the configs.
-      variant: suffix of their names; "" for none.
-      description: the variant in words.
-      values: fields of `config_class` besides the size.
-    """
-    return [
-        config_class(
-            name="_".join(filter(None, [f"{height}x{width}", variant])),
-            description=", ".join(filter(None, [f"{height}x{width} pixels", description])) + ".",
-            height=height,
-            width=width,
-            **values,
-        )
-        for height, width in SIZES
-    ]
 
 
 class VideoDataset(tfds.core.GeneratorBasedBuilder, skip_registration=True):
@@ -124,6 +62,8 @@ class VideoDataset(tfds.core.GeneratorBasedBuilder, skip_registration=True):
       num_workers: processes to decode in; by default one per core.
       decoder: of whole videos: "decord" or "av", whose frames differ by the version of FFmpeg's scaler alone.
       timeout_seconds: how long decoding one video, or one sequence of it, may take.
+      range_seconds: on Apache Beam, videos twice as long or longer are cut at key frames into ranges of about this
+        length, which decode on different workers.
       file_format: "array_record" or "tfrecord"; by default that of the prepared dataset, or else ArrayRecord.
       **kwargs: as for any `tfds.core.DatasetBuilder`: `data_dir`, `config`, `version`.
     """
@@ -147,6 +87,7 @@ class VideoDataset(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         num_workers: int | None = None,
         decoder: Literal["decord", "av"] = "decord",
         timeout_seconds: float = 60.0,
+        range_seconds: float = 600.0,
         file_format: str | None = None,
         config: str | VideoConfig | None = None,
         **kwargs: Any,
@@ -155,14 +96,15 @@ class VideoDataset(tfds.core.GeneratorBasedBuilder, skip_registration=True):
             raise ValueError(f'on_invalid must be "error" or "skip", got {on_invalid!r}')
         if decoder not in ("decord", "av"):
             raise ValueError(f'decoder must be "decord" or "av", got {decoder!r}')
+        if range_seconds <= 0:
+            raise ValueError(f"range_seconds must be positive, got {range_seconds}")
         super().__init__(config=self.named_config(config), **kwargs)
         self._on_invalid = on_invalid
         self._num_workers = num_workers
         self._decoder = decoder
         self._timeout_seconds = timeout_seconds
-        self._invalid_videos: list[dict[str, str]] = []
-        self._statistics: dict[str, SplitStatistics] = {}
-        self._rows: dict[str, ClipRows] = {}
+        self._range_seconds = range_seconds
+        self._facts: dict[str, SplitFacts] = {}
         self._select_file_format(file_format)
 
     @classmethod
@@ -174,17 +116,13 @@ class VideoDataset(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         """
         if isinstance(config, VideoConfig):
             return config
-        named = {known.name: known for known in cls.BUILDER_CONFIGS}
         name = config or cls.DEFAULT_BUILDER_CONFIG_NAME
-        if name in named:
-            return named[name]
-        for known in named.values():
-            options = _OPTIONS.fullmatch(name.removeprefix(known.name)) if name.startswith(known.name) else None
-            if options:
-                return _with_options(known, name, options.groupdict(default="0"))
+        if found := config_named(name, cls.BUILDER_CONFIGS):
+            return found
+        known = ", ".join(each.name for each in cls.BUILDER_CONFIGS)
         raise ValueError(
-            f"{cls.name} has no config {name!r}; it has {', '.join(named)}, each followed by any of _<N>fps, "
-            "_<N>frames and _<N>hz, in this order"
+            f"{cls.name} has no config {name!r}; it has {known}, each followed by any of _<N>fps, _<N>frames and "
+            "_<N>hz, in this order"
         )
 
     @abc.abstractmethod
@@ -208,6 +146,8 @@ class VideoDataset(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         One process builds; others that want the same dataset at the same time wait and use it. A build removes what
         a killed one has left behind.
         """
+        if "://" in str(self.data_dir):
+            raise ValueError(f"data_dir is {self.data_dir}: records are written to folders, not to addresses")
         if file_format is not None:
             self._select_file_format(file_format)
         overwrite = download_config is not None and download_config.download_mode.overwrite_dataset
@@ -230,8 +170,7 @@ class VideoDataset(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         return super().as_dataset(*args, **kwargs)
 
     def _info(self) -> tfds.core.DatasetInfo:
-        config = self.builder_config
-        assert config is not None
+        config = self._config
         image = tfds.features.Image(shape=(config.height, config.width, 3), encoding_format="jpeg")
         features = {
             "video": tfds.features.Sequence(image),
@@ -253,13 +192,29 @@ class VideoDataset(tfds.core.GeneratorBasedBuilder, skip_registration=True):
             citation=self.CITATION,
         )
 
+    @property
+    def _config(self) -> VideoConfig:
+        config = self.builder_config
+        assert isinstance(config, VideoConfig)
+        return config
+
+    @functools.cached_property
+    def _record_form(self) -> RecordForm:
+        # Without what is the dataset's own: `tfds build` imports its module under a name that no other process knows.
+        fields = {field.name: getattr(self._config, field.name) for field in dataclasses.fields(VideoConfig)}
+        return RecordForm(VideoConfig(**fields), self._features)
+
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Examples]:
+        return {split: self._generate_examples(videos) for split, videos in self._videos_by_split(dl_manager).items()}
+
+    def _videos_by_split(self, dl_manager: tfds.download.DownloadManager) -> dict[str, list[VideoFile]]:
+        """Returns the videos in the order of their records."""
         videos = self.find_clips(dl_manager)
         self._warn_of_other_counts(videos)
         if self.CLASSES is None:
             self._features["label"].names = sorted({video.label for video in videos})
         return {
-            split: self._generate_examples([video for video in videos if video.split == split])
+            split: in_mixed_order([video for video in videos if video.split == split])
             for split in sorted({video.split for video in videos}, key=_split_position)
         }
 
@@ -273,67 +228,21 @@ class VideoDataset(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
     def _generate_examples(self, videos: Sequence[VideoFile]) -> Examples:
         # Not at the top: reading a prepared dataset needs neither decord nor OpenCV.
-        from jaxvid.video.workers import InvalidVideo, InvalidVideoError
-        from tfds_builders.clip_index import ClipRows, row_of_decoded
+        from tfds_builders.facts import SplitFacts
+        from tfds_builders.local_build import decode_examples
 
-        videos = in_mixed_order(videos)
-        statistics = self._statistics[videos[0].split] = SplitStatistics()
-        rows = self._rows[videos[0].split] = ClipRows()
-        with (
-            contextlib.closing(self._decode([video.path for video in videos])) as decoding,
-            tqdm(total=len(videos), desc=f"{self.name} {videos[0].split}", unit="video") as progress,
-        ):
-            for position, result in decoding:
-                progress.update(position + 1 - progress.n)
-                video = videos[position]
-                if not isinstance(result, InvalidVideo):
-                    number = statistics.add(video, result.audio)
-                    filename = self._filename(video, number)
-                    rows.add(row_of_decoded(video, filename, result, statistics.properties_of(video)))
-                    yield f"{video.filename}#{number}", self._example(video, filename, result)
-                    continue
-                if self._on_invalid == "error":
-                    raise InvalidVideoError(result.path, f'{result.reason} (on_invalid="skip" leaves such videos out)')
-                self._invalid_videos.append({"filename": video.filename, "split": video.split, "reason": result.reason})
-
-    def _decode(self, paths: Sequence[Path]) -> Generator[tuple[int, "EncodedClip | InvalidVideo"], None, None]:
-        config = self.builder_config
-        assert isinstance(config, VideoConfig)
-        size = (config.height, config.width)
-        options: dict[str, Any] = {"num_workers": self._num_workers, "timeout_seconds": self._timeout_seconds}
-        if config.is_plain:
-            from jaxvid.video.clips import decode_clips
-
-            yield from enumerate(decode_clips(paths, size, decoder=self._decoder, **options))
-            return
-        from jaxvid.video.sequences import SequenceForm, decode_sequences, whole_videos
-
-        form = SequenceForm(size, config.fps, config.sequence_frames, config.audio)
-        decoding = decode_sequences(paths, form, **options)
-        # A video that is listed as left out must not be in the data in part.
-        yield from whole_videos(decoding) if self._on_invalid == "skip" else decoding
-
-    def _filename(self, video: VideoFile, number: int) -> str:
-        """Returns the name of an example."""
-        config = self.builder_config
-        assert isinstance(config, VideoConfig)
-        return f"{video.filename}#{number}" if config.sequence_frames else video.filename
-
-    def _example(self, video: VideoFile, filename: str, decoded: "EncodedClip") -> Example:
-        config = self.builder_config
-        assert isinstance(config, VideoConfig)
-        example: Example = {
-            "video": decoded.frames,
-            "label": video.label,
-            "fps": np.float32(decoded.fps),
-            "source": video.source,
-            "filename": filename,
-        }
-        if config.sequence_frames:
-            example["begin"] = np.float32(decoded.begin)
-        if config.audio:
-            example["audio"] = decoded.audio
-        return example
+        split = videos[0].split
+        self._facts[split] = SplitFacts(split)
+        return decode_examples(
+            videos,
+            self._record_form,
+            self._facts[split],
+            f"{self.name} {split}",
+            skip_invalid=self._on_invalid == "skip",
+            num_workers=self._num_workers,
+            decoder=self._decoder,
+            timeout_seconds=self._timeout_seconds,
+        )
 
     def _generate_splits(
         self, dl_manager: tfds.download.DownloadManager, download_config: tfds.download.DownloadConfig
@@ -342,59 +251,86 @@ class VideoDataset(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         # temporary files. Here the order is fixed before decoding, and records go straight to the shards.
         if download_config.num_shards:
             raise ValueError("num_shards cannot be set, as sizes are not known in advance; set max_shard_size")
+        if download_config.beam_options is not None or download_config.beam_runner is not None:
+            return self._generate_splits_on_beam(dl_manager, download_config)
         splits = self._split_generators(dl_manager)
         return [self._write_split(split, examples, download_config) for split, examples in splits.items()]
 
     def _write_split(self, split: str, examples: Examples, download_config: tfds.download.DownloadConfig) -> SplitInfo:
-        serializer = example_serializer.ExampleSerializer(self._features.get_serialized_info())
-        records = (
-            serializer.serialize_example(self._features.encode_example(example))
-            for _, example in itertools.islice(examples, download_config.max_examples_per_split)
-        )
+        taken = itertools.islice(examples, download_config.max_examples_per_split)
+        records = (self._record_form.record(example) for _, example in taken)
         file_format = self.info.file_format
         assert file_format is not None
         with contextlib.closing(examples):
             shards = write_shards(records, Path(self.data_dir), file_format, download_config.max_shard_size)
-        if not shards:
-            raise ValueError(f"{self.name}: no video of the split {split!r} can be decoded")
         template = self._get_filename_template(split_name=split)
         for position, shard in enumerate(shards):
             shard.path.rename(template.sharded_filepath(shard_index=position, num_shards=len(shards)))
-        written = SplitInfo(
-            name=split,
-            shard_lengths=[shard.num_records for shard in shards],
-            num_bytes=sum(shard.num_bytes for shard in shards),
-            filename_template=template,
-        )
-        self._write_index(written)
-        return written
+        return self._written(split, [shard.num_records for shard in shards], sum(shard.num_bytes for shard in shards))
 
-    def _write_index(self, split: SplitInfo) -> None:
+    def _generate_splits_on_beam(
+        self, dl_manager: tfds.download.DownloadManager, download_config: tfds.download.DownloadConfig
+    ) -> list[SplitInfo]:
+        if download_config.max_examples_per_split is not None:
+            raise ValueError("max_examples_per_split cannot be set on Apache Beam")
+        # Not at the top: only this needs Apache Beam.
+        from tfds_builders.beam_build import BeamBuild
+
+        videos = self._videos_by_split(dl_manager)
+        file_format = self.info.file_format
+        assert file_format is not None
+        build = BeamBuild(
+            form=self._record_form,
+            directory=str(self.data_dir),
+            templates={split: self._get_filename_template(split_name=split) for split in videos},
+            file_format=file_format,
+            max_shard_bytes=download_config.max_shard_size,
+            skip_invalid=self._on_invalid == "skip",
+            decoder=self._decoder,
+            timeout_seconds=self._timeout_seconds,
+            range_seconds=self._range_seconds,
+        )
+        written = build.run(videos, download_config.beam_runner, download_config.beam_options)
+        self._facts = {split: facts for split, (facts, *_) in written.items()}
+        return [self._written(split, lengths, num_bytes) for split, (_, lengths, num_bytes) in written.items()]
+
+    def _written(self, split: str, shard_lengths: list[int], num_bytes: int) -> SplitInfo:
+        """Returns what TFDS keeps of a split whose shards are written, and writes its index."""
+        # Not at the top: reading a prepared dataset needs no index.
         from tfds_builders.clip_index import index_path, record_facts, write_index
 
-        path = index_path(Path(self.data_dir), split.name)
-        write_index(self._rows.pop(split.name).table(), path, record_facts(self.info, split))
+        if not shard_lengths:
+            raise ValueError(f"{self.name}: no video of the split {split!r} can be decoded")
+        written = SplitInfo(
+            name=split,
+            shard_lengths=shard_lengths,
+            num_bytes=num_bytes,
+            filename_template=self._get_filename_template(split_name=split),
+        )
+        path = index_path(Path(self.data_dir), split)
+        write_index(self._facts[split].take_rows(), path, record_facts(self.info, written))
+        return written
 
     def _download_and_prepare(
         self, dl_manager: tfds.download.DownloadManager, download_config: tfds.download.DownloadConfig
     ) -> None:
-        self._invalid_videos, self._statistics, self._rows = [], {}, {}
+        self._facts = {}
         super()._download_and_prepare(dl_manager, download_config)
         if self._on_invalid == "skip":
-            listing = json.dumps(self._invalid_videos, indent=2, ensure_ascii=False)
-            (Path(self.data_dir) / INVALID_VIDEOS_FILENAME).write_text(listing + "\n")
-        config = self.builder_config
-        assert isinstance(config, VideoConfig)
-        self._write_statistics(with_sound=bool(config.audio))
+            left_out = [video for facts in self._facts.values() for video in facts.invalid]
+            self._write_json(INVALID_VIDEOS_FILENAME, left_out)
+        self._write_statistics(with_sound=bool(self._config.audio))
 
     def _write_statistics(self, *, with_sound: bool) -> None:
-        summaries = {split: of_split.summary(with_sound=with_sound) for split, of_split in self._statistics.items()}
-        listing = json.dumps(summaries, indent=2, ensure_ascii=False)
-        (Path(self.data_dir) / STATISTICS_FILENAME).write_text(listing + "\n")
+        summaries = {split: facts.statistics.summary(with_sound=with_sound) for split, facts in self._facts.items()}
+        self._write_json(STATISTICS_FILENAME, summaries)
         for split, counts in summaries.items():
             logging.info("%s: %d examples of %d videos", split, counts["examples"], counts["videos"])
             if silent := counts.get("videos_without_sound"):
                 logging.info("%s: %d videos without sound", split, len(silent))
+
+    def _write_json(self, filename: str, content: Any) -> None:
+        (Path(self.data_dir) / filename).write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
     def _select_file_format(self, file_format: str | FileFormat | None) -> None:
         """Sets the format to write; checks that a prepared dataset is in this format."""
@@ -442,16 +378,6 @@ def _split_position(split: str) -> tuple[int, str]:
     """Returns the key by which splits are sorted: train, val, test, then others by name."""
     usual = ("train", "val", "test")
     return (usual.index(split) if split in usual else len(usual)), split
-
-
-def _with_options(known: VideoConfig, name: str, options: Mapping[str, str]) -> VideoConfig:
-    fps, num_frames, audio = float(options["fps"]), int(options["num_frames"]), int(options["audio"])
-    parts = [f"{fps:g} frames per second" * bool(fps), f"sequences of {num_frames}" * bool(num_frames)]
-    parts.append(f"sound at {audio} Hz" * bool(audio))
-    description = f"{(known.description or '').rstrip('.')}, {', '.join(filter(None, parts))}."
-    return dataclasses.replace(
-        known, name=name, description=description, fps=fps, sequence_frames=num_frames, audio=audio
-    )
 
 
 @contextlib.contextmanager

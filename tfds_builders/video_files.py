@@ -69,13 +69,18 @@ def videos_below(
     from jaxvid.video.files import find_videos
 
     source_of = source_of or (lambda path: path.with_suffix("").as_posix())
-    paths = {path.relative_to(root): path for path in find_videos(root)}
+    paths = {relative_path(path, root): path for path in find_videos(root)}
     labels = {relative: label_of(relative) for relative in paths}
     return [
         VideoFile(paths[relative], relative.as_posix(), label, source_of(relative))
         for relative, label in labels.items()
         if label is not None
     ]
+
+
+def relative_path(path: Path, root: Path) -> Path:
+    """Returns a path relative to a folder, which may be at an address."""
+    return Path(path.relative_to(root).as_posix())
 
 
 def by_folder(meanings: Mapping[str, str]) -> Callable[[Path], str | None]:

@@ -24,25 +24,51 @@ from jaxvid.data.clip_index import metadata_of, open_index
 from jaxvid.data.folds import fold_of
 from jaxvid.data.records import Clip, ClipMetadata, parse_clip
 from jaxvid.types import ConfigDict
+from jaxvid.video.addresses import is_address
 
 # A column of the clip index.
 _VIDEO = "video"
 _SPLIT = re.compile(r"(?P<base>[^@]+)(@(?P<others>!?)(?P<taken>\d+(?:\+\d+)*)/(?P<folds>\d+))?")
 
 
-def prepare(dataset: ConfigDict, decoder: str = "decord") -> tfds.core.DatasetBuilder:
+def prepare(dataset: ConfigDict, decoder: str = "decord", beam_options: str | None = None) -> tfds.core.DatasetBuilder:
     """Returns the dataset that the section `dataset` of a config names, and builds it if it is not prepared.
 
-    Only building needs TensorFlow. `decoder` is the config's `pipeline.decoder`.
+    Only building needs TensorFlow.
+
+    Args:
+      dataset: the section.
+      decoder: the config's `pipeline.decoder`.
+      beam_options: options of Apache Beam, to build with; see `parse_beam_options`. None to build without it.
 
     Raises:
-      ValueError: if there is no such dataset, or it must be built and TensorFlow is not installed.
+      ValueError: if there is no such dataset, or it must be built and TensorFlow, or Apache Beam, is not installed.
     """
     builder = create_builder(dataset, decoder=decoder)
     if not builder.is_prepared():
         _require_tensorflow(builder)
-        builder.download_and_prepare(download_config=tfds.download.DownloadConfig(manual_dir=_manual_dir(dataset)))
+        manual_dir = _manual_dir(dataset)
+        builder.download_and_prepare(
+            download_config=tfds.download.DownloadConfig(
+                manual_dir=None if is_address(manual_dir or "") else manual_dir,
+                beam_options=None if beam_options is None else parse_beam_options(beam_options),
+            )
+        )
     return builder
+
+
+def parse_beam_options(options: str) -> Any:
+    """Returns options of Apache Beam, written as `tfds build` takes them: NAME=VALUE,NAME,...; "" for the defaults.
+
+    Raises:
+      ValueError: if Apache Beam is not installed.
+    """
+    try:
+        # Not at the top: only who asks for Beam needs it.
+        from apache_beam.options.pipeline_options import PipelineOptions
+    except ImportError as error:
+        raise ValueError('building on Apache Beam needs it: pip install "jaxvid[beam]"') from error
+    return PipelineOptions([f"--{option}" for option in options.split(",") if option])
 
 
 def find_prepared(dataset: ConfigDict) -> tfds.core.DatasetBuilder | None:
@@ -77,7 +103,14 @@ def create_builder(dataset: ConfigDict, **options: Any) -> tfds.core.DatasetBuil
         raise ValueError(f"config.dataset.name is {dataset.name!r}: {error}") from error
 
 
-def _manual_dir(dataset: ConfigDict) -> Path | None:
+def _manual_dir(dataset: ConfigDict) -> Path | str | None:
+    if is_address(dataset.manual_dir):
+        if dataset.name.split("/")[0] != "video_folder":
+            raise ValueError(
+                f"config.dataset.manual_dir is {dataset.manual_dir}: only video_folder takes an address, "
+                f"{dataset.name} a folder"
+            )
+        return dataset.manual_dir
     return Path(dataset.manual_dir).expanduser().absolute() if dataset.manual_dir else None
 
 

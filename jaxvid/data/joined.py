@@ -93,15 +93,20 @@ class PreparedData:
         return ClipSplit(split, records, index, np.concatenate(indices), _concatenated(metadata), self.class_names)
 
 
-def prepare_data(dataset: ConfigDict, decoder: str = "decord") -> PreparedData:
+def prepare_data(dataset: ConfigDict, decoder: str = "decord", beam_options: str | None = None) -> PreparedData:
     """Returns the data that the section `dataset` of a config names, and builds what is not prepared.
+
+    Args:
+      dataset: the section.
+      decoder: the config's `pipeline.decoder`.
+      beam_options: options of Apache Beam, to build with (`jaxvid.data.dataset.parse_beam_options`); None for without.
 
     Raises:
       ValueError: if there is no such dataset, one cannot be built, or the datasets do not go together.
     """
     # What cannot be read is reported before anything is built.
     class_map_for(dataset, [])
-    return _joined(dataset, [prepare(section, decoder) for section in sections(dataset)])
+    return _joined(dataset, [prepare(section, decoder, beam_options) for section in sections(dataset)])
 
 
 def find_data(dataset: ConfigDict) -> PreparedData | None:

@@ -8,7 +8,8 @@ from typing import ClassVar
 import tensorflow_datasets as tfds
 
 from tfds_builders.splits import split_by_source
-from tfds_builders.video_dataset import VideoConfig, VideoDataset, sized_configs
+from tfds_builders.video_config import VideoConfig, sized_configs
+from tfds_builders.video_dataset import VideoDataset
 from tfds_builders.video_files import VideoFile, block_of, join_identical, manual_root, videos_below
 
 # In this dataset, and in no other here, the file's name gives the label. Three names of the original files differ from

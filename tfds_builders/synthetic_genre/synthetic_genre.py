@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from tfds_builders.synthetic import SyntheticDataset
-from tfds_builders.video_dataset import VideoConfig, sized_configs
+from tfds_builders.video_config import VideoConfig, sized_configs
 from tfds_builders.video_files import VideoFile
 
 _SEED = 30_000

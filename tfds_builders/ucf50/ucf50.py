@@ -6,7 +6,8 @@ from typing import ClassVar
 import tensorflow_datasets as tfds
 
 from tfds_builders.groups import group_of, grouped_videos
-from tfds_builders.video_dataset import VideoConfig, VideoDataset, sized_configs
+from tfds_builders.video_config import VideoConfig, sized_configs
+from tfds_builders.video_dataset import VideoDataset
 from tfds_builders.video_files import VideoFile, manual_root
 
 # The groups that the first split of UCF101, which continues UCF50, holds out.

@@ -10,7 +10,8 @@ from typing import ClassVar
 import tensorflow_datasets as tfds
 
 from tfds_builders.splits import split_by_source
-from tfds_builders.video_dataset import VideoConfig, VideoDataset, sized_configs
+from tfds_builders.video_config import VideoConfig, sized_configs
+from tfds_builders.video_dataset import VideoDataset
 from tfds_builders.video_files import (
     VideoFile,
     by_folder,
