@@ -99,7 +99,13 @@ def create_builder(dataset: ConfigDict, **options: Any) -> tfds.core.DatasetBuil
         options["directory"] = manual_dir
     try:
         return tfds.builder(dataset.name, **options)
-    except (DatasetNotFoundError, ValueError) as error:
+    except DatasetNotFoundError as error:
+        # TFDS goes on with the names of all that it knows, which are hundreds.
+        first = str(error).splitlines()[0]
+        raise ValueError(
+            f"config.dataset.name is {dataset.name!r}: {first} tfds_builders/README.md lists ours"
+        ) from error
+    except ValueError as error:
         raise ValueError(f"config.dataset.name is {dataset.name!r}: {error}") from error
 
 
