@@ -10,12 +10,18 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-import pyarrow.parquet as pq
-
-from jaxvid.files import replacing
 from jaxvid.predict.files import VideoResult
 from jaxvid.predict.predictor import Predictor
-from jaxvid.predict.rows import SCHEMAS, Tables, described_model, joined, result_rows, stored_path
+from jaxvid.predict.rows import (
+    SCHEMAS,
+    Tables,
+    as_parquet,
+    described_model,
+    joined,
+    result_rows,
+    stored_path,
+    write_file,
+)
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -155,8 +161,7 @@ class ParquetDirectory:
             key = hashlib.sha256(f"{row['path']}\0{row['model']}".encode()).hexdigest()[:24]
             (self._path / "videos" / f"{key}.parquet").unlink(missing_ok=True)
             for name in ("events", "windows", "videos"):
-                with replacing(self._path / name / f"{key}.parquet") as unfinished:
-                    pq.write_table(getattr(new, name), unfinished)
+                write_file(self._path / name / f"{key}.parquet", as_parquet(getattr(new, name)))
 
 
 class ResultRows:

@@ -7,6 +7,7 @@ which prediction it belongs to.
 import contextlib
 import datetime
 import hashlib
+import io
 import os
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
@@ -14,11 +15,13 @@ from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 import jaxvid
 from jaxvid.predict.events import Event, Timeline
 from jaxvid.predict.files import VideoResult
 from jaxvid.predict.predictor import Predictor
+from jaxvid.video.addresses import AnyPath
 from jaxvid.video.headers import Header, read_header
 from jaxvid.video.streams import Flaw
 from jaxvid.video.workers import InvalidVideoError
@@ -203,3 +206,20 @@ def _event_row(video: Video, model: Model, event: Event) -> dict[str, object]:
 def joined(tables: Sequence[Tables]) -> Tables:
     """Returns the rows of several videos as one; at least one is given."""
     return Tables(*map(pa.concat_tables, zip(*tables, strict=True)))
+
+
+def as_parquet(table: pa.Table) -> bytes:
+    """Returns a table as a Parquet file."""
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer)
+    return buffer.getvalue()
+
+
+def write_file(file: AnyPath, content: bytes) -> None:
+    """Writes a file of a table, at a path or an address; it appears complete or not at all.
+
+    Until then its name ends in `.tmp`, so that patterns such as `*.parquet` do not find it: DuckDB's find hidden files.
+    """
+    unfinished = file.with_name(f".{file.name}.{os.getpid()}.tmp")
+    unfinished.write_bytes(content)
+    unfinished.rename(file)

@@ -4,10 +4,12 @@ The files of the same videos are a part, and have one name. That of `videos` is 
 there, and the next run removes what there is of it.
 """
 
+import contextlib
 import hashlib
 import io
 import json
 import os
+import uuid
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -15,14 +17,14 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from jaxvid.files import replacing
 from jaxvid.predict.bulk.inputs import Input
-from jaxvid.predict.rows import Tables
+from jaxvid.predict.rows import Tables, as_parquet, write_file
 from jaxvid.video.addresses import AnyPath, as_path, is_address, readable
 
 FORMATS = ("parquet", "jsonl")
 # Order of writing.
 _TABLES = ("events", "windows", "videos")
+_LISTING = "parts-{}.json"
 _MAX_VIDEOS, _MAX_BYTES = 64, 256 << 20
 # With few videos, parts are smaller, so that many workers have some.
 _LEAST_PARTS = 8
@@ -77,48 +79,61 @@ class Output(NamedTuple):
         """Writes a part; one that is there is replaced."""
         for name in _TABLES:
             table = getattr(rows, name)
-            _write(self._file(name, part), _as_parquet(table) if self.form == "parquet" else _as_lines(table))
+            write_file(self._file(name, part), as_parquet(table) if self.form == "parquet" else _as_lines(table))
 
     def videos(self) -> Iterator[tuple[str, list[dict[str, Any]]]]:
         """Yields the names of all parts with their rows of videos; those of other models and formats too."""
-        for file in (as_path(self.root) / "videos").iterdir():
+        for file in _complete(as_path(self.root) / "videos"):
             if file.suffix == ".parquet":
                 yield file.stem, pq.read_table(io.BytesIO(file.read_bytes())).to_pylist()
             elif file.suffix == ".jsonl":
                 yield file.stem, [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
 
     def remove_incomplete(self) -> None:
-        """Removes windows and events of parts that are not complete; no other program may be writing."""
-        complete = {file.stem for file in (as_path(self.root) / "videos").iterdir()}
-        for name in ("windows", "events"):
-            for file in (as_path(self.root) / name).iterdir():
+        """Removes what killed runs have left; no other program may be writing.
+
+        That is windows and events of parts that are not complete, files that are not, and listings.
+        """
+        root = as_path(self.root)
+        complete = {file.stem for file in _complete(root / "videos")}
+        for name in _TABLES:
+            for file in list((root / name).iterdir()):
                 if file.stem not in complete:
                     file.unlink()
+        for file in list(root.glob(_LISTING.format("*"))):
+            file.unlink()
+
+    @contextlib.contextmanager
+    def listing(self, parts: Sequence[Sequence[Input]]) -> Iterator[str]:
+        """Yields the path or address of a file with the videos of every part, which is removed after the block.
+
+        Runners limit the size of a pipeline's description, so the videos cannot be in that.
+        """
+        file = as_path(self.root) / _LISTING.format(uuid.uuid4().hex)
+        file.write_text(json.dumps(parts), encoding="utf-8")
+        try:
+            yield str(file)
+        finally:
+            file.unlink()
 
     def _file(self, table: str, part: str) -> AnyPath:
         return as_path(self.root) / table / f"{part}.{self.form}"
 
 
+def read_listing(listing: str) -> Iterator[list[Input]]:
+    """Yields the videos of every part of an `Output.listing`."""
+    for part in json.loads(as_path(listing).read_text(encoding="utf-8")):
+        yield [Input(*video) for video in part]
+
+
+def _complete(directory: AnyPath) -> list[AnyPath]:
+    # Hidden are those that are being written.
+    return [file for file in directory.iterdir() if not file.name.startswith(".")]
+
+
 def output_at(place: str, form: str) -> Output:
     """Returns the output at a path or address, in a format of `FORMATS`."""
     return Output(place if is_address(place) else os.path.abspath(place), form)
-
-
-def _write(file: AnyPath, content: bytes) -> None:
-    if not is_address(file):
-        with replacing(file) as unfinished:
-            unfinished.write_bytes(content)
-        return
-    # An upload that breaks off may leave a file.
-    unfinished = file.with_name(f".{file.name}.tmp")
-    unfinished.write_bytes(content)
-    unfinished.rename(file)
-
-
-def _as_parquet(table: pa.Table) -> bytes:
-    buffer = io.BytesIO()
-    pq.write_table(table, buffer)
-    return buffer.getvalue()
 
 
 def _as_lines(table: pa.Table) -> bytes:

@@ -3,11 +3,9 @@
 Nothing is collected on the way: a step that waits for all videos would lose them all when a run is killed.
 """
 
-import json
 import re
 import shlex
-import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import apache_beam as beam
@@ -17,13 +15,13 @@ from apache_beam.runners.runner import PipelineState
 
 from jaxvid.predict.bulk.handler import PartRows, VideoModelHandler, this_program
 from jaxvid.predict.bulk.inputs import Input
-from jaxvid.predict.bulk.parts import Output, divided, part_name
+from jaxvid.predict.bulk.parts import Output, divided, part_name, read_listing
 from jaxvid.predict.events import event_classes
 from jaxvid.predict.files import PredictOptions
 from jaxvid.predict.predictor import Predictor
 from jaxvid.predict.rows import described_model
 from jaxvid.predict.source import ModelFiles
-from jaxvid.video.addresses import as_path, readable
+from jaxvid.video.addresses import readable
 
 # On this machine. Beam's default tries first to download another one from GitHub.
 _DEFAULT_RUNNER = "FnApiRunner"
@@ -92,14 +90,9 @@ def predict_bulk(
         done = {row["path"] for _, rows in output.videos() for row in rows if row["model"] == program.model.id}
     parts = divided([video for video in videos if video.row_path not in done])
     handler = VideoModelHandler(files, options, program, share=share)
-    # In a file, as runners limit the size of a pipeline's description.
-    listing = as_path(output.root) / f"parts-{uuid.uuid4().hex}.json"
-    listing.write_text(json.dumps(parts))
-    try:
-        if parts:
-            _run(str(listing), handler, output, program.model.id, beam_options)
-    finally:
-        listing.unlink()
+    if parts:
+        with output.listing(parts) as listing:
+            _run(listing, handler, output, program.model.id, beam_options)
     names = {part_name(part, program.model.id) for part in parts}
     written = [row for name, rows in output.videos() if name in names for row in rows]
     return BulkResult(len(videos) - sum(map(len, parts)), written)
@@ -110,7 +103,7 @@ def _run(listing: str, handler: VideoModelHandler, output: Output, model: str, b
     _ = (
         pipeline
         | "Listing" >> beam.Create([listing])
-        | "Parts" >> beam.FlatMap(_read_listing)
+        | "Parts" >> beam.FlatMap(read_listing)
         | "Spread" >> beam.Reshuffle()
         # A runner may give a part to a second worker when the first one is lost.
         | "Missing" >> beam.Filter(_is_missing, output, model)
@@ -123,11 +116,6 @@ def _run(listing: str, handler: VideoModelHandler, output: Output, model: str, b
         raise ValueError(f"the pipeline failed: {_reason(error)}") from error
     if state not in (None, PipelineState.DONE):
         raise ValueError(f"the pipeline ended as {state}; the runner's log says why")
-
-
-def _read_listing(listing: str) -> Iterator[list[Input]]:
-    for part in json.loads(as_path(listing).read_text()):
-        yield [Input(*video) for video in part]
 
 
 def _is_missing(part: Sequence[Input], output: Output, model: str) -> bool:

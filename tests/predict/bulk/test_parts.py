@@ -60,7 +60,15 @@ def test_parts_are_written_to_addresses_and_incomplete_ones_are_removed():
     output, files = output_at("memory://bulk/out", "jsonl"), fsspec.filesystem("memory")
     output.create()
     output.write("whole", rows_of())
-    files.pipe({"/bulk/out/windows/half.jsonl": b"{}", "/bulk/out/events/half.jsonl": b"{}"})
+    left = (
+        "windows/half.jsonl",
+        "events/half.jsonl",
+        "videos/.half.jsonl.tmp",
+        "videos/.x.7.tmp.jsonl",
+        "parts-1.json",
+    )
+    files.pipe({f"/bulk/out/{name}": b"{" for name in left})
+    assert [name for name, _ in output.videos()] == ["whole"]
     output.remove_incomplete()
     assert sorted(files.find("/bulk")) == [
         f"/bulk/out/{table}/whole.jsonl" for table in ("events", "videos", "windows")
@@ -70,7 +78,23 @@ def test_parts_are_written_to_addresses_and_incomplete_ones_are_removed():
 
 def test_the_table_of_videos_is_written_last(tmp_path, monkeypatch):
     output, written = output_at(str(tmp_path), "parquet"), []
-    monkeypatch.setattr(parts, "_write", lambda file, content: written.append(file.parent.name))
+    monkeypatch.setattr(parts, "write_file", lambda file, content: written.append(file.parent.name))
     output.write("p", rows_of())
     assert written[-1] == "videos"
     assert sorted(written) == ["events", "videos", "windows"]
+
+
+def test_a_file_that_is_not_complete_is_in_no_table(tmp_path, monkeypatch):
+    output = output_at(str(tmp_path), "parquet")
+    output.create()
+    output.write("whole", rows_of())
+
+    def die(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pathlib.Path.rename", die)
+    with pytest.raises(KeyboardInterrupt):
+        output.write("half", rows_of("b.mp4"))
+    assert duckdb.sql(f"SELECT path FROM '{tmp_path}/events/*.parquet'").fetchall() == [("/footage/a.mp4",)]
+    output.remove_incomplete()
+    assert len(list(tmp_path.glob("*/*"))) == 3
