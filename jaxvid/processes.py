@@ -169,22 +169,32 @@ def first_process_first(name: str) -> Iterator[None]:
             wait_for_all(name)
 
 
-def check_alike(config: ConfigDict) -> None:
+def check_same_run(config: ConfigDict) -> None:
     """Checks that all processes run the same code with the same config on the same kind of device.
+
+    Raises:
+      ValueError: as `check_alike`.
+    """
+    if _client() is not None:
+        check_alike(_facts(config))
+
+
+def check_alike(facts: dict[str, Any]) -> None:
+    """Checks that what all processes say of themselves, JSON-ready, is the same.
 
     Raises:
       ValueError: in all of them, naming the first process that differs, with its host, and in what.
     """
     if _client() is None:
         return
-    everyone = [json.loads(text) for text in exchange(json.dumps(_facts(config)))]
+    everyone = [json.loads(text) for text in exchange(json.dumps({**facts, "host": socket.gethostname()}))]
     for number, facts in enumerate(everyone):
         keys = sorted(key for key in {*facts, *everyone[0]} - {"host"} if facts.get(key) != everyone[0].get(key))
         if keys:
             changes = ", ".join(f"{key}: {everyone[0].get(key)!r} -> {facts.get(key)!r}" for key in keys)
             raise ValueError(
                 f"process {number} on {facts['host']} is not like process 0 on {everyone[0]['host']}: {changes}; "
-                "start all with the same command and installation"
+                "start all with the same command, installation and data"
             )
 
 
@@ -194,7 +204,6 @@ def _facts(config: ConfigDict) -> dict[str, Any]:
     for path in sorted(package.rglob("*.py")):
         code.update(f"{path.relative_to(package)}\0".encode() + path.read_bytes())
     return {
-        "host": socket.gethostname(),
         "code of jaxvid": code.hexdigest()[:12],
         "Python": ".".join(platform.python_version_tuple()[:2]),
         **{package: importlib.metadata.version(package) for package in _PACKAGES},

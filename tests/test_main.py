@@ -19,6 +19,15 @@ def main():
         del sys.modules[module.__name__]
 
 
+@pytest.mark.parametrize("given", ["num_processes", "process_id"])
+def test_a_number_of_processes_without_their_coordinator_is_refused(main, monkeypatch, given):
+    for name in ("distributed", "coordinator", "num_processes", "process_id"):
+        flag = SimpleNamespace(name=name, value=1 if name == given else None)
+        monkeypatch.setattr(main, f"_{name.upper()}", flag)
+    with pytest.raises(ValueError, match=f"^--{given}=1 needs --coordinator=HOST:PORT, or --distributed$"):
+        main._start_processes()
+
+
 def test_the_runs_of_a_sweep_keep_the_command_of_the_sweep(main, tmp_path, monkeypatch):
     commands = []
 

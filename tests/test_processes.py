@@ -30,16 +30,22 @@ def tried(check, *arguments):
 
 config = base_config()
 config.dataset.data_dir = f"/data/of/{index}"
-tried(processes.check_alike, config)
+tried(processes.check_same_run, config)
 version = importlib.metadata.version
 if index:
     importlib.metadata.version = lambda package: "0.0.1" if package == "flax" else "9.9" if package == "jax" else "1"
 else:
     importlib.metadata.version = lambda package: "0.0.1" if package == "flax" else "1"
 config.train.batch_size += index
-tried(processes.check_alike, config)
+tried(processes.check_same_run, config)
+tried(processes.check_alike, {"clips of train": "ab" if index else "cd"})
 tried(processes.check_shared, directory / "shared")
 tried(processes.check_shared, directory / "own" / str(index))
+with processes.first_process_first("build"):
+    found = (directory / "built").exists()
+    time.sleep(1 - index)
+    (directory / "built").touch()
+print(found)
 """
 
 FAILURE = """
@@ -63,14 +69,17 @@ def last_line(text):
 
 @pytest.mark.slow
 def test_processes_with_other_configs_versions_or_workdirs_are_named(tmp_path):
-    for status, output, errors in ended(*two(CHECKS, tmp_path)):
+    for process, (status, output, errors) in enumerate(ended(*two(CHECKS, tmp_path))):
         assert status == 0, errors
-        alike, differ, shared, not_shared = output.splitlines()
+        alike, differ, other_clips, shared, not_shared, found = output.splitlines()
         assert alike == shared == "alike"
         assert differ == (
             "process 1 on node1 is not like process 0 on node0: config.train.batch_size: 16 -> 17, jax: '1' -> '9.9'; "
-            "start all with the same command and installation"
+            "start all with the same command, installation and data"
         )
+        assert "process 1 on node1 is not like process 0 on node0: clips of train: 'cd' -> 'ab';" in other_clips
+        # The first process builds what the others find.
+        assert found == str(process > 0)
         assert "is another directory for process 1 on node1 than for process 0; allowed: one that" in not_shared
     assert list((tmp_path / "shared").iterdir()) == []
 
@@ -145,7 +154,8 @@ def test_wrong_arguments_are_refused(arguments, message):
 
 def test_one_process_agrees_with_itself(tmp_path):
     assert processes.exchange("this") == ["this"]
-    processes.check_alike(base_config())
+    processes.check_same_run(base_config())
+    processes.check_alike({"clips": 1})
     processes.check_shared(tmp_path / "nothing")
     with processes.first_process_first("block"):
         processes.wait_for_all("others")

@@ -47,7 +47,7 @@ def train(config: ConfigDict, workdir: Path, command: str = "") -> None:
 
     Where there are other processes, one that fails in the loop does not raise: it ends (`processes.ending_together`).
     """
-    processes.check_alike(config)
+    processes.check_same_run(config)
     check_config(config)
     processes.check_shared(workdir)
     resumes = checkpoint.has_checkpoint(workdir)

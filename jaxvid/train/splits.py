@@ -1,5 +1,6 @@
 """The splits of a run, what its config keeps of their dataset, and the weights of their classes."""
 
+import hashlib
 from typing import NamedTuple
 
 import jax.numpy as jnp
@@ -45,6 +46,7 @@ def open_splits(config: ConfigDict) -> Splits:
     for split in (train, val):
         _log_clips(split, takes_audio=bool(config.audio.sample_rate))
         require_fitting_clips(split, config.clip)
+    processes.check_alike({f"clips of {split.name}": _digest(split) for split in (train, val)})
     if shared := shared_sources(train, val):
         logging.warning(
             "%d source videos, such as %s, have clips in both %s and %s: validation metrics are too good",
@@ -59,6 +61,13 @@ def open_splits(config: ConfigDict) -> Splits:
     if len(train.class_names) == 2:
         logging.info("Positive class: %s", describe_positive_class(train.class_names, config.dataset.positive_class))
     return Splits(data, train, val)
+
+
+def _digest(split: ClipSplit) -> str:
+    """Returns what differs where hosts have other clips, or in another order."""
+    metadata = split.metadata
+    clips = zip(metadata.filenames, metadata.labels.tolist(), metadata.num_frames.tolist(), strict=True)
+    return hashlib.sha256(repr(list(clips)).encode()).hexdigest()[:12]
 
 
 def _log_clips(split: ClipSplit, *, takes_audio: bool) -> None:
