@@ -262,7 +262,7 @@ def _print_weak(network: Network, clips_per_device: int) -> None:
     rows = []
     for host in (H100, H100_ETHERNET, V5E):
         for num_hosts in (1, 2, 8, 32, 128):
-            step = training_step(network, host, num_hosts, clips_per_device, KINETICS.record_frames)
+            step = training_step(network, host, num_hosts, float(clips_per_device), KINETICS.record_frames)
             batch_size = clips_per_device * host.devices * num_hosts
             rate = batch_size / step.seconds
             milliseconds = [f"{1e3 * part:.1f}" for part in dataclasses.astuple(step)]
