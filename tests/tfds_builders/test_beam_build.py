@@ -254,7 +254,7 @@ def test_the_command_of_tfds_builds_on_beam(videos, tmp_path):
             [sys.executable, *command, *places, "--config=64x64", "--file_format=tfrecord", *options],
             env=environment,
             check=True,
-            timeout=300,
+            timeout=900,
         )
     assert contents(tmp_path / "beam" / "video_folder") == contents(tmp_path / "local" / "video_folder")
     assert contents(tmp_path / "beam" / "video_folder")
