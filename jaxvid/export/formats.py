@@ -5,9 +5,10 @@ frames (batch, time, height, width, 3) of any batch size to float32 probabilitie
 the temperature of a calibration included, for CPU and CUDA; `model.json`, with the classes, the frame size, how frames
 are sampled from a video, and the calibration, whose threshold is left to the program that decides; and `labels.txt`,
 the classes alone. `savedmodel` is TensorFlow's directory with the same function as its default signature, and the same
-`model.json` and `labels.txt`.
+`model.json` and `labels.txt`. `onnx` is one file of ONNX, also for any batch size, whose metadata has both under these
+names; it computes in one way on all devices.
 
-JAX and TensorFlow are imported when a program is written, so that the command can list the formats without them.
+JAX, TensorFlow and ONNX are imported when a program is written, so that the command can list the formats without them.
 """
 
 import json
@@ -119,6 +120,16 @@ def _write_savedmodel(program: Program, metadata: Metadata, output: Path) -> Non
         (unfinished / LABELS).write_bytes(_labels(metadata))
 
 
+def _write_onnx(program: Program, metadata: Metadata, output: Path) -> None:
+    from jaxvid.export.onnx_model import onnx_model
+
+    arrays = {name: (tuple(shape.split(", ")), dtype) for name, (shape, dtype) in program.inputs.items()}
+    content = {METADATA: _json(metadata).decode(), LABELS: _labels(metadata).decode()}
+    model = onnx_model(program.probabilities, arrays, content)
+    with replacing(output) as unfinished:
+        unfinished.write_bytes(model)
+
+
 def _json(metadata: Metadata) -> bytes:
     return json.dumps(metadata, indent=2).encode()
 
@@ -132,4 +143,5 @@ def _labels(metadata: Metadata) -> bytes:
 FORMATS = {
     "stablehlo": Format(_write_stablehlo, "one file, for JAX and other StableHLO runtimes"),
     "savedmodel": Format(_write_savedmodel, "a new directory, for TensorFlow"),
+    "onnx": Format(_write_onnx, "one file, for ONNX Runtime and other runtimes of ONNX"),
 }

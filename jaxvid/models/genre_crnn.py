@@ -56,7 +56,7 @@ class LastState(nn.Module):
         for i in range(1, self.num_layers + 1):
             outputs = self.layers.lstm(self.features, name="lstm" if i == 1 else f"lstm{i}")(outputs)
         last = jnp.take_along_axis(outputs, jnp.maximum(length - 1, 0)[:, None, None], axis=1)[:, 0]
-        return jnp.where(length[:, None] > 0, last, 0)
+        return jnp.where(length[:, None] > 0, last, 0.0)
 
 
 class SpectrogramCNN(nn.Module):

@@ -45,7 +45,7 @@ def _mean_deviation_maximum(values: Float[Array, "batch time feature"]) -> tuple
     variance = values.var(axis=1)
     # The root's gradient at 0 is infinite; where nothing changes, the deviation has none.
     varies = variance > 0
-    deviation = jnp.where(varies, jnp.sqrt(jnp.where(varies, variance, 1)), 0)
+    deviation = jnp.where(varies, jnp.sqrt(jnp.where(varies, variance, 1.0)), 0.0)
     return values.mean(axis=1), deviation, values.max(axis=1)
 
 

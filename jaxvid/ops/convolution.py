@@ -8,6 +8,7 @@ import jax
 from jaxtyping import Array, Float
 
 from jaxvid.ops.convolution_cpu import ConvFn, Padding, native, on_cpu, without_gradients
+from jaxvid.ops.platforms import by_platform
 
 
 def convolve_clips(
@@ -78,7 +79,7 @@ def convolve(
 
 @partial(jax.custom_vjp, nondiff_argnums=(0, 1))
 def _convolve(strides: tuple[int, ...], padding: Padding, inputs: Array, kernel: Array) -> Array:
-    return jax.lax.platform_dependent(
+    return by_platform(
         inputs, kernel, cpu=partial(without_gradients, strides, padding), default=partial(native, strides, padding)
     )
 
@@ -86,7 +87,7 @@ def _convolve(strides: tuple[int, ...], padding: Padding, inputs: Array, kernel:
 def _convolve_forward(
     strides: tuple[int, ...], padding: Padding, inputs: Array, kernel: Array
 ) -> tuple[Array, tuple[Array, Array]]:
-    outputs = jax.lax.platform_dependent(
+    outputs = by_platform(
         inputs, kernel, cpu=partial(on_cpu, strides, padding), default=partial(native, strides, padding)
     )
     return outputs, (inputs, kernel)
@@ -95,13 +96,11 @@ def _convolve_forward(
 def _convolve_backward(
     strides: tuple[int, ...], padding: Padding, residuals: tuple[Array, Array], gradient: Array
 ) -> tuple[Array, Array]:
-    # The gradients of each platform separately: those of `platform_dependent` would keep the residuals of both.
+    # The gradients of each platform separately: those of `by_platform` would keep the residuals of both.
     def gradients(convolution: ConvFn, inputs: Array, kernel: Array, gradient: Array) -> tuple[Array, Array]:
         return jax.vjp(partial(convolution, strides, padding), inputs, kernel)[1](gradient)
 
-    return jax.lax.platform_dependent(
-        *residuals, gradient, cpu=partial(gradients, on_cpu), default=partial(gradients, native)
-    )
+    return by_platform(*residuals, gradient, cpu=partial(gradients, on_cpu), default=partial(gradients, native))
 
 
 _convolve.defvjp(_convolve_forward, _convolve_backward)

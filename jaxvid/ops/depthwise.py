@@ -6,6 +6,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from jaxvid.ops.platforms import by_platform
+
 Maps: TypeAlias = Float[Array, "frame height width channel"]
 
 
@@ -41,4 +43,4 @@ def depthwise_conv(
             start=padded[:, :height:stride, :width:stride] * kernel[0, 0, 0],
         )
 
-    return jax.lax.platform_dependent(x, kernel, cpu=shifted, default=grouped)
+    return by_platform(x, kernel, cpu=shifted, default=grouped)

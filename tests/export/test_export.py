@@ -129,13 +129,13 @@ def test_the_command_writes_the_file_and_prints_its_metadata(run, tmp_path, caps
 def test_the_command_refuses_other_arguments_and_formats(tmp_path):
     with pytest.raises(ValueError, match="unexpected argument 'model.zip'; options begin with --"):
         run_command("jaxvid.export", "--workdir=run", "--output=model", "model.zip")
-    with pytest.raises(flags.IllegalFlagValueError, match="should be one of <stablehlo|savedmodel>"):
-        run_command("jaxvid.export", "--workdir=run", "--output=model", "--format=onnx")
+    with pytest.raises(flags.IllegalFlagValueError, match="should be one of <stablehlo|savedmodel|onnx>"):
+        run_command("jaxvid.export", "--workdir=run", "--output=model", "--format=tflite")
 
 
 def test_a_checkpoint_or_format_that_does_not_exist_is_named(run, tmp_path):
-    with pytest.raises(ValueError, match="'onnx'; allowed: stablehlo, savedmodel"):
-        export(run[0], tmp_path / "model", kind="onnx")
+    with pytest.raises(ValueError, match="'tflite'; allowed: stablehlo, savedmodel, onnx"):
+        export(run[0], tmp_path / "model", kind="tflite")
     with pytest.raises(ValueError, match="no checkpoint '7'; allowed: best, last, 2"):
         export(run[0], tmp_path / "model", which="7")
     with pytest.raises(ValueError, match="no workdir of a training run"):

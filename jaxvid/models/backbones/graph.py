@@ -141,7 +141,8 @@ class MaxPool:
         del layers, train
         # Flax takes pairs as well as a name, whatever its annotation says.
         padding: Any = self.padding
-        return nn.max_pool(x, (self.window, self.window), (self.stride, self.stride), padding)
+        window, strides = (self.window, self.window), (self.stride, self.stride)
+        return nn.max_pool(x, window_shape=window, strides=strides, padding=padding)
 
 
 @dataclass(frozen=True)
@@ -151,7 +152,7 @@ class AveragePool:
     def __call__(self, x: Maps, layers: Layers, train: bool) -> Maps:
         """The means."""
         del layers, train
-        return nn.avg_pool(x, (3, 3), (1, 1), "SAME", count_include_pad=False)
+        return nn.avg_pool(x, window_shape=(3, 3), strides=(1, 1), padding="SAME", count_include_pad=False)
 
 
 @dataclass(frozen=True)
