@@ -1,10 +1,12 @@
 """The rows of the campaign."""
 
-from tests.faults import downloads, videos, weights
+from tests.faults import disks, downloads, kills, videos, weights
 from tests.faults.campaign import Row
 
 ROWS = {
     "videos": Row(videos.PROMISE, videos.attempt, 1),
     "weights": Row(weights.PROMISE, weights.attempt, 1),
+    "kills": Row(kills.PROMISE, kills.attempt, 2),
+    "disks": Row(disks.PROMISE, disks.attempt, 1),
     "downloads": Row(downloads.PROMISE, downloads.attempt, 30),
 }

@@ -1,0 +1,97 @@
+"""Work that goes on for hours: memory, file descriptors, threads and processes must stay as they were."""
+
+import gc
+import itertools
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import psutil
+
+from jaxvid.predict.events import EventTracker, Thresholds
+from jaxvid.predict.files import PredictOptions, named_videos, predict_videos
+from jaxvid.predict.follow import follow_live
+from jaxvid.video.streams import TimedFrame
+from tests.faults.campaign import Try
+from tests.predict.made_videos import red_predictor, write_red
+
+PROMISE = "what goes on for hours keeps its memory, files, threads and processes"
+
+_FPS = 10.0
+# Python and FFmpeg keep some memory for later use; a leak of a frame a second would be ten times that.
+_GROWTH_BYTES = 24 * 2**20
+
+
+class Held(NamedTuple):
+    """What this process and its children hold."""
+
+    memory: int
+    files: int
+    threads: int
+    processes: int
+
+
+def attempt(one: Try) -> Sequence[str]:
+    """Follows a camera for a simulated hour, or predicts many short videos; looks at what is held on the way."""
+    work = (_an_hour_of_a_camera, _many_short_videos)[one.number % 2]
+    return [work(one)]
+
+
+def _held() -> Held:
+    gc.collect()
+    process = psutil.Process()
+    children = process.children(recursive=True)
+    memory = sum(each.memory_info().rss for each in (process, *children))
+    return Held(memory, process.num_fds(), process.num_threads(), len(children))
+
+
+def _verdict(what: str, early: Held, late: Held) -> str:
+    if late.memory - early.memory > _GROWTH_BYTES:
+        return f"{what}: {(late.memory - early.memory) / 2**20:.0f} MiB more memory"
+    more = [name for name in ("files", "threads", "processes") if getattr(late, name) > getattr(early, name)]
+    return f"{what}: more {', '.join(more)}: {early} became {late}" if more else ""
+
+
+def _an_hour_of_a_camera(one: Try) -> str:
+    """A minute of events in every ten; the first ten minutes are what the others are compared to."""
+    predictor = red_predictor()
+    plan = predictor.plan(window_seconds=1.0, stride_seconds=0.25)
+    tracker, events = EventTracker("fight", Thresholds(0.6, 0.4)), 0
+    end, early = 0.0, None
+    for classified in follow_live(predictor, _frames(3600, one.rng), plan, lambda: False):
+        begin, end = end, (classified.window.start + classified.window.end + plan.stride) / 2
+        events += sum(kind == "onset" for kind, _ in tracker.update(begin, end, float(classified.probabilities[1])))
+        if early is None and end > 600:
+            early = _held()
+    if events != 6:
+        return f"an hour of a camera: {events} events, not 6"
+    return _verdict("an hour of a camera", early or _held(), _held())
+
+
+def _frames(seconds: int, rng: np.random.Generator) -> Iterator[TimedFrame]:
+    noise = rng.integers(0, 20, (16, 16, 3), np.uint8)
+    for number in range(round(seconds * _FPS)):
+        time = number / _FPS
+        frame = noise.copy()
+        frame[..., 0] += 230 if 60 < time % 600 < 120 else 0
+        yield TimedFrame(time, frame)
+
+
+def _many_short_videos(one: Try) -> str:
+    """The same few videos again and again, under as many names."""
+    made = [write_red(one.directory / f"made{number}.avi", levels) for number, levels in enumerate(([0.1], [0.9, 0.1]))]
+    early = None
+    for number, source in zip(range(4), itertools.cycle(made), strict=False):
+        folder = one.directory / f"folder{number}"
+        folder.mkdir()
+        for copy in range(100):
+            (folder / f"{copy}.avi").symlink_to(source)
+        _predict(folder, one.directory / f"out{number}")
+        early = early or _held()
+    return _verdict("many short videos", early or _held(), _held())
+
+
+def _predict(folder: Path, output: Path) -> None:
+    options = PredictOptions(Thresholds(0.6, 0.4), window_seconds=0.5, stride_seconds=0.25, plot=False)
+    predict_videos(red_predictor(), named_videos([folder]), output, options)
