@@ -1,6 +1,6 @@
 """The rows of the campaign."""
 
-from tests.faults import disks, downloads, kills, videos, weights
+from tests.faults import cameras, disks, downloads, kills, long_runs, videos, weights
 from tests.faults.campaign import Row
 
 ROWS = {
@@ -8,5 +8,7 @@ ROWS = {
     "weights": Row(weights.PROMISE, weights.attempt, 1),
     "kills": Row(kills.PROMISE, kills.attempt, 2),
     "disks": Row(disks.PROMISE, disks.attempt, 1),
+    "cameras": Row(cameras.PROMISE, cameras.attempt, 2),
     "downloads": Row(downloads.PROMISE, downloads.attempt, 30),
+    "long_runs": Row(long_runs.PROMISE, long_runs.attempt, 2),
 }
