@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from jaxvid.predict.files import named_videos
-from jaxvid.video.downloads import NotDownloadedError, download_video, downloader, is_address
+from jaxvid.video.downloads import NotDownloadedError, download_video, downloader, is_web_address
 
 
 class Requested(NamedTuple):
@@ -31,7 +31,7 @@ def check_arguments(arguments: Sequence[str]) -> None:
     Raises:
       ValueError: if a path is none of a video (`named_videos`), or there are addresses and nothing to download them.
     """
-    local = [Path(argument) for argument in arguments if not is_address(argument)]
+    local = [Path(argument) for argument in arguments if not is_web_address(argument)]
     if local or not arguments:
         named_videos(local)
     if len(local) < len(arguments):
@@ -55,7 +55,7 @@ def requested_videos(arguments: Sequence[str], keep: Path | None = None) -> Iter
         refused: dict[str, NotDownloadedError] = {}
         directory = keep
         for argument in dict.fromkeys(arguments):
-            if not is_address(argument):
+            if not is_web_address(argument):
                 paths.append(Path(argument))
                 continue
             if directory is None:

@@ -33,7 +33,7 @@ class NotDownloadedError(ValueError):
         self.reason = reason
 
 
-def is_address(text: str) -> bool:
+def is_web_address(text: str) -> bool:
     """Returns whether a text is the address of a page or a file, and not a path."""
     parts = urlsplit(text)
     return parts.scheme.lower() in ("http", "https") and bool(parts.netloc)

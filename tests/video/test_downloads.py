@@ -3,7 +3,7 @@ import sys
 import pytest
 import yt_dlp
 
-from jaxvid.video.downloads import NotDownloadedError, download_video, is_address
+from jaxvid.video.downloads import NotDownloadedError, download_video, is_web_address
 from jaxvid.video.streams import open_video
 from tests.predict.made_videos import write_red
 from tests.serving import served
@@ -36,7 +36,7 @@ def site(tmp_path, monkeypatch):
     ],
 )
 def test_addresses_are_told_from_paths(text, expected):
-    assert is_address(text) == expected
+    assert is_web_address(text) == expected
 
 
 def test_a_video_is_downloaded_under_its_title_and_id_once(site, tmp_path):
