@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import jax
 import numpy as np
 from jaxtyping import Array, PyTree
 
@@ -12,7 +13,7 @@ from jaxvid.data.sampling import create_sampling
 from jaxvid.export.formats import FORMATS, Input, Metadata, Program
 from jaxvid.models.clip_model import ClipModel
 from jaxvid.models.create import module_from_config
-from jaxvid.steps import eval_step
+from jaxvid.steps import eval_step, sequence_step, stream_step
 from jaxvid.types import ConfigDict
 
 # Raised when `model.json` changes in a way that its readers must know of.
@@ -36,6 +37,11 @@ def export(workdir: Path, output: Path, *, which: str = "best", kind: str = "sta
     run = trained.load(workdir, which)
     metadata = {**_metadata(run.config), "step": run.step, "calibration": as_json(run.calibration)}
     program = create_program(run.model, run.variables, run.config, run.calibration.temperature)
+    parts = create_parts(run.model, run.variables, run.config, run.calibration.temperature)
+    if kind == "stablehlo" and parts:
+        program = program._replace(parts=parts)
+        arrays = {name: list(part.inputs) for name, part in parts.items()}
+        metadata["parts"] = {"span": run.model.feature_span(), **arrays}
     output.parent.mkdir(parents=True, exist_ok=True)
     FORMATS[kind].write(program, metadata, output)
     return metadata
@@ -52,6 +58,38 @@ def create_program(
         return eval_step(variables, given, model=model, config=config, temperature=temperature)
 
     return Program(probabilities, inputs)
+
+
+def create_parts(
+    model: ClipModel, variables: PyTree, config: ConfigDict, temperature: float | None = None
+) -> dict[str, Program]:
+    """Returns the two steps of `create_program` by which overlapping windows share frames; none if they cannot.
+
+    "features" computes `jaxvid.steps.stream_step` of any number of frames in a row, "sequences" the probabilities of
+    windows, given the features of their frames (`jaxvid.steps.sequence_step`).
+    """
+    span, clip = model.feature_span(), config.clip
+    if not 0 < span <= clip.num_frames:
+        return {}
+    frame_shape = (*config.dataset.frame_size, 3)
+
+    def features(frames: Array) -> Array:
+        return stream_step(variables, frames, model=model, config=config)
+
+    _, crops, width = jax.eval_shape(features, jax.ShapeDtypeStruct((span + 1, *frame_shape), np.uint8)).shape
+    inputs = {"features": Input(f"batch, {clip.num_frames - span + 1}, {crops}, {width}", np.float32)}
+    inputs |= {name: value for name, value in program_inputs(config).items() if name != "frames"}
+
+    def probabilities(*arrays: Array) -> Array:
+        given = dict(zip(inputs, arrays, strict=True))
+        return sequence_step(variables, given, model=model, config=config, temperature=temperature)
+
+    frames = {"frames": Input(f"frame, {', '.join(map(str, frame_shape))}", np.uint8)}
+    constraints = (f"frame >= {span}",) if span > 1 else ()
+    return {
+        "features": Program(features, frames, constraints=constraints),
+        "sequences": Program(probabilities, inputs),
+    }
 
 
 def program_inputs(config: ConfigDict) -> dict[str, Input]:

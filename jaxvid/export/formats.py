@@ -4,9 +4,10 @@
 frames (batch, time, height, width, 3) of any batch size to float32 probabilities (batch, classes), preprocessing and
 the temperature of a calibration included, for CPU and CUDA; `model.json`, with the classes, the frame size, how frames
 are sampled from a video, and the calibration, whose threshold is left to the program that decides; and `labels.txt`,
-the classes alone. `savedmodel` is TensorFlow's directory with the same function as its default signature, and the same
-`model.json` and `labels.txt`. `onnx` is one file of ONNX, also for any batch size, whose metadata has both under these
-names; it computes in one way on all devices.
+the classes alone. A network whose windows can share the features of frames has two more programs there,
+`features.stablehlo` and `sequences.stablehlo`. `savedmodel` is TensorFlow's directory with the first function as its
+default signature, and the same `model.json` and `labels.txt`. `onnx` is one file of ONNX, also for any batch size,
+whose metadata has both under these names; it computes in one way on all devices.
 
 JAX, TensorFlow and ONNX are imported when a program is written, so that the command can list the formats without them.
 """
@@ -15,6 +16,7 @@ import json
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -54,10 +56,14 @@ class Program(NamedTuple):
     Attributes:
       probabilities: function from the inputs, in order, to class probabilities, with the weights inside.
       inputs: the arrays that it takes, by name.
+      parts: by name, programs that compute the same in two steps (`jaxvid.export.export.create_parts`).
+      constraints: on numbers in the shapes of the inputs, such as "frame >= 2".
     """
 
     probabilities: Callable[..., "Array"]
     inputs: Mapping[str, Input]
+    parts: "Mapping[str, Program]" = MappingProxyType({})
+    constraints: tuple[str, ...] = ()
 
 
 class Format(NamedTuple):
@@ -76,7 +82,7 @@ def serialized(program: Program) -> "Exported":
     """Returns the program as `jax.export` has it, for any batch size."""
     import jax
 
-    scope = jax.export.SymbolicScope()
+    scope = jax.export.SymbolicScope(program.constraints)
     arguments = [
         jax.ShapeDtypeStruct(jax.export.symbolic_shape(shape, scope=scope), dtype)
         for shape, dtype in program.inputs.values()
@@ -86,6 +92,7 @@ def serialized(program: Program) -> "Exported":
 
 def _write_stablehlo(program: Program, metadata: Metadata, output: Path) -> None:
     members = {PROGRAM: bytes(serialized(program).serialize()), METADATA: _json(metadata), LABELS: _labels(metadata)}
+    members |= {f"{name}.stablehlo": bytes(serialized(part).serialize()) for name, part in program.parts.items()}
     # Not compressed: weights hardly shrink, and the program is small beside them.
     with replacing(output) as unfinished, zipfile.ZipFile(unfinished, "w") as archive:
         for name, content in members.items():

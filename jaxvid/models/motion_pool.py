@@ -106,7 +106,7 @@ class MotionPool(ClipModel, kw_only=True):
     def stream_features(self, frames: Float[Array, "frame height width channel"]) -> Float[Array, "frame feature"]:
         """Returns the changes from the frame before to every frame; the first row means nothing."""
         changes = self.extract(frames[None])[0]
-        return jnp.concatenate([changes[:1], changes])[: len(frames)]
+        return jnp.concatenate([changes[:1], changes])[: frames.shape[0]]
 
     def extract(
         self, clips: Float[Array, "batch time height width channel"], *, train: bool = False

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from jaxvid.config import base_config
 from jaxvid.export.export import VERSION
 from jaxvid.export.formats import METADATA, PROGRAM
 from jaxvid.predict.predictor import BATCH_SIZE, Origin, Predictor
+from jaxvid.trained import Probabilities, StreamPrograms
 from jaxvid.types import ConfigDict, Inputs
 
 
@@ -37,7 +38,9 @@ def load(path: Path, name: str = "", *, positive_class: str = "") -> Predictor:
     try:
         with zipfile.ZipFile(path) as archive:
             program, description = archive.read(PROGRAM), archive.read(METADATA)
-        metadata = json.loads(description)
+            metadata = json.loads(description)
+            # Files of earlier versions have none.
+            parts = {name: archive.read(f"{name}.stablehlo") for name in metadata.get("parts", {}) if name != "span"}
     except (OSError, zipfile.BadZipFile, KeyError, ValueError) as error:
         raise ValueError(
             f"{name} is no exported file: {error}; python -m jaxvid.export --workdir=DIR --output=FILE writes one"
@@ -47,21 +50,35 @@ def load(path: Path, name: str = "", *, positive_class: str = "") -> Predictor:
     config = _config(metadata)
     config.dataset.positive_class = positive_class or config.dataset.positive_class
     find_positive_class(config.dataset.class_names, config.dataset.positive_class)
-    call = jax.jit(export.deserialize(bytearray(program)).call, compiler_options=parallel.compiler_options())
-    arrays = list(metadata["input"]["arrays"])
-
-    def probabilities(_: PyTree, inputs: Inputs) -> jax.Array:
-        return call(*(inputs[array] for array in arrays))
-
+    stream_programs = None
+    if parts:
+        features = _call(parts["features"])
+        sequences = _on_inputs(parts["sequences"], metadata["parts"]["sequences"])
+        stream_programs = StreamPrograms(lambda _, frames: features(frames), sequences, metadata["parts"]["span"])
     digest = hashlib.sha256(description + program).hexdigest()[:16]
     return Predictor(
         config,
         {},
         parallel.local_multiple(BATCH_SIZE),
-        probabilities,
+        _on_inputs(program, list(metadata["input"]["arrays"])),
+        stream_programs,
         calibration=from_json(metadata["calibration"]),
         origin=Origin(name, metadata["step"], digest),
     )
+
+
+def _call(program: bytes) -> Callable[..., jax.Array]:
+    return jax.jit(export.deserialize(bytearray(program)).call, compiler_options=parallel.compiler_options())
+
+
+def _on_inputs(program: bytes, arrays: Sequence[str]) -> Probabilities:
+    """Returns a program as a function of variables, which it has inside, and inputs by name."""
+    call = _call(program)
+
+    def probabilities(_: PyTree, inputs: Inputs) -> jax.Array:
+        return call(*(inputs[array] for array in arrays))
+
+    return probabilities
 
 
 def _config(metadata: Mapping[str, Any]) -> ConfigDict:

@@ -14,7 +14,7 @@ from absl import flags
 from jaxvid import checkpoint, trained
 from jaxvid.calibration import Calibration, FittedOn, write_calibration
 from jaxvid.config import base_config, load_config
-from jaxvid.export.export import create_program, export
+from jaxvid.export.export import create_parts, create_program, export
 from jaxvid.export.formats import serialized
 from jaxvid.models.create import module_from_config
 from jaxvid.steps import eval_step
@@ -29,6 +29,8 @@ SMALL = {
     "convlstm": {},
     "video_resnet": {"variant": "r2plus1d_10"},
     "backbone_lstm": {"backbone": "mobilenet"},
+    "motion_pool": {"backbone": "mobilenet"},
+    "genre_crnn": {"backbone": "mobilenet", "lstm_features": 8, "streams": ("frames",)},
 }
 
 
@@ -143,22 +145,51 @@ def test_a_checkpoint_or_format_that_does_not_exist_is_named(run, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def program_of(name):
+def model_of(name):
     config = base_config()
     config.clip.update(num_frames=4, height=64, width=64)
     config.model = ml_collections.ConfigDict({"name": name, "num_classes": 2, **SMALL[name]})
-    model = module_from_config(config.model)
-    variables = jax.jit(partial(model.init, train=False))(jax.random.key(0), jnp.zeros((1, 4, 64, 64, 3)))
-
     config.dataset.frame_size = (64, 64)
-    return create_program(model, variables, config)
+    model = module_from_config(config.model)
+    return model, jax.jit(partial(model.init, train=False))(jax.random.key(0), jnp.zeros((1, 4, 64, 64, 3))), config
+
+
+def inputs_of(program, batch):
+    made = {"frames": FRAMES[:batch], "num_frames": np.int32([4, 2, 3])[:batch]}
+    return [jnp.asarray(made[name]) for name in program.inputs]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SMALL)
 def test_every_architecture_is_exported_for_any_batch(name):
-    program = program_of(name)
+    program = create_program(*model_of(name))
     exported = serialized(program)
     for batch in (1, 3):
-        frames = jnp.asarray(FRAMES[:batch])
-        np.testing.assert_allclose(exported.call(frames), jax.jit(program.probabilities)(frames), atol=1e-5)
+        inputs = inputs_of(program, batch)
+        np.testing.assert_allclose(exported.call(*inputs), jax.jit(program.probabilities)(*inputs), atol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "span"), [("cnn_lstm", 1), ("lrcn", 1), ("backbone_lstm", 1), ("motion_pool", 2), ("genre_crnn", 1)]
+)
+def test_the_two_parts_of_a_program_compute_what_it_does(name, span):
+    made = model_of(name)
+    program, parts = create_program(*made), create_parts(*made)
+    features, sequences = serialized(parts["features"]), serialized(parts["sequences"])
+    # Three windows of four frames in a row, one apart.
+    frames = np.concatenate([FRAMES[0], FRAMES[1]])[:6]
+    of_frames = np.asarray(features.call(jnp.asarray(frames)))
+    assert len(of_frames) == 6
+    of_windows = np.stack([of_frames[first + span - 1 : first + 4] for first in range(3)])
+    beside = [np.int32([4, 4, 4])] if "num_frames" in program.inputs else []
+    windows = np.stack([frames[first : first + 4] for first in range(3)])
+    expected = jax.jit(program.probabilities)(windows, *beside)
+    np.testing.assert_allclose(sequences.call(jnp.asarray(of_windows), *map(jnp.asarray, beside)), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["convlstm", "video_resnet"])
+def test_networks_of_whole_clips_have_no_parts(name):
+    config = base_config()
+    config.model = ml_collections.ConfigDict({"name": name, "num_classes": 2})
+    assert create_parts(module_from_config(config.model), {}, config) == {}

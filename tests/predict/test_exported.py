@@ -32,6 +32,24 @@ def test_an_exported_file_predicts_as_its_checkpoint(workdir, file):
     assert exported.load(file, positive_class="No-Fight").positive_class == "no_fight"
 
 
+def test_windows_share_the_features_of_frames_as_with_the_checkpoint(workdir, file, tmp_path):
+    ours, theirs = exported.load(file), predictor.load(workdir)
+    assert ours.stream_programs.span == theirs.stream_programs.span == 1
+    frames = np.random.default_rng(0).integers(0, 256, (25, 32, 32, 3)).astype(np.uint8)
+    expected = theirs.predict_frames(frames, 10.0).probabilities
+    assert len(expected) > 4
+    np.testing.assert_allclose(ours.predict_frames(frames, 10.0).probabilities, expected, atol=1e-5)
+    # A file of an earlier version computes every window by itself.
+    with zipfile.ZipFile(file) as archive, zipfile.ZipFile(tmp_path / "old.zip", "w") as old:
+        metadata = json.loads(archive.read("model.json"))
+        assert sorted(metadata.pop("parts")) == ["features", "sequences", "span"]
+        old.writestr("model.json", json.dumps(metadata))
+        old.writestr("model.stablehlo", archive.read("model.stablehlo"))
+    older = exported.load(tmp_path / "old.zip")
+    assert older.stream_programs is None
+    np.testing.assert_allclose(older.predict_frames(frames, 10.0).probabilities, expected, atol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("sampling", "dataset_fps", "clip_fps"), [("consecutive", 12.5, 0.0), ("fps", 30.0, 8.0), ("sequence", 4.0, 0.0)]
 )
