@@ -34,6 +34,8 @@ _TRAIN = ("-m", "jaxvid.main", "--config=configs/quickstart.py", "--config.model
 _FEATURES = (
     *("-m", "tests.training_process", "-", "--config=configs/backbone_lstm.py:backbone=mobilenet", *_TINY),
     *("--config.model.backbone=tiny", "--config.model.pretrained=", "--config.model.trainable=head"),
+    # The config's validation split is a tenth of the sources, of which there are eight.
+    *("--config.dataset.train_split=train", "--config.dataset.val_split=val"),
 )
 _ENVIRONMENT = {
     "JAX_PLATFORMS": "cpu",
