@@ -2,6 +2,7 @@
 
 import importlib
 import logging
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -68,7 +69,9 @@ def _converted(program: Callable[..., jax.Array], arrays: Arrays) -> Any:
         for shape, dtype in arrays.values()
     ]
     try:
-        with one_for_all_platforms():
+        with one_for_all_platforms(), warnings.catch_warnings():
+            # Of float64, which it asks JAX for.
+            warnings.simplefilter("ignore")
             model = jax2onnx.to_onnx(
                 program, inputs, model_name="jaxvid", input_names=list(arrays), output_names=[OUTPUT]
             )
