@@ -1,5 +1,6 @@
 """Start of the commands, and messages of user errors."""
 
+import errno
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -13,6 +14,9 @@ _ROOT = Path(__file__).parent
 # Errors whose message says all that the user needs.
 USER_ERRORS = (ValueError, OSError, FloatingPointError)
 
+# Of a disk that is full, read-only or broken. ArrayRecord, TensorStore and HDF5 have errors of their own for it.
+_DISK_ERRORS = tuple(os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO))
+
 
 def run(main: Callable[[Sequence[str]], int | None]) -> None:
     """Runs `main` under absl's flags; user errors are printed as one line, with `-v 1` as a traceback too."""
@@ -21,13 +25,22 @@ def run(main: Callable[[Sequence[str]], int | None]) -> None:
         logging.get_absl_handler().addFilter(_is_worth_showing)
         try:
             return main(argv)
-        except USER_ERRORS as error:
-            if logging.vlog_is_on(1):
+        except Exception as error:
+            if logging.vlog_is_on(1) or not _is_of_user(error):
                 raise
-            print(f"error: {error}", file=sys.stderr)
+            print(f"error: {error if isinstance(error, USER_ERRORS) else _line(error)}", file=sys.stderr)
             return 1
 
     app.run(guarded)
+
+
+def _is_of_user(error: Exception) -> bool:
+    return isinstance(error, USER_ERRORS) or any(words in str(error) for words in _DISK_ERRORS)
+
+
+def _line(error: Exception) -> str:
+    """Returns the message of a library, which may have many lines and say where in its code it arose, as one line."""
+    return " ".join(str(error).split())[:400]
 
 
 def _is_worth_showing(record: LogRecord) -> bool:

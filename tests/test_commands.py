@@ -37,6 +37,21 @@ def run(*command, python=("-m",)):
     )
 
 
+FULL = "RuntimeError('write() failed: No space left on device;\\nwriting /disk/clips; at byte 7')"
+
+
+def test_a_full_disk_is_one_line_whatever_library_says_so():
+    """ArrayRecord, for example, raises no OSError."""
+    code = "import sys; sys.argv = ['x']; from jaxvid import commands\ndef main(_): raise {}\ncommands.run(main)"
+    full = run(code.format(FULL), python=("-c",))
+    assert (full.returncode, full.stderr) == (
+        1,
+        "error: write() failed: No space left on device; writing /disk/clips; at byte 7\n",
+    )
+    other = run(code.format("RuntimeError('something else')"), python=("-c",))
+    assert "Traceback" in other.stderr
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help_waits_for_no_slow_library(command):
     done = run(f"jaxvid.{command}", "--help", python=("-c", _WATCHED))

@@ -46,6 +46,7 @@ def main(argv: Sequence[str]) -> None:
     # Not at the top: JAX takes seconds to import, which --help need not wait for.
     from jaxvid.benchmark.benchmark import Plan, benchmark
     from jaxvid.benchmark.peers import peer_command
+    from jaxvid.benchmark.start import config_arguments
 
     plan = Plan(
         parts=_PARTS.value,
@@ -58,18 +59,6 @@ def main(argv: Sequence[str]) -> None:
     )
     for row in benchmark(_CONFIG.value, plan):
         print(json.dumps(row), flush=True)
-
-
-def config_arguments(arguments: Sequence[str]) -> list[str]:
-    """Returns the arguments that set the config, as the training command takes them."""
-    taken, follows = [], False
-    for argument in arguments:
-        name, equals, _ = argument.lstrip("-").partition("=")
-        is_config = name == "config" or name.startswith(("config.", "noconfig."))
-        if is_config or (follows and not argument.startswith("-")):
-            taken.append(argument)
-        follows = is_config and not equals
-    return taken
 
 
 if __name__ == "__main__":

@@ -49,3 +49,15 @@ def _seconds_to_first_step(arguments: Sequence[str], environment: dict[str, str]
     if seconds is None:
         raise ValueError(f"the training command ended before its first step; its last lines:\n{''.join(last)}")
     return seconds
+
+
+def config_arguments(arguments: Sequence[str]) -> list[str]:
+    """Returns the arguments that set the config, as the training command takes them."""
+    taken, follows = [], False
+    for argument in arguments:
+        name, equals, _ = argument.lstrip("-").partition("=")
+        is_config = name == "config" or name.startswith(("config.", "noconfig."))
+        if is_config or (follows and not argument.startswith("-")):
+            taken.append(argument)
+        follows = is_config and not equals
+    return taken

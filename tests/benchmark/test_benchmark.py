@@ -2,8 +2,8 @@
 
 import pytest
 
-from jaxvid.benchmark.__main__ import config_arguments
 from jaxvid.benchmark.benchmark import Plan, benchmark
+from jaxvid.benchmark.start import config_arguments
 
 
 def test_every_part_has_its_rates(config):

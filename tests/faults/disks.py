@@ -1,6 +1,7 @@
 """Disks that fill at a random moment, and directories that cannot be written."""
 
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -74,7 +75,8 @@ def _refusal(job: str, status: int | None, errors: str, disk: Path) -> str:
     if status in (0, None):
         return f"{job} ended with status {status}"
     if "Traceback (most recent call last)" in errors:
-        return f"{job} ended with a traceback: {lines[-1][:300]}"
+        raised = [line for line in lines if re.match(r"[\w.]+(Error|Exception)\b", line)]
+        return f"{job} ended with a traceback: {[*raised, lines[-1]][0][:400]}"
     if not lines or str(disk) not in lines[-1]:
         return f"{job} does not name a path in its last line: {lines[-1][:300] if lines else ''}"
     return "; ".join(f"{job}: {line}" for line in jobs.half_written(disk))

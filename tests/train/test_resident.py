@@ -33,7 +33,7 @@ def test_resident_frames_train_to_the_same_bits_also_resumed(config, tmp_path, m
             train(config, tmp_path / "resident")
     # A run may change its way when it is resumed.
     config.pipeline.resident = "auto"
-    with caplog.at_level(logging.INFO):
+    with caplog.at_level(logging.INFO, logger="absl"):
         train(config, tmp_path / "resident")
     assert "frames of train stay in device memory" in caplog.text
     assert final_variables(tmp_path / "resident", config)[0] == 4

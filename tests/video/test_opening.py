@@ -142,7 +142,7 @@ def test_a_slide_that_stays_for_an_hour_is_a_slide(tmp_path, monkeypatch):
     path = write_stream(tmp_path / "a.mkv", [0.0, 3599.0])
     with open_video(path) as container:
         assert [seconds for seconds, _ in raw_frames(container, path)] == [0.0, 3599.0]
-    monkeypatch.setattr(streams, "_LONGEST_VIDEO", 3000.0)
+    monkeypatch.setattr(streams, "LONGEST_VIDEO", 3000.0)
     with open_video(path) as container, pytest.raises(InvalidVideoError, match="is to come at 3599"):
         list(raw_frames(container, path))
 
