@@ -30,8 +30,11 @@ def lower_is_better(monitor: str) -> bool:
     return monitor_metric(monitor).lower_is_better
 
 
-def open_checkpoints(workdir: Path, monitor: str, *, keep_all: bool = False) -> Checkpoints:
-    """Opens the checkpoints of a run; they are saved in the background until `close`."""
+def open_checkpoints(workdir: Path, monitor: str, *, keep_all: bool = False, reads_only: bool = False) -> Checkpoints:
+    """Opens the checkpoints of a run; they are saved in the background until `close`.
+
+    Unless it `reads_only`, it removes what a killed run has left unfinished: no other process may be training there.
+    """
     best = checkpoint_managers.BestN(
         get_metric_fn=lambda metrics: metrics[monitor],
         reverse=lower_is_better(monitor),
@@ -43,7 +46,7 @@ def open_checkpoints(workdir: Path, monitor: str, *, keep_all: bool = False) -> 
         os.path.abspath(workdir / DIRECTORY),
         options=ocp.CheckpointManagerOptions(
             preservation_policy=policy,
-            cleanup_tmp_directories=True,
+            cleanup_tmp_directories=not reads_only,
             best_fn=lambda metrics: metrics[monitor],
             best_mode="min" if lower_is_better(monitor) else "max",
         ),
@@ -140,7 +143,7 @@ def find_step(workdir: Path, monitor: str, which: str) -> int:
     Raises:
       ValueError: if there is no such checkpoint, naming those that are there.
     """
-    with contextlib.closing(open_checkpoints(workdir, monitor)) as checkpoints:
+    with contextlib.closing(open_checkpoints(workdir, monitor, reads_only=True)) as checkpoints:
         return resolve_step(checkpoints, which)
 
 
@@ -148,11 +151,19 @@ def load_variables(workdir: Path, monitor: str, which: str) -> tuple[int, dict[s
     """Returns the step of the checkpoint called `which` of the run in `workdir`, and its variables, for `model.apply`.
 
     Raises:
-      ValueError: if there is no such checkpoint, naming those that are there.
+      ValueError: if there is no such checkpoint, naming those that are there, or it cannot be read.
     """
-    with contextlib.closing(open_checkpoints(workdir, monitor)) as checkpoints:
-        step = resolve_step(checkpoints, which)
-        return step, restore_variables(checkpoints, step)
+    try:
+        with contextlib.closing(open_checkpoints(workdir, monitor, reads_only=True)) as checkpoints:
+            step = resolve_step(checkpoints, which)
+            return step, restore_variables(checkpoints, step)
+    except (OSError, ValueError):
+        raise
+    # Orbax raises nearly anything for a file that is missing or damaged.
+    except Exception as error:
+        lines = str(error).splitlines() or [""]
+        reason = f"{type(error).__name__}: {lines[0][:300]}"
+        raise ValueError(f"{workdir / DIRECTORY}, checkpoint {which} cannot be read: {reason}") from error
 
 
 def _restore_as(like: PyTree, **options: Any) -> ocp.args.PyTreeRestore:

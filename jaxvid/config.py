@@ -334,12 +334,16 @@ def load_config(workdir: Path) -> ConfigDict:
     try:
         saved = json.loads(path.read_text())
         version, values = saved["format"], saved["config"]
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(f"{path} cannot be read: {error}; train again, or restore the file") from error
     if version != FORMAT:
         raise ValueError(f"{path} has format {version}, this jaxvid reads {FORMAT}: use the version that wrote it")
     config = base_config()
-    config.update(_tuples(values))
+    try:
+        config.update(_tuples(values))
+    # What ml_collections raises for values of other types than the defaults'.
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path} does not fit this jaxvid: {error}; train again, or restore the file") from error
     return config
 
 

@@ -1,10 +1,13 @@
-"""Atomic writes: a file or directory appears complete or not at all."""
+"""Atomic writes: a file or directory appears complete or not at all. And a lock, for one process at a time."""
 
 import contextlib
+import fcntl
 import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+
+from absl import logging
 
 
 @contextlib.contextmanager
@@ -19,6 +22,24 @@ def replacing(path: Path) -> Iterator[Path]:
         os.replace(unfinished, path)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def only_process(directory: Path) -> Iterator[None]:
+    """Keeps other processes out of a directory, for as long as the context lasts; a killed one leaves no lock.
+
+    Raises:
+      ValueError: if another process is in it.
+    """
+    with (directory / ".lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ValueError(f"another process is at work in {directory}: wait for it, or name another one") from None
+        except OSError as error:
+            # Some file systems have no locks.
+            logging.warning("%s cannot be locked (%s): no other process may write there", directory, error)
+        yield
 
 
 @contextlib.contextmanager

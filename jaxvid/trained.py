@@ -15,6 +15,7 @@ from jaxvid import parallel
 from jaxvid.calibration import NOT_CALIBRATED, Calibration, read_calibration
 from jaxvid.checkpoint import load_variables
 from jaxvid.config import load_config
+from jaxvid.data.sampling import create_sampling
 from jaxvid.models.clip_model import ClipModel
 from jaxvid.models.create import module_from_config
 from jaxvid.steps import embedding_step, eval_step, sequence_step, stream_step
@@ -78,7 +79,11 @@ def load(workdir: Path, which: str = "best", *, config: ConfigDict | None = None
     used = load_config(workdir) if config is None else config
     step, variables = load_variables(workdir, used.eval.monitor, which)
     calibration = read_calibration(workdir, step, used) if calibrated else NOT_CALIBRATED
-    model = module_from_config(used.model)
+    try:
+        model = module_from_config(used.model)
+        create_sampling(used.clip).check()
+    except (TypeError, KeyError, AttributeError) as error:
+        raise ValueError(f"the config of {workdir} describes no model that this jaxvid has: {error}") from error
     uncalibrated = compile_probabilities(model, used)
     probabilities = uncalibrated
     if calibration.temperature is not None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from jaxvid.files import replacing, replacing_directory
+from jaxvid.files import only_process, replacing, replacing_directory
 
 
 def _names(directory: Path) -> set[str]:
@@ -65,3 +65,14 @@ def test_a_directory_that_breaks_off_leaves_the_one_before_or_none(tmp_path: Pat
         _breaks_off(replacing_directory, path)
     assert _names(path) == {"old.png"}
     assert _names(tmp_path) == {"runs", "report"}
+
+
+def test_one_process_at_a_time_is_in_a_directory(tmp_path):
+    with only_process(tmp_path):
+        # Another open file is as good as another process.
+        with pytest.raises(ValueError, match=f"another process is at work in {tmp_path}"), only_process(tmp_path):
+            pass
+        with pytest.raises(ValueError, match="another process"), only_process(tmp_path):
+            pass
+    with only_process(tmp_path):
+        pass

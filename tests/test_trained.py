@@ -57,3 +57,11 @@ def test_a_missing_run_or_checkpoint_is_named(workdir, tmp_path):
         trained.load(tmp_path / "nowhere")
     with pytest.raises(ValueError, match="no checkpoint '7'; allowed: best, last, 1, 2"):
         trained.load(workdir, "7")
+
+
+def test_reading_leaves_alone_what_a_training_process_is_writing(workdir):
+    unfinished = workdir / checkpoint.DIRECTORY / "3.orbax-checkpoint-tmp"
+    unfinished.mkdir()
+    assert trained.load(workdir, "last").step == 2
+    assert checkpoint.find_step(workdir, "val_loss", "best") == 1
+    assert unfinished.is_dir()

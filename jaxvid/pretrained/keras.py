@@ -30,6 +30,7 @@ from jaxtyping import PyTree
 
 from jaxvid.models.backbones.backbone import Backbone
 from jaxvid.models.backbones.graph import Conv, Dense, DepthwiseConv, Norm, SeparableConv, by_distance_from_output
+from jaxvid.pretrained.hdf5 import MAX_CHUNK_BYTES
 
 try:
     import h5py
@@ -78,8 +79,6 @@ class KerasLayer(NamedTuple):
 
 # Layers of a network, or tensors of a layer, that a file may list; matching them takes long where they are many.
 _MAX_NAMES = 5000
-# A compressed piece of a small tensor may unpack to gigabytes; Keras compresses nothing.
-_MAX_CHUNK_BYTES = 256 << 20
 # Characters of a reason.
 _MAX_REASON = 500
 
@@ -200,8 +199,8 @@ def _contents(file: h5py.File) -> tuple[dict[str, h5py.Group], dict[str, h5py.Da
             if item.is_virtual or item.external:
                 raise WeightsError(f"{name} has its values in other files, which are not read")
             chunk_bytes = math.prod(item.chunks or ()) * item.dtype.itemsize
-            if chunk_bytes > _MAX_CHUNK_BYTES:
-                raise WeightsError(f"{name} is stored in pieces of {chunk_bytes} bytes; allowed: {_MAX_CHUNK_BYTES}")
+            if chunk_bytes > MAX_CHUNK_BYTES:
+                raise WeightsError(f"{name} is stored in pieces of {chunk_bytes} bytes; allowed: {MAX_CHUNK_BYTES}")
             datasets[name] = item
 
     file.visititems(collect)

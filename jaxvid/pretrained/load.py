@@ -8,7 +8,8 @@ from jaxtyping import PyTree
 
 from jaxvid.models.clip_model import ClipModel, PretrainedPart
 from jaxvid.models.create import Variables
-from jaxvid.pretrained.download import fetch_weights
+from jaxvid.pretrained.download import WEIGHTS, fetch_weights
+from jaxvid.pretrained.hdf5 import check_hdf5
 
 
 def check_weights(model: ClipModel, pretrained: str) -> None:
@@ -41,6 +42,8 @@ def load_weights(model: ClipModel, pretrained: str, variables: Variables) -> Var
     for part in model.pretrained_parts():
         published = pretrained == model.published_weights
         path = fetch_weights(part.weights) if published else Path(pretrained).expanduser()
+        if part.backbone is not None and not (published and WEIGHTS[part.weights].digest):
+            check_hdf5(path)
         loaded = _load_part(part, path, _select(variables, part.path))
         variables = {
             name: _with_part(collection, part.path, loaded[name]) if name in loaded else collection

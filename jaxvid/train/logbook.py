@@ -71,14 +71,23 @@ def _replace(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def read_rows(workdir: Path) -> list[Row]:
-    """Reads the rows in the logbook of `workdir`, without lines cut off by a crash; empty if there is no logbook."""
+    """Reads the rows in the logbook of `workdir`, without lines cut off by a crash; empty if there is no logbook.
+
+    Raises:
+      ValueError: if a line is of another form.
+    """
     path = workdir / FILE_NAME
     if not path.exists():
         return []
     rows = []
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
         try:
-            rows.append(json.loads(line))
-        except json.JSONDecodeError:
+            row = json.loads(line)
+        except (json.JSONDecodeError, RecursionError):
             continue
+        if not isinstance(row, dict) or not all(isinstance(value, int | float) for value in row.values()):
+            raise ValueError(f"{path}, line {number} is no row of metrics; remove the line, or restore the file")
+        if "step" not in row:
+            raise ValueError(f"{path}, line {number} has no step; remove the line, or restore the file")
+        rows.append(row)
     return rows

@@ -10,6 +10,7 @@ from jaxvid import checkpoint, parallel, processes
 from jaxvid.calibration import forget_calibrations
 from jaxvid.checkpoint import Checkpoints
 from jaxvid.config import load_config, save_config
+from jaxvid.files import only_process
 from jaxvid.steps import TrainState
 from jaxvid.train import feature_cache, two_stage
 from jaxvid.train.adaptation import change_rows
@@ -41,7 +42,8 @@ def train(config: ConfigDict, workdir: Path, command: str = "") -> None:
     if `config.eval` asks for a temperature or a threshold: both are chosen for the best checkpoint, at the end.
 
     Raises:
-      ValueError: if the config, the dataset or the earlier run in `workdir` does not fit.
+      ValueError: if the config, the dataset or the earlier run in `workdir` does not fit, or another process trains
+        there.
       NonFiniteError: at the first step whose loss or gradient is not finite; the last good checkpoint stays.
       Interrupted: after SIGTERM or SIGINT, once the state is saved.
 
@@ -63,23 +65,28 @@ def train(config: ConfigDict, workdir: Path, command: str = "") -> None:
         planned = number_of_steps(load_config(workdir).train, run.steps_per_epoch)
         check_resumed_length(run.config, planned, run.num_steps)
     workdir.mkdir(parents=True, exist_ok=True)
-    if parallel.on_first_process():
-        save_config(run.config, workdir)
-        if not resumes:
-            forget_calibrations(workdir)
-    session = Session(workdir, command, first_stage=first_stage, writes=parallel.on_first_process())
-    opened = checkpoint.open_checkpoints(workdir, config.eval.monitor, keep_all=config.checkpoint.keep_all)
-    # Closed checkpoints are whole, for which every process waits for the others: one that fails must not.
-    with contextlib.closing(opened) as checkpoints, processes.ending_together(Interrupted):
-        state, position = restore(run, checkpoints, workdir)
-        if feature_cache.are_cached(run.config):
-            run = feature_cache.on_cached_features(run, state.variables, workdir)
-        else:
-            run = with_resident_frames(run)
-        if position.batches is not None:
-            run.batches.set_state(position.batches)
-        _loop(run, state, position, checkpoints, workdir, session)
-    calibrate(workdir)
+    # Two runs would each remove the checkpoints that the other is writing.
+    with contextlib.ExitStack() as alone:
+        if parallel.on_first_process():
+            alone.enter_context(only_process(workdir))
+            if checkpoint.has_checkpoint(workdir) != resumes:
+                raise ValueError(f"another process has trained in {workdir} meanwhile; run the same command again")
+            save_config(run.config, workdir)
+            if not resumes:
+                forget_calibrations(workdir)
+        session = Session(workdir, command, first_stage=first_stage, writes=parallel.on_first_process())
+        opened = checkpoint.open_checkpoints(workdir, config.eval.monitor, keep_all=config.checkpoint.keep_all)
+        # Closed checkpoints are whole, for which every process waits for the others: one that fails must not.
+        with contextlib.closing(opened) as checkpoints, processes.ending_together(Interrupted):
+            state, position = restore(run, checkpoints, workdir)
+            if feature_cache.are_cached(run.config):
+                run = feature_cache.on_cached_features(run, state.variables, workdir)
+            else:
+                run = with_resident_frames(run)
+            if position.batches is not None:
+                run.batches.set_state(position.batches)
+            _loop(run, state, position, checkpoints, workdir, session)
+        calibrate(workdir)
 
 
 def _loop(

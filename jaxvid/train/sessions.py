@@ -48,9 +48,20 @@ def read_sessions(workdir: Path) -> list[dict[str, Any]]:
 
     The seconds count training, validation and the features of a frozen backbone, but not the preparation of a dataset.
     Runs of versions that kept no sessions have none.
+
+    Raises:
+      ValueError: if the file has lines of another form.
     """
     path = workdir / FILE_NAME
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    if not path.exists():
+        return []
+    try:
+        rows = [json.loads(line) for line in path.read_text().splitlines()]
+        if all(isinstance(row["seconds"], int | float) for row in rows):
+            return rows
+    except (ValueError, KeyError, TypeError, RecursionError):
+        pass
+    raise ValueError(f"{path} has lines that are no sessions of a run; remove them, or restore the file")
 
 
 def describe_hardware() -> str:

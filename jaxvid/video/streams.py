@@ -187,10 +187,10 @@ def missing_end(container: InputContainer, num_frames: int, seconds: float) -> s
 
 
 def _lacks_frames(announced: float, end: float, num_frames: int, seconds: float, stream: VideoStream) -> bool:
-    """Returns whether frames of a constant rate, the last of which begins at `end`, lack two or more at their end."""
+    """Returns whether frames of a constant rate, the last of which begins at `end`, lack others behind it."""
     interval = 1 / float(stream.average_rate or 25)
     is_constant = abs(seconds - (num_frames - 1) * interval) <= _RATE_TOLERANCE * seconds + interval
-    return is_constant and announced - end > 2.5 * interval
+    return is_constant and announced - end > 1.5 * interval
 
 
 def _tagged_seconds(duration: str) -> float:

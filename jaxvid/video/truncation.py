@@ -4,7 +4,7 @@
 |---|---|
 | AVI | if the file is shorter than its first chunk announces, or fewer frames decode than announced and not skipped |
 | MP4 | always: without its index it does not open, and with it fewer frames decode than announced |
-| Matroska, WebM | if two frames or more are missing at the end; if the rate varies, as in FLV |
+| Matroska, WebM | if a frame is missing at the end, where the rate is constant; otherwise as in FLV |
 | FLV | if more than a tenth of the announced duration is missing |
 | MPEG program stream (`.mpg`) | at the beginning; at the end within a packet or a frame, not between two frames |
 | MPEG transport stream (`.ts`) | within a packet (187 of 188 cuts at random bytes), not between two packets |

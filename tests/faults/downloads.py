@@ -132,7 +132,8 @@ class _Answer(http.server.BaseHTTPRequestHandler):
 
 
 @contextlib.contextmanager
-def _host(content: bytes, behaviours: list[str], secret: Path) -> Iterator[str]:
+def host(content: bytes, behaviours: list[str], secret: Path) -> Iterator[str]:
+    """Serves a file in the ways of `behaviours`, and `secret` as where redirections lead; yields the file's address."""
     server = _Host(content, behaviours, secret)
     threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     try:
@@ -163,7 +164,7 @@ def attempt(one: Try) -> list[str]:
             tqdm=partial(tqdm, disable=True),
         ),
         mock.patch.dict(os.environ, {"no_proxy": "*"}),
-        _host(content, list(behaviours), secret) as address,
+        host(content, list(behaviours), secret) as address,
     ):
         try:
             download.fetch(address, "weights.bin", digest, cache)

@@ -1,6 +1,6 @@
 """The rows of the campaign."""
 
-from tests.faults import cameras, disks, downloads, kills, long_runs, videos, weights
+from tests.faults import cameras, disks, downloads, kills, long_runs, together, videos, weights, workdirs
 from tests.faults.campaign import Row
 
 ROWS = {
@@ -9,6 +9,8 @@ ROWS = {
     "kills": Row(kills.PROMISE, kills.attempt, 2),
     "disks": Row(disks.PROMISE, disks.attempt, 1),
     "cameras": Row(cameras.PROMISE, cameras.attempt, 2),
+    "workdirs": Row(workdirs.PROMISE, workdirs.attempt, 1),
+    "together": Row(together.PROMISE, together.attempt, 1),
     "downloads": Row(downloads.PROMISE, downloads.attempt, 30),
     "long_runs": Row(long_runs.PROMISE, long_runs.attempt, 2),
 }

@@ -171,3 +171,14 @@ def test_average_views_wants_a_view_of_every_clip():
 def test_average_views_wants_indices_in_range(index):
     with pytest.raises(ValueError, match=f"clip_index must be 0 to 1, got {index}"):
         average_views(np.array([0, index, 1]), np.full((3, 2), 0.5), 2)
+
+
+def test_names_in_the_file_start_no_formula_and_come_back(tmp_path):
+    names = ["=1+1", "'=1+1", "-abc_0.avi", "@a", "plain.avi"]
+    predictions = Predictions(names, names, np.array([0, 1, 0, 1, 0]), np.full((5, 2), 0.5), ["=fight", "calm"])
+    write_csv(predictions, tmp_path / "predictions.csv")
+    cells = [line.split(",") for line in (tmp_path / "predictions.csv").read_text().splitlines()[1:]]
+    assert all(not cell.startswith(("=", "-", "@", "+")) for row in cells for cell in row)
+    read = read_csv(tmp_path / "predictions.csv")
+    assert (list(read.clips), list(read.sources), read.class_names) == (names, names, ["=fight", "calm"])
+    assert read.labels.tolist() == [0, 1, 0, 1, 0]

@@ -6,6 +6,7 @@ import psutil
 import pytest
 
 from jaxvid import checkpoint, parallel
+from jaxvid.files import only_process
 from jaxvid.train.logbook import read_rows
 from jaxvid.train.loop import train
 from jaxvid.train.sessions import read_sessions
@@ -149,3 +150,9 @@ def test_memory_of_the_host_does_not_grow_over_500_steps(config, tmp_path, monke
     train(config, tmp_path)
     assert max(resident) == 500
     assert resident[500] - resident[100] < 30
+
+
+def test_a_workdir_in_which_another_process_trains_is_refused(config, tmp_path):
+    with only_process(tmp_path), pytest.raises(ValueError, match=f"another process is at work in {tmp_path}"):
+        train(config, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [".lock"]
