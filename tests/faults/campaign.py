@@ -42,7 +42,7 @@ class Row(NamedTuple):
     Attributes:
       promise: in words.
       attempt: makes one try.
-      quick_tries: of the slow test, which has about a minute for each row.
+      quick_tries: of the slow test, which has about a minute for each row; 0 leaves the row to the command.
     """
 
     promise: str
