@@ -17,7 +17,13 @@ def test_the_quickstart_asks_no_address(tmp_path):
     ended = run(arguments, tmp_path, 1500, **settings)
     assert ended.status == 0, ended.errors
     assert (tmp_path / "run" / "report" / "index.html").is_file()
-    assert network(ended.calls) == []
+    asked = [call for call in network(ended.calls) if not _listens_on_this_machine(call)]
+    assert asked == []
+
+
+def _listens_on_this_machine(call):
+    """urllib3, for example, binds a port of the loopback to find out whether there is IPv6."""
+    return " bind(" in call and ('"::1"' in call or '"127.0.0.1"' in call)
 
 
 @pytest.mark.slow

@@ -2,6 +2,8 @@
 
 import gc
 import itertools
+import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -14,10 +16,12 @@ from jaxvid.predict.files import PredictOptions, named_videos, predict_videos
 from jaxvid.predict.follow import follow_live
 from jaxvid.video.streams import TimedFrame
 from tests.faults.campaign import Try
+from tests.faults.confined import ROOT
 from tests.predict.made_videos import red_predictor, write_red
 
 PROMISE = "what goes on for hours keeps its memory, files, threads and processes"
 
+_DEADLINE_SECONDS = 900.0
 _FPS = 10.0
 # Python and FFmpeg keep some memory for later use; a leak of a frame a second would be ten times that.
 _GROWTH_BYTES = 24 * 2**20
@@ -34,8 +38,10 @@ class Held(NamedTuple):
 
 def attempt(one: Try) -> Sequence[str]:
     """Follows a camera for a simulated hour, or predicts many short videos; looks at what is held on the way."""
-    work = (_an_hour_of_a_camera, _many_short_videos)[one.number % 2]
-    return [work(one)]
+    # In a process of its own, which holds nothing of the tries before it.
+    command = [sys.executable, "-m", "tests.faults.long_runs", str(one.number), str(one.directory)]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=_DEADLINE_SECONDS, check=False)
+    return [ended.stdout.strip() if ended.returncode == 0 else ended.stderr[-2000:]]
 
 
 def _held() -> Held:
@@ -95,3 +101,9 @@ def _many_short_videos(one: Try) -> str:
 def _predict(folder: Path, output: Path) -> None:
     options = PredictOptions(Thresholds(0.6, 0.4), window_seconds=0.5, stride_seconds=0.25, plot=False)
     predict_videos(red_predictor(), named_videos([folder]), output, options)
+
+
+if __name__ == "__main__":
+    number, directory = int(sys.argv[1]), Path(sys.argv[2])
+    work = (_an_hour_of_a_camera, _many_short_videos)[number % 2]
+    print(work(Try(number, np.random.default_rng(number), directory, 0.0)))
