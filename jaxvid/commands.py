@@ -12,7 +12,7 @@ from absl import app, logging
 _ROOT = Path(__file__).parent
 
 # Errors whose message says all that the user needs.
-USER_ERRORS = (ValueError, OSError, FloatingPointError)
+_USER_ERRORS = (ValueError, OSError, FloatingPointError)
 
 # Of a disk that is full, read-only or broken. ArrayRecord, TensorStore and HDF5 have errors of their own for it.
 _DISK_ERRORS = tuple(os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO))
@@ -26,21 +26,23 @@ def run(main: Callable[[Sequence[str]], int | None]) -> None:
         try:
             return main(argv)
         except Exception as error:
-            if logging.vlog_is_on(1) or not _is_of_user(error):
+            message = user_message(error)
+            if logging.vlog_is_on(1) or message is None:
                 raise
-            print(f"error: {error if isinstance(error, USER_ERRORS) else _line(error)}", file=sys.stderr)
+            print(f"error: {message}", file=sys.stderr)
             return 1
 
     app.run(guarded)
 
 
-def _is_of_user(error: Exception) -> bool:
-    return isinstance(error, USER_ERRORS) or any(words in str(error) for words in _DISK_ERRORS)
-
-
-def _line(error: Exception) -> str:
-    """Returns the message of a library, which may have many lines and say where in its code it arose, as one line."""
-    return " ".join(str(error).split())[:400]
+def user_message(error: Exception) -> str | None:
+    """Returns what to say of an error that the user can mend; None if a traceback is to tell of it."""
+    if isinstance(error, _USER_ERRORS):
+        return str(error)
+    if any(words in str(error) for words in _DISK_ERRORS):
+        # The message of a library may have many lines, and say where in its code it arose.
+        return " ".join(str(error).split())[:400]
+    return None
 
 
 def _is_worth_showing(record: LogRecord) -> bool:

@@ -27,7 +27,7 @@ from absl import logging
 # JAX has no public name for the client of its coordination service; Orbax takes it from here too.
 from jax._src import distributed
 
-from jaxvid.commands import USER_ERRORS
+from jaxvid.commands import user_message
 from jaxvid.config import dotted
 from jaxvid.types import ConfigDict
 
@@ -271,8 +271,8 @@ def ending_together(*passing: type[Exception]) -> Iterator[None]:
         failed = _failed_processes(error)
         if failed:
             print(f"error: {'; '.join(failed)}; start all again to resume from the last checkpoint", file=sys.stderr)
-        elif isinstance(error, USER_ERRORS):
-            print(f"error: {error}", file=sys.stderr)
+        elif (message := user_message(error)) is not None:
+            print(f"error: {message}", file=sys.stderr)
         else:
             traceback.print_exception(error)
         sys.stdout.flush()

@@ -1,5 +1,6 @@
 """Runs the commands in the process of the tests."""
 
+import contextlib
 import importlib
 import sys
 
@@ -7,14 +8,21 @@ from absl import flags
 from absl.testing import flagsaver
 
 
-def run_command(package, *arguments):
-    """Runs the `main` of a command with its arguments as typed; returns what it returns, and raises what it raises.
+@contextlib.contextmanager
+def command_module(name):
+    """Imports the module of a command, such as "jaxvid.main".
 
     Commands define flags of the same names, which absl refuses within one process: those of this one go afterward.
     """
     with flagsaver.flagsaver():
-        module = importlib.import_module(f"{package}.__main__")
+        module = importlib.import_module(name)
         try:
-            return module.main(flags.FLAGS([package, *map(str, arguments)]))
+            yield module
         finally:
-            del sys.modules[module.__name__]
+            del sys.modules[name]
+
+
+def run_command(package, *arguments):
+    """Runs the `main` of a command with its arguments as typed; returns what it returns, and raises what it raises."""
+    with command_module(f"{package}.__main__") as module:
+        return module.main(flags.FLAGS([package, *map(str, arguments)]))

@@ -1,22 +1,19 @@
-import importlib
 import os
 import sys
 from types import SimpleNamespace
 
 import pytest
-from absl.testing import flagsaver
 
 from jaxvid.train import sweep
 from jaxvid.train.sessions import COMMAND_VARIABLE
+from tests.commands import command_module
 
 
 @pytest.fixture
 def main():
-    """The module of the training command; its flags, whose names other commands have too, go afterward."""
-    with flagsaver.flagsaver():
-        module = importlib.import_module("jaxvid.main")
+    """The module of the training command."""
+    with command_module("jaxvid.main") as module:
         yield module
-        del sys.modules[module.__name__]
 
 
 @pytest.mark.parametrize("given", ["num_processes", "process_id"])

@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from jaxvid.compare.results import Row, read_results
 from jaxvid.metrics.table import METRICS
+from jaxvid.metrics.text import format_points
 from jaxvid.tables import in_markdown
 
 FOLDER = Path(__file__).parent
@@ -186,8 +187,11 @@ def _cell(row: Row, column: str) -> str:
 def _points(row: Row) -> str:
     """Formats a difference of fractions with its interval, in percentage points."""
     value, low, high = (row.get(_DIFFERENCE + part, "") for part in ("", "_low", "_high"))
-    interval = f" [{100 * float(low):+.1f}, {100 * float(high):+.1f}]" if low else ""
-    return f"{100 * float(value):+.1f} points{interval}"
+    return format_points({"value": float(value), "low": _fraction(low), "high": _fraction(high)})
+
+
+def _fraction(text: str) -> float | None:
+    return float(text) if text else None
 
 
 def _figure(text: str, percent: bool) -> str:

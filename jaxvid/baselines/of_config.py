@@ -20,10 +20,10 @@ def baselines_of_config(config: ConfigDict, split: str | None = None) -> Compare
       ValueError: if the dataset or a split does not exist.
     """
     dataset = config.dataset
-    training = prepare_data(dataset).open_split(dataset.train_split)
+    training = prepare_data(dataset, config.pipeline.decoder).open_split(dataset.train_split)
     # The dataset to test on has the test split alone.
     section = section_of(dataset, dataset.name if split else dataset.test_name or dataset.name)
-    opened = prepare_data(section).open_split(split or section.test_split)
+    opened = prepare_data(section, config.pipeline.decoder).open_split(split or section.test_split)
     evaluated = with_classes(opened, training.class_names, class_map_for(dataset, opened.class_names))
     return compare_with_baselines(
         None,

@@ -44,7 +44,7 @@ def evaluate_split(
     default = config.dataset.name if split else config.dataset.test_name or config.dataset.name
     section = section_of(config.dataset, dataset or default)
     with processes.first_process_first("dataset"):
-        data = prepare_data(section)
+        data = prepare_data(section, config.pipeline.decoder)
     opened = data.open_split(split or section.test_split)
     class_map = class_map or class_map_for(config.dataset, opened.class_names)
     evaluated = with_classes(opened, config.dataset.class_names, class_map)

@@ -18,8 +18,9 @@ from jaxtyping import UInt8
 
 from jaxvid.files import replacing
 from jaxvid.predict.events import Timeline
+from jaxvid.video.damage import Damage
 from jaxvid.video.faces import FaceBlur
-from jaxvid.video.streams import Damage, open_video, quarter_turns, raw_frames, upright, video_start
+from jaxvid.video.streams import open_video, quarter_turns, raw_frames, upright, video_start
 from jaxvid.video.workers import InvalidVideoError
 
 # Codecs of sound that MP4 takes as it is; other sound is encoded again.

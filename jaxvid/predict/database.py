@@ -7,6 +7,7 @@ import contextlib
 import hashlib
 import time
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
@@ -15,12 +16,11 @@ from jaxvid.predict.predictor import Predictor
 from jaxvid.predict.rows import (
     SCHEMAS,
     Tables,
-    as_parquet,
     described_model,
     joined,
     result_rows,
     stored_path,
-    write_file,
+    write_tables,
 )
 
 if TYPE_CHECKING:
@@ -159,9 +159,11 @@ class ParquetDirectory:
         for new in tables:
             [row] = new.videos.select(["path", "model"]).to_pylist()
             key = hashlib.sha256(f"{row['path']}\0{row['model']}".encode()).hexdigest()[:24]
-            (self._path / "videos" / f"{key}.parquet").unlink(missing_ok=True)
-            for name in ("events", "windows", "videos"):
-                write_file(self._path / name / f"{key}.parquet", as_parquet(getattr(new, name)))
+            self._file(key, "videos").unlink(missing_ok=True)
+            write_tables(new, partial(self._file, key))
+
+    def _file(self, key: str, table: str) -> Path:
+        return self._path / table / f"{key}.parquet"
 
 
 class ResultRows:

@@ -18,9 +18,9 @@ from jaxvid.predict.progress import Progress
 from jaxvid.predict.videos import VideoPrediction
 from jaxvid.predict.windows import Window
 from jaxvid.tables import aligned
+from jaxvid.video.damage import Damage
 from jaxvid.video.faces import check_face_detector
 from jaxvid.video.files import find_videos
-from jaxvid.video.streams import Damage
 
 
 @dataclasses.dataclass(frozen=True)

@@ -14,8 +14,8 @@ from jaxvid.predict.files import PeakWindow, PredictOptions, VideoResult
 from jaxvid.predict.pages.video import write_video_page
 from jaxvid.predict.predictor import Predictor
 from jaxvid.predict.timeline_plot import plot_timeline
+from jaxvid.video.damage import Damage
 from jaxvid.video.faces import FaceBlur
-from jaxvid.video.streams import Damage
 from jaxvid.video.workers import InvalidVideoError
 
 

@@ -24,8 +24,9 @@ from jaxvid.predict.videos import VideoPrediction, classified_videos
 from jaxvid.predict.windows import Window, WindowPlan, plan_windows, windows
 from jaxvid.trained import Embeddings, Probabilities, StreamPrograms
 from jaxvid.types import ConfigDict, Inputs
+from jaxvid.video.damage import Damage
 from jaxvid.video.sound import Sound
-from jaxvid.video.streams import Damage, TimedFrame
+from jaxvid.video.streams import TimedFrame
 from jaxvid.video.workers import InvalidVideo
 
 # Windows per batch; where windows share features, a batch of frames is as large as those of so many windows.

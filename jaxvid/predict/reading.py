@@ -12,8 +12,9 @@ from jaxtyping import UInt8
 
 from jaxvid.predict.windows import Window, WindowPlan, windows
 from jaxvid.video.ahead import ahead
+from jaxvid.video.damage import Damage
 from jaxvid.video.sound import open_sound
-from jaxvid.video.streams import Damage, decode_stream, open_video, video_start
+from jaxvid.video.streams import decode_stream, open_video, video_start
 from jaxvid.video.workers import InvalidVideo, decode_in_workers
 
 # Windows that may wait for the network.

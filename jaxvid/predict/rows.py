@@ -9,7 +9,7 @@ import datetime
 import hashlib
 import io
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -22,8 +22,8 @@ from jaxvid.predict.events import Event, Timeline
 from jaxvid.predict.files import VideoResult
 from jaxvid.predict.predictor import Predictor
 from jaxvid.video.addresses import AnyPath
+from jaxvid.video.damage import Flaw
 from jaxvid.video.headers import Header, read_header
-from jaxvid.video.streams import Flaw
 from jaxvid.video.workers import InvalidVideoError
 
 _TIME = pa.timestamp("us", tz="UTC")
@@ -77,6 +77,7 @@ class Tables(NamedTuple):
 
 
 SCHEMAS = Tables(VIDEOS, WINDOWS, EVENTS)
+WRITE_ORDER = ("events", "windows", "videos")
 
 
 class Model(NamedTuple):
@@ -215,8 +216,22 @@ def as_parquet(table: pa.Table) -> bytes:
     return buffer.getvalue()
 
 
-def write_file(file: AnyPath, content: bytes) -> None:
-    """Writes a file of a table, at a path or an address; it appears complete or not at all.
+def write_tables(
+    tables: Tables, file_of: Callable[[str], AnyPath], encoded: Callable[[pa.Table], bytes] = as_parquet
+) -> None:
+    """Writes the files of the same videos; that of `videos` comes last, and tells that the others are there.
+
+    Args:
+      tables: rows.
+      file_of: returns the path or the address of the file of a table, by its name.
+      encoded: returns the content of a file.
+    """
+    for name in WRITE_ORDER:
+        _write_file(file_of(name), encoded(getattr(tables, name)))
+
+
+def _write_file(file: AnyPath, content: bytes) -> None:
+    """Writes a file; it appears complete or not at all.
 
     Until then its name ends in `.tmp`, so that patterns such as `*.parquet` do not find it: DuckDB's find hidden files.
     """

@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 
 from jaxvid.predict.events import Event, Thresholds, Timeline, find_segments
 from jaxvid.report.plots import LIGHT, add_legend, drawable, new_axes, new_plot, png
-from jaxvid.video.streams import Flaw
+from jaxvid.video.damage import Flaw
 
 _MAX_TITLE = 80
 _MAX_LABEL = 24

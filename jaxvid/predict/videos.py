@@ -7,7 +7,7 @@ from typing import NamedTuple
 from jaxvid.predict.batches import Classified, WindowClassifier
 from jaxvid.predict.events import Timeline
 from jaxvid.predict.windows import Window
-from jaxvid.video.streams import Damage
+from jaxvid.video.damage import Damage
 from jaxvid.video.workers import InvalidVideo
 
 

@@ -3,9 +3,7 @@
 from jaxvid import parallel
 from jaxvid.calibration import CALIBRATIONS, THRESHOLDS
 from jaxvid.config import at_least, one_of
-from jaxvid.data.augment import check_augmentation
-from jaxvid.data.preprocess import check_preprocessing
-from jaxvid.data.sampling import create_sampling
+from jaxvid.data.inputs import check_inputs
 from jaxvid.inference import check_views
 from jaxvid.metrics.table import monitor_metric
 from jaxvid.models.freezing import check_trainable
@@ -26,9 +24,7 @@ def check_config(config: ConfigDict) -> None:
     Raises:
       ValueError: naming the key, its value and what is allowed.
     """
-    create_sampling(config.clip).check()
-    check_preprocessing(config.clip)
-    check_augmentation(config.augment)
+    check_inputs(config)
     check_optimizer(config.optimizer)
     check_adaptation(config)
     check_trainable(config.model)

@@ -13,7 +13,7 @@ from jaxtyping import PyTree
 from jaxvid import checkpoint
 from jaxvid.config import at_least, base_config, one_of
 from jaxvid.data.sampling import SEQUENCE_SAMPLINGS
-from jaxvid.data.spectrograms import check_audio, num_bands
+from jaxvid.data.spectrograms import num_bands
 from jaxvid.models.clip_model import ClipModel
 from jaxvid.models.create import module_from_config
 from jaxvid.models.freezing import TRAINABLE
@@ -25,12 +25,11 @@ DIRECTORY = "frames"
 
 
 def check_sequences(config: ConfigDict) -> None:
-    """Checks the settings of sequences, audio and retraining.
+    """Checks the settings of sequences and retraining, and that the model takes what audio there is.
 
     Raises:
       ValueError: naming the key, its value and what is allowed.
     """
-    check_audio(config.audio)
     model = module_from_config(config.model)
     if not model.takes_sequences:
         for section, key in (("audio", "sample_rate"), ("retrain", "num_steps")):

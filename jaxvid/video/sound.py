@@ -13,8 +13,8 @@ from av.codec.context import Flags
 from av.container import InputContainer
 from jaxtyping import Int16, UInt8
 
+from jaxvid.video.damage import Damage
 from jaxvid.video.opening import open_container
-from jaxvid.video.streams import Damage
 from jaxvid.video.workers import InvalidVideoError
 
 # A gap in the sound that is longer than this is filled with silence.

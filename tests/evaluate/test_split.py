@@ -6,11 +6,13 @@ import tensorflow_datasets as tfds
 from sklearn.metrics import confusion_matrix
 
 from jaxvid import trained
+from jaxvid.calibration import NOT_CALIBRATED
 from jaxvid.data.dataset import open_split, with_classes
 from jaxvid.evaluate import split as split_lib
 from jaxvid.evaluate.evaluate import evaluate
 from jaxvid.evaluate.split import evaluate_split
 from jaxvid.metrics.predictions import read_csv
+from jaxvid.models.create import module_from_config
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +39,22 @@ def test_classes_of_a_split_are_matched_by_name(split, class_names, label_of):
     matched = with_classes(split, class_names)
     assert matched.class_names == class_names
     assert matched.metadata.labels.tolist() == [label_of[name] for name in true_classes(split)]
+
+
+def test_a_dataset_that_is_built_for_evaluation_has_the_decoder_of_the_config(config, monkeypatch):
+    config.pipeline.decoder, config.model.num_classes = "av", 2
+    model = module_from_config(config.model)
+    run = trained.Trained(config, 0, {}, model, min, min, NOT_CALIBRATED)
+    asked = []
+
+    def prepared(section, decoder):
+        asked.append((section.name, decoder))
+        raise ValueError("enough")
+
+    monkeypatch.setattr(split_lib, "prepare_data", prepared)
+    with pytest.raises(ValueError, match="enough"):
+        evaluate_split(run, config.dataset)
+    assert asked == [("synthetic_fight/tiny", "av")]
 
 
 def test_a_class_map_names_the_counterparts(split):

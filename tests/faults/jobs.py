@@ -16,8 +16,8 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxvid.video.files import write_video
+from tests.faults.confined import ROOT
 
-ROOT = Path(__file__).parents[2]
 DEADLINE_SECONDS = 600.0
 
 _TINY = (
@@ -158,7 +158,10 @@ def _is_whole(path: Path) -> bool:
             return True
         return False
     if path.suffix == ".zip":
-        return zipfile.is_zipfile(path) and zipfile.ZipFile(path).testzip() is None
+        if not zipfile.is_zipfile(path):
+            return False
+        with zipfile.ZipFile(path) as archive:
+            return archive.testzip() is None
     ends = {".csv": b"\n", ".png": b"IEND\xaeB`\x82", ".html": b"</html>", ".parquet": b"PAR1"}
     return content.rstrip(b"\n" if path.suffix == ".html" else b"").endswith(ends.get(path.suffix, b""))
 

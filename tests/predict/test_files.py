@@ -10,7 +10,7 @@ import pytest
 
 from jaxvid.predict.events import Timeline
 from jaxvid.predict.files import PredictOptions, VideoResult, named_videos, predict_videos, summary
-from jaxvid.video.streams import Damage
+from jaxvid.video.damage import Damage
 from jaxvid.video.workers import InvalidVideoError
 from tests.predict.made_videos import cut, flip_bits, red_predictor, write_recording, write_red
 

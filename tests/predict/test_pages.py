@@ -14,7 +14,7 @@ from jaxvid.predict.files import PredictOptions, VideoResult, named_videos, pred
 from jaxvid.predict.pages.index import write_index
 from jaxvid.predict.pages.interaction import address, clock, labels_key, printable, video_name
 from jaxvid.predict.pages.video import write_video_page
-from jaxvid.video.streams import Damage
+from jaxvid.video.damage import Damage
 from tests.predict.made_videos import red_predictor, write_red
 from tests.report.made_up import HOSTILE, Page
 

@@ -11,8 +11,8 @@ import pytest
 
 import jaxvid
 from jaxvid.models.create import module_from_config
+from jaxvid.video.damage import Damage
 from jaxvid.video.files import write_video
-from jaxvid.video.streams import Damage
 from jaxvid.video.workers import InvalidVideoError
 from tests.predict.made_videos import (
     FIGHT,

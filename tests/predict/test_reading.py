@@ -6,7 +6,7 @@ import psutil
 
 from jaxvid.predict.reading import Reading, _without_repetition, read_videos, read_windows
 from jaxvid.predict.windows import Window, WindowPlan
-from jaxvid.video.streams import Damage
+from jaxvid.video.damage import Damage
 from jaxvid.video.workers import InvalidVideo
 from tests.predict.made_videos import cut, write_recording, write_red
 

@@ -1,15 +1,14 @@
 """The scripts for Slurm and for GKE: their structure, and that the training command has their flags."""
 
-import importlib
 import re
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import yaml
-from absl.testing import flagsaver
+
+from tests.commands import command_module
 
 ROOT = Path(__file__).parent.parent.parent
 SLURM, TPU = (ROOT / "jaxvid" / "train" / name for name in ("slurm.sbatch", "tpu.yaml"))
@@ -18,10 +17,8 @@ SLURM, TPU = (ROOT / "jaxvid" / "train" / name for name in ("slurm.sbatch", "tpu
 @pytest.fixture(scope="module")
 def flags():
     """Names of the flags of the training command."""
-    with flagsaver.flagsaver():
-        module = importlib.import_module("jaxvid.main")
+    with command_module("jaxvid.main") as module:
         yield set(module.flags.FLAGS)
-        del sys.modules[module.__name__]
 
 
 def test_the_script_for_slurm_is_one_of_bash_with_flags_that_exist(flags):

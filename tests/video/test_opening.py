@@ -10,11 +10,12 @@ import pytest
 
 from jaxvid.video import opening, streams, workers
 from jaxvid.video.clips import decode_clips, encode_clip
+from jaxvid.video.damage import Damage
 from jaxvid.video.files import write_video
 from jaxvid.video.opening import names_no_other_file
 from jaxvid.video.sequences import SequenceForm, read_sequences
 from jaxvid.video.sound import Sound
-from jaxvid.video.streams import Damage, open_video, raw_frames
+from jaxvid.video.streams import open_video, raw_frames
 from jaxvid.video.workers import InvalidVideo, InvalidVideoError, decode_in_workers
 
 SIZE = (64, 64)

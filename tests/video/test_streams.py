@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from jaxvid.video.clips import encode_clip
+from jaxvid.video.damage import Damage, Flaw
 from jaxvid.video.files import write_video
 from jaxvid.video.sequences import SequenceForm, read_sequences
 from jaxvid.video.sound import open_sound, write_video_with_sound
-from jaxvid.video.streams import Damage, Flaw, decode_stream, in_order, open_video
+from jaxvid.video.streams import decode_stream, in_order, open_video
 from jaxvid.video.workers import InvalidVideoError
 
 

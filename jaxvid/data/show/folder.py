@@ -15,10 +15,11 @@ from tqdm import tqdm
 from jaxvid.data.check.folder import check_folder, place
 from jaxvid.data.dataset import create_builder
 from jaxvid.data.differences import class_differences
+from jaxvid.data.inputs import check_inputs
 from jaxvid.data.joined import sections
 from jaxvid.data.records import Clip
 from jaxvid.data.show.facts import SCHEMA, Facts, count_formats
-from jaxvid.data.show.network import Images, check_inputs, network_clips
+from jaxvid.data.show.network import Images, network_clips
 from jaxvid.data.show.shown import POSITIONS, Sample, ShownData, network_rows, sample_rows
 from jaxvid.types import ConfigDict
 from jaxvid.video.clips import EncodedClip, decode_clips

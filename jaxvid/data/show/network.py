@@ -12,12 +12,12 @@ import numpy as np
 from jaxtyping import Array, Float, Int, Int16, UInt8
 
 from jaxvid.data.audio import sound_inputs
-from jaxvid.data.augment import augmented, check_augmentation
+from jaxvid.data.augment import augmented
 from jaxvid.data.mixing import mixed, mixes
-from jaxvid.data.preprocess import NORMALIZATIONS, check_preprocessing, preprocess
+from jaxvid.data.preprocess import NORMALIZATIONS, preprocess
 from jaxvid.data.records import Clip, decode_frames
 from jaxvid.data.sampling import Sampling, create_sampling
-from jaxvid.data.spectrograms import KINDS, check_audio, num_spectra, spectrograms
+from jaxvid.data.spectrograms import KINDS, num_spectra, spectrograms
 from jaxvid.types import ConfigDict
 
 _NUM_DRAWS = 3
@@ -76,18 +76,6 @@ class NetworkClip:
     num_views: int
     training: list[View]
     hearing: Hearing | None
-
-
-def check_inputs(config: ConfigDict) -> None:
-    """Checks the sections of a config that say what a network gets.
-
-    Raises:
-      ValueError: naming the key, its value and what is allowed.
-    """
-    create_sampling(config.clip).check()
-    check_preprocessing(config.clip)
-    check_augmentation(config.augment)
-    check_audio(config.audio)
 
 
 def network_clips(

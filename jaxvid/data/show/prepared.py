@@ -13,10 +13,11 @@ from jaxtyping import Int
 from jaxvid.config import base_config
 from jaxvid.data.dataset import ClipSplit, class_names, with_classes
 from jaxvid.data.differences import STATISTICS_FILENAME, dataset_differences
+from jaxvid.data.inputs import check_inputs
 from jaxvid.data.joined import PreparedData, base_name, class_map_for, find_data, section_of
 from jaxvid.data.records import Clip, decode_frames
 from jaxvid.data.show.facts import Formats, count_formats, facts_of_splits
-from jaxvid.data.show.network import Images, check_inputs, network_clips
+from jaxvid.data.show.network import Images, network_clips
 from jaxvid.data.show.shown import POSITIONS, Sample, ShownData, network_rows, sample_rows
 from jaxvid.types import ConfigDict
 from jaxvid.video.faces import blur_faces, check_face_detector

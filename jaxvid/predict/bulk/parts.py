@@ -18,12 +18,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from jaxvid.predict.bulk.inputs import Input
-from jaxvid.predict.rows import Tables, as_parquet, write_file
+from jaxvid.predict.rows import SCHEMAS, Tables, as_parquet, write_tables
 from jaxvid.video.addresses import AnyPath, as_path, is_address, readable
 
 FORMATS = ("parquet", "jsonl")
-# Order of writing.
-_TABLES = ("events", "windows", "videos")
 _LISTING = "parts-{}.json"
 _MAX_VIDEOS, _MAX_BYTES = 64, 256 << 20
 # With few videos, parts are smaller, so that many workers have some.
@@ -68,7 +66,7 @@ class Output(NamedTuple):
           ValueError: if that is not possible.
         """
         with readable(self.root):
-            for name in _TABLES:
+            for name in SCHEMAS._fields:
                 (as_path(self.root) / name).mkdir(parents=True, exist_ok=True)
 
     def has(self, part: str) -> bool:
@@ -77,9 +75,8 @@ class Output(NamedTuple):
 
     def write(self, part: str, rows: Tables) -> None:
         """Writes a part; one that is there is replaced."""
-        for name in _TABLES:
-            table = getattr(rows, name)
-            write_file(self._file(name, part), as_parquet(table) if self.form == "parquet" else _as_lines(table))
+        encoded = as_parquet if self.form == "parquet" else _as_lines
+        write_tables(rows, lambda name: self._file(name, part), encoded)
 
     def videos(self) -> Iterator[tuple[str, list[dict[str, Any]]]]:
         """Yields the names of all parts with their rows of videos; those of other models and formats too."""
@@ -96,7 +93,7 @@ class Output(NamedTuple):
         """
         root = as_path(self.root)
         complete = {file.stem for file in _complete(root / "videos")}
-        for name in _TABLES:
+        for name in SCHEMAS._fields:
             for file in list((root / name).iterdir()):
                 if file.stem not in complete:
                     file.unlink()

@@ -21,7 +21,7 @@ from jaxvid.predict.pages.interaction import (
     write_page,
 )
 from jaxvid.report.html import bdi, cautions_element, counted, paragraph, render, section
-from jaxvid.video.streams import Damage
+from jaxvid.video.damage import Damage
 
 # More curves than these cannot be told apart.
 _MAX_CURVES = 8

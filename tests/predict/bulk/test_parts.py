@@ -2,6 +2,7 @@ import duckdb
 import fsspec
 import pytest
 
+from jaxvid.predict import rows
 from jaxvid.predict.bulk import parts
 from jaxvid.predict.bulk.inputs import Input
 from jaxvid.predict.bulk.parts import divided, output_at, part_name
@@ -78,7 +79,7 @@ def test_parts_are_written_to_addresses_and_incomplete_ones_are_removed():
 
 def test_the_table_of_videos_is_written_last(tmp_path, monkeypatch):
     output, written = output_at(str(tmp_path), "parquet"), []
-    monkeypatch.setattr(parts, "write_file", lambda file, content: written.append(file.parent.name))
+    monkeypatch.setattr(rows, "_write_file", lambda file, content: written.append(file.parent.name))
     output.write("p", rows_of())
     assert written[-1] == "videos"
     assert sorted(written) == ["events", "videos", "windows"]
