@@ -1,15 +1,12 @@
 """Work that goes on for hours: memory, file descriptors, threads and processes must stay as they were."""
 
-import gc
 import itertools
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
-import psutil
 
 from jaxvid.predict.events import EventTracker, Thresholds
 from jaxvid.predict.files import PredictOptions, named_videos, predict_videos
@@ -17,23 +14,13 @@ from jaxvid.predict.follow import follow_live
 from jaxvid.video.streams import TimedFrame
 from tests.faults.campaign import Try
 from tests.faults.confined import ROOT
+from tests.faults.held import growth, held
 from tests.predict.made_videos import red_predictor, write_red
 
 PROMISE = "what goes on for hours keeps its memory, files, threads and processes"
 
 _DEADLINE_SECONDS = 900.0
 _FPS = 10.0
-# Python and FFmpeg keep some memory for later use; a leak of a frame a second would be ten times that.
-_GROWTH_BYTES = 24 * 2**20
-
-
-class Held(NamedTuple):
-    """What this process and its children hold."""
-
-    memory: int
-    files: int
-    threads: int
-    processes: int
 
 
 def attempt(one: Try) -> Sequence[str]:
@@ -42,21 +29,6 @@ def attempt(one: Try) -> Sequence[str]:
     command = [sys.executable, "-m", "tests.faults.long_runs", str(one.number), str(one.directory)]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=_DEADLINE_SECONDS, check=False)
     return [ended.stdout.strip() if ended.returncode == 0 else ended.stderr[-2000:]]
-
-
-def _held() -> Held:
-    gc.collect()
-    process = psutil.Process()
-    children = process.children(recursive=True)
-    memory = sum(each.memory_info().rss for each in (process, *children))
-    return Held(memory, process.num_fds(), process.num_threads(), len(children))
-
-
-def _verdict(what: str, early: Held, late: Held) -> str:
-    if late.memory - early.memory > _GROWTH_BYTES:
-        return f"{what}: {(late.memory - early.memory) / 2**20:.0f} MiB more memory"
-    more = [name for name in ("files", "threads", "processes") if getattr(late, name) > getattr(early, name)]
-    return f"{what}: more {', '.join(more)}: {early} became {late}" if more else ""
 
 
 def _an_hour_of_a_camera(one: Try) -> str:
@@ -69,10 +41,10 @@ def _an_hour_of_a_camera(one: Try) -> str:
         begin, end = end, (classified.window.start + classified.window.end + plan.stride) / 2
         events += sum(kind == "onset" for kind, _ in tracker.update(begin, end, float(classified.probabilities[1])))
         if early is None and end > 600:
-            early = _held()
+            early = held()
     if events != 6:
         return f"an hour of a camera: {events} events, not 6"
-    return _verdict("an hour of a camera", early or _held(), _held())
+    return growth("an hour of a camera", early or held(), held())
 
 
 def _frames(seconds: int, rng: np.random.Generator) -> Iterator[TimedFrame]:
@@ -94,8 +66,8 @@ def _many_short_videos(one: Try) -> str:
         for copy in range(100):
             (folder / f"{copy}.avi").symlink_to(source)
         _predict(folder, one.directory / f"out{number}")
-        early = early or _held()
-    return _verdict("many short videos", early or _held(), _held())
+        early = early or held()
+    return growth("many short videos", early or held(), held())
 
 
 def _predict(folder: Path, output: Path) -> None:
