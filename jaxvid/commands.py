@@ -15,7 +15,9 @@ _ROOT = Path(__file__).parent
 _USER_ERRORS = (ValueError, OSError, FloatingPointError)
 
 # Of a disk that is full, read-only or broken. ArrayRecord, TensorStore and HDF5 have errors of their own for it.
-_DISK_ERRORS = tuple(os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO))
+_DISK_ERRORS = tuple(
+    os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
+)
 
 
 def run(main: Callable[[Sequence[str]], int | None]) -> None:
@@ -46,7 +48,13 @@ def user_message(error: Exception) -> str | None:
 
 
 def _is_worth_showing(record: LogRecord) -> bool:
-    """Returns whether a log record is ours or a warning; libraries report every thread they start."""
+    """Returns whether a log record is ours or a warning; libraries report every thread they start.
+
+    What Orbax's threads log with a traceback, it raises afterwards: the command tells of it in one line.
+    """
+    error = record.exc_info[1] if record.exc_info else None
+    if isinstance(error, Exception) and "orbax" in Path(record.pathname).parts and user_message(error) is not None:
+        return logging.vlog_is_on(1)
     return record.levelno >= WARNING or _ROOT in Path(record.pathname).parents
 
 

@@ -52,6 +52,37 @@ def test_a_full_disk_is_one_line_whatever_library_says_so():
     assert "Traceback" in other.stderr
 
 
+# Files may have at most 4 KiB, as if the disk were full behind that.
+SMALL_FILES = """
+import contextlib, dataclasses, resource, sys
+from pathlib import Path
+import numpy as np
+from jaxvid import checkpoint, commands
+
+@dataclasses.dataclass
+class State:
+    step: int
+    params: np.ndarray
+
+def main(_):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))
+    with contextlib.closing(checkpoint.open_checkpoints(Path(sys.argv.pop()), "val_accuracy")) as checkpoints:
+        state = State(1, np.random.default_rng(0).random(10_000))
+        checkpoint.save(checkpoints, state, loop={}, metrics={"val_accuracy": 0.5})
+
+commands.run(main)
+"""
+
+
+def test_a_full_disk_is_one_line_where_checkpoints_are_written_in_the_background(tmp_path):
+    """Orbax's threads log the same error with a traceback before."""
+    full = run(str(tmp_path), python=("-c", SMALL_FILES))
+    [line] = full.stderr.splitlines()
+    assert line.startswith("error: ")
+    assert f"{tmp_path}/checkpoints/1" in line
+    assert "File too large" in line
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help_waits_for_no_slow_library(command):
     done = run(f"jaxvid.{command}", "--help", python=("-c", _WATCHED))

@@ -22,6 +22,7 @@ from jaxvid.predict.follow import compile_live, follow_live
 from jaxvid.predict.live import LiveState
 from jaxvid.predict.predictor import Predictor
 from jaxvid.predict.windows import WindowPlan
+from jaxvid.video.addresses import without_password
 from jaxvid.video.streams import TimedFrame
 
 if TYPE_CHECKING:
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
 _CAPACITY = 64
 # Seconds before a source that stopped is opened again; doubled after every failure.
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0
+
+# Windows whose latencies are kept for the summary at the end; a camera goes on for months.
+_MAX_LATENCIES = 100_000
 
 T = TypeVar("T")
 
@@ -53,12 +57,12 @@ class DropOldest(Generic[T]):
       num_dropped: items dropped so far.
     """
 
-    def __init__(self, items: Iterable[T], capacity: int = _CAPACITY):
-        """Starts reading at once."""
+    def __init__(self, items: Iterable[T], capacity: int = _CAPACITY, ended: threading.Event | None = None):
+        """Starts reading at once; `ended` is set when it closes, for items that wait for something else."""
         self.num_read = self.num_dropped = 0
         self._waiting: collections.deque[T] = collections.deque(maxlen=capacity)
         self._changed = threading.Condition()
-        self._ended = False
+        self._ended = ended or threading.Event()
         self._error: BaseException | None = None
         threading.Thread(target=self._read, args=(items,), daemon=True).start()
 
@@ -66,7 +70,7 @@ class DropOldest(Generic[T]):
         try:
             for item in items:
                 with self._changed:
-                    if self._ended:
+                    if self._ended.is_set():
                         return
                     self.num_read += 1
                     self.num_dropped += len(self._waiting) == self._waiting.maxlen
@@ -83,7 +87,7 @@ class DropOldest(Generic[T]):
     def close(self) -> None:
         """Stops reading; items already read can still be had."""
         with self._changed:
-            self._ended = True
+            self._ended.set()
             self._changed.notify()
 
     def __iter__(self) -> Iterator[T]:
@@ -91,7 +95,7 @@ class DropOldest(Generic[T]):
 
     def __next__(self) -> T:
         with self._changed:
-            self._changed.wait_for(lambda: self._waiting or self._ended)
+            self._changed.wait_for(lambda: self._waiting or self._ended.is_set())
             if self._waiting:
                 return self._waiting.popleft()
         if self._error is not None:
@@ -100,7 +104,11 @@ class DropOldest(Generic[T]):
 
 
 def read_camera(
-    address: str, size: tuple[int, int], began: float, live: LiveState | None = None
+    address: str,
+    size: tuple[int, int],
+    began: float,
+    live: LiveState | None = None,
+    ended: threading.Event | None = None,
 ) -> Generator[TimedFrame, None, None]:
     """Yields the frames of a source as they arrive.
 
@@ -111,34 +119,40 @@ def read_camera(
       size: height and width to which the frames are resized.
       began: time of `time.monotonic` from which the frames' times count.
       live: takes every frame as it is.
+      ended: is set when a source that stopped need not be opened again.
 
     Raises:
       ValueError: if the source cannot be opened the first time.
     """
+    ended = ended or threading.Event()
     is_file = Path(address).is_file()
     capture = _open(address)
     if not capture.isOpened():
         raise ValueError(
-            f"camera {address!r} cannot be opened; allowed: the number of a connected camera (0 is the first), or the "
-            "address of a running stream"
+            f"camera {without_password(address)!r} cannot be opened; allowed: the number of a connected camera (0 is "
+            "the first), or the address of a running stream"
         )
     pause = _FIRST_PAUSE
-    while True:
-        frame = _read(capture, began if is_file else None)
-        if frame is not None:
-            pause = _FIRST_PAUSE
-            if live is not None:
-                live.see(frame)
-            resized = cv2.resize(frame, size[::-1], interpolation=cv2.INTER_AREA)
-            yield TimedFrame(time.monotonic() - began, cv2.cvtColor(resized, cv2.COLOR_BGR2RGB))
-            continue
+    try:
+        while True:
+            frame = _read(capture, began if is_file else None)
+            if frame is not None:
+                pause = _FIRST_PAUSE
+                if live is not None:
+                    live.see(frame)
+                resized = cv2.resize(frame, size[::-1], interpolation=cv2.INTER_AREA)
+                yield TimedFrame(time.monotonic() - began, cv2.cvtColor(resized, cv2.COLOR_BGR2RGB))
+                continue
+            capture.release()
+            if is_file:
+                return
+            logging.warning("%s sends no more frames; opening it again in %.0f s", without_password(address), pause)
+            if ended.wait(pause):
+                return
+            pause = min(2 * pause, _LONGEST_PAUSE)
+            capture = _open(address)
+    finally:
         capture.release()
-        if is_file:
-            return
-        logging.warning("%s sends no more frames; opening it again in %.0f s", address, pause)
-        time.sleep(pause)
-        pause = min(2 * pause, _LONGEST_PAUSE)
-        capture = _open(address)
 
 
 def _open(address: str) -> Capture:
@@ -163,7 +177,7 @@ def follow_camera(predictor: Predictor, address: str, options: PredictOptions, l
 
     A line holds `event` ("onset" or "offset"), `class_name`, `onset`, `offset` and `peak` in seconds since the start,
     the highest `probability`, and `latency_seconds`, from the last frame of the window to the line. At the end, the
-    latencies of all windows are printed on standard error.
+    latencies of the windows, the last 100,000, are printed on standard error.
 
     Args:
       predictor: the trained model.
@@ -197,13 +211,16 @@ def _follow(
         live.began = time.time()
     if rows is not None:
         rows.begin()
-    frames = DropOldest(read_camera(address, predictor.frame_size, began, live))
-    latencies: list[float] = []
+    ended = threading.Event()
+    frames = DropOldest(read_camera(address, predictor.frame_size, began, live, ended), ended=ended)
+    latencies: collections.deque[float] = collections.deque(maxlen=_MAX_LATENCIES)
+    num_windows = 0
     end = seen = 0.0
     with contextlib.closing(frames), contextlib.suppress(KeyboardInterrupt):
         for classified, latency in windows_with_latency(predictor, frames, plan, began):
             window, probabilities = classified.window, classified.probabilities
             latencies.append(latency)
+            num_windows += 1
             begin, end, seen = end, (window.start + window.end + plan.stride) / 2, window.end
             if live is not None:
                 shown = [predictor.class_names.index(name) for name in live.classes]
@@ -219,7 +236,7 @@ def _follow(
         logging.info(
             "%d windows, latency from last frame to result: median %.0f ms, 99th percentile %.0f ms, longest %.0f ms; "
             "%d of %d frames dropped",
-            len(latencies),
+            num_windows,
             *(1e3 * np.quantile(latencies, (0.5, 0.99, 1.0))),
             frames.num_dropped,
             frames.num_read,

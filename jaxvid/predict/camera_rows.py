@@ -1,7 +1,6 @@
 """A camera's windows and events, written into a database while it is followed."""
 
 import datetime
-import re
 import time
 from collections.abc import Sequence
 from functools import partial
@@ -17,6 +16,7 @@ from jaxvid.predict.database import DuckDatabase, open_database
 from jaxvid.predict.events import Event, Timeline
 from jaxvid.predict.predictor import Predictor
 from jaxvid.predict.rows import Tables, Video, described_model, video_rows
+from jaxvid.video.addresses import without_password
 from jaxvid.video.headers import Header
 
 # Seconds from one writing of windows to the next; events are written at once.
@@ -44,7 +44,7 @@ class CameraRows:
             raise ValueError(f"--database={path}; allowed with --camera: a file name that ends in .duckdb or .db")
         self._database = DuckDatabase(path, _PATIENCE)
         self._model, self._class_names = described_model(predictor), predictor.class_names
-        self._address = re.sub(r"//[^/]*@", "//", address)
+        self._address = without_password(address)
         self._source = source or self._address
         self._began = datetime.datetime.now(datetime.UTC)
         self._seconds, self._written = 0.0, time.monotonic()

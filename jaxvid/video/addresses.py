@@ -5,6 +5,7 @@ Decoders read local files: `jaxvid.video.files.local_copy` brings one at a time.
 
 import contextlib
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,11 @@ else:
 def is_address(path: str | os.PathLike[str] | AnyPath) -> bool:
     """Returns whether a path has a scheme, such as gs://, s3:// or memory://."""
     return "://" in str(path)
+
+
+def without_password(address: str) -> str:
+    """Returns the address of a stream without the name and the password in it, for messages and databases."""
+    return re.sub(r"//[^/]*@", "//", address)
 
 
 def as_path(path: str | os.PathLike[str] | AnyPath) -> AnyPath:

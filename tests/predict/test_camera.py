@@ -1,4 +1,5 @@
 import json
+import threading
 
 import numpy as np
 import pytest
@@ -58,14 +59,75 @@ class Dropping:
         pass
 
 
+class NotingPauses(threading.Event):
+    def __init__(self):
+        super().__init__()
+        self.pauses = []
+
+    def wait(self, timeout=None):
+        self.pauses.append(timeout)
+        return False
+
+
 def test_a_source_that_stops_is_opened_again_after_growing_pauses(monkeypatch):
-    pauses = []
     monkeypatch.setattr(camera.cv2, "VideoCapture", Dropping)
-    monkeypatch.setattr(camera.time, "sleep", pauses.append)
-    frames = read_camera("rtsp://somewhere", (4, 6), 0.0)
+    noting = NotingPauses()
+    frames = read_camera("rtsp://somewhere", (4, 6), 0.0, ended=noting)
     shapes = [next(frames).image.shape for _ in range(6)]
     assert shapes == [(4, 6, 3)] * 6
-    assert pauses == [1.0, 2.0, 4.0]
+    assert noting.pauses == [1.0, 2.0, 4.0]
+
+
+class Gone(Dropping):
+    """A camera that has no more frames."""
+
+    num_opened = num_released = 0
+
+    def __init__(self, *_):
+        Gone.num_opened += 1
+
+    def read(self):
+        return False, None
+
+    def release(self):
+        Gone.num_released += 1
+
+
+def test_a_camera_that_is_gone_is_left_alone_once_nobody_follows_it(monkeypatch):
+    monkeypatch.setattr(camera.cv2, "VideoCapture", Gone)
+    ended, threads = threading.Event(), set(threading.enumerate())
+    frames = DropOldest(read_camera("rtsp://somewhere", (4, 4), 0.0, ended=ended), ended=ended)
+    [reading] = set(threading.enumerate()) - threads
+    frames.close()
+    reading.join(10)
+    assert not reading.is_alive()
+    assert Gone.num_opened == 1
+    assert Gone.num_released >= 1
+
+
+def test_the_password_of_a_camera_is_in_no_message(monkeypatch):
+    warnings = []
+    monkeypatch.setattr(camera.logging, "warning", lambda message, *values: warnings.append(message % values))
+    monkeypatch.setattr(camera.cv2, "VideoCapture", Gone)
+    frames = read_camera("rtsp://me:secret@192.0.2.1:554/stream", (4, 4), 0.0, ended=NotingPauses())
+    monkeypatch.setattr(Gone, "read", lambda self: (len(warnings) > 0, np.zeros((4, 4, 3), np.uint8)))
+    next(frames)
+    assert warnings == ["rtsp://192.0.2.1:554/stream sends no more frames; opening it again in 1 s"]
+    monkeypatch.setattr(Gone, "isOpened", lambda self: False)
+    with pytest.raises(ValueError, match="camera 'rtsp://192.0.2.1:554/stream' cannot be opened"):
+        next(read_camera("rtsp://me:secret@192.0.2.1:554/stream", (4, 4), 0.0))
+
+
+def test_latencies_are_kept_of_the_last_windows_alone(tmp_path, monkeypatch):
+    said = []
+    monkeypatch.setattr(camera.logging, "info", lambda message, *values: said.append(values))
+    monkeypatch.setattr(camera, "_MAX_LATENCIES", 1)
+    write_greys(tmp_path / "calm.mkv", [30] * 20)
+    follow_camera(red_predictor(), str(tmp_path / "calm.mkv"), PredictOptions(stride_seconds=0.25))
+    [(num_windows, median, _, longest, *_)] = said
+    # Of the windows of a second that begin every quarter of one in two seconds, those in time.
+    assert num_windows > 1
+    assert median == longest
 
 
 def test_the_oldest_frames_are_dropped_when_too_many_wait():
