@@ -24,6 +24,10 @@ Checkpoints = ocp.CheckpointManager
 
 DIRECTORY = "checkpoints"
 
+# How long a checkpoint may take to be written, as Orbax counts it: by the wall clock, which may be put forward by hours
+# meanwhile, as on a machine that wakes. Of several processes, which wait for one another, it is Orbax's 20 minutes.
+_LONGEST_SAVE_SECONDS = 30 * 24 * 3600
+
 
 def lower_is_better(monitor: str) -> bool:
     """Returns whether training should lower the metric called `monitor`."""
@@ -47,6 +51,7 @@ def open_checkpoints(workdir: Path, monitor: str, *, keep_all: bool = False, rea
         options=ocp.CheckpointManagerOptions(
             preservation_policy=policy,
             cleanup_tmp_directories=not reads_only,
+            async_options=None if jax.process_count() > 1 else ocp.AsyncOptions(timeout_secs=_LONGEST_SAVE_SECONDS),
             best_fn=lambda metrics: metrics[monitor],
             best_mode="min" if lower_is_better(monitor) else "max",
         ),

@@ -19,6 +19,9 @@ _DISK_ERRORS = tuple(
     os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
 )
 
+# Of memory that runs out: words of the kernel, of XLA and of C++, and Python's where a thread's stack has no room.
+_MEMORY_ERRORS = (os.strerror(errno.ENOMEM), "RESOURCE_EXHAUSTED", "bad_alloc", "can't start new thread")
+
 
 def run(main: Callable[[Sequence[str]], int | None]) -> None:
     """Runs `main` under absl's flags; user errors are printed as one line, with `-v 1` as a traceback too."""
@@ -39,12 +42,13 @@ def run(main: Callable[[Sequence[str]], int | None]) -> None:
 
 def user_message(error: Exception) -> str | None:
     """Returns what to say of an error that the user can mend; None if a traceback is to tell of it."""
+    # The message of a library may have many lines, and say where in its code it arose.
+    line = " ".join(str(error).split())[:400]
+    if isinstance(error, MemoryError) or any(words in str(error) for words in _MEMORY_ERRORS):
+        return f"out of memory: {line}" if line else "out of memory"
     if isinstance(error, _USER_ERRORS):
         return str(error)
-    if any(words in str(error) for words in _DISK_ERRORS):
-        # The message of a library may have many lines, and say where in its code it arose.
-        return " ".join(str(error).split())[:400]
-    return None
+    return line if any(words in line for words in _DISK_ERRORS) else None
 
 
 def _is_worth_showing(record: LogRecord) -> bool:

@@ -3,7 +3,10 @@ import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+
+from jaxvid.commands import user_message
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
@@ -81,6 +84,20 @@ def test_a_full_disk_is_one_line_where_checkpoints_are_written_in_the_background
     assert line.startswith("error: ")
     assert f"{tmp_path}/checkpoints/1" in line
     assert "File too large" in line
+
+
+def test_memory_that_runs_out_is_one_line_whatever_library_says_so():
+    assert user_message(MemoryError()) == "out of memory"
+    with pytest.raises(MemoryError) as raised:
+        np.empty(1 << 60, np.uint8)
+    assert user_message(raised.value).startswith("out of memory: Unable to allocate 1.00 EiB for an array")
+    exhausted = RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 99 bytes.\nBufferAssignment:\n  ...")
+    assert user_message(exhausted) == (
+        "out of memory: RESOURCE_EXHAUSTED: Out of memory allocating 99 bytes. BufferAssignment: ..."
+    )
+    assert user_message(OSError(12, "Cannot allocate memory")) == "out of memory: [Errno 12] Cannot allocate memory"
+    assert user_message(RuntimeError("can't start new thread")) == "out of memory: can't start new thread"
+    assert user_message(RuntimeError("something else")) is None
 
 
 @pytest.mark.parametrize("command", COMMANDS)

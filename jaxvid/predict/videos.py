@@ -51,6 +51,7 @@ def classified_videos(
             num_waiting[window.video] -= 1
             yield window
         for video in [video for video in ends if not num_waiting[video]]:
+            del num_waiting[video]
             yield ends.pop(video)
 
     for video, item in read:

@@ -15,24 +15,19 @@ Row = dict[str, int | float]
 
 
 class Logbook:
-    """Writes rows of metrics; a context manager.
-
-    Attributes:
-      rows: all rows of the run so far, including those before an interruption.
-    """
+    """Writes rows of metrics, and keeps none; a context manager."""
 
     def __init__(self, workdir: Path, first_step: int, *, writes: bool = True):
         """Opens the logbook of `workdir` to continue after step `first_step`: rows of later steps are dropped.
 
         Of several processes, only one `writes`.
         """
-        self.rows = [row for row in read_rows(workdir) if row["step"] <= first_step]
         self._changes_path = workdir / CHANGES_FILE_NAME
         self._file = self._tensorboard = None
         if not writes:
             return
         path = workdir / FILE_NAME
-        _replace(path, self.rows)
+        _replace(path, [row for row in read_rows(workdir) if row["step"] <= first_step])
         self._file = path.open("a", encoding="utf-8", buffering=1)
         self._tensorboard = SummaryWriter(str(workdir / "tensorboard"), purge_step=first_step + 1)
 
@@ -46,10 +41,8 @@ class Logbook:
 
     def write(self, step: int, metrics: Row) -> None:
         """Adds a row, which other programs can read at once."""
-        row: Row = {"step": step, **metrics}
-        self.rows.append(row)
         if self._file and self._tensorboard:
-            self._file.write(json.dumps(row) + "\n")
+            self._file.write(json.dumps({"step": step, **metrics}) + "\n")
             for name, value in metrics.items():
                 self._tensorboard.add_scalar(name, value, step)
 

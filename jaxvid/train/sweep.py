@@ -19,6 +19,7 @@ from absl import logging
 
 from jaxvid.data.joined import sections
 from jaxvid.types import ConfigDict
+from jaxvid.video.workers import exit_reason
 
 _REPLACED = ("config", "workdir", "sweep")
 
@@ -123,7 +124,8 @@ def _fold_splits(config: ConfigDict, value: str) -> dict[str, str]:
 def run_sweep(runs: Sequence[SweepRun]) -> int:
     """Runs or resumes one command after another; returns the exit status of the first that fails, or 0.
 
-    Each has its own process, so that nothing stays in memory for the next.
+    Each has its own process, so that nothing stays in memory for the next. Of one that a signal ended, the status is
+    what a shell shows: 128 and the signal's number.
     """
     for number, run in enumerate(runs, start=1):
         logging.info("Run %d of %d: %s", number, len(runs), run.workdir)
@@ -133,8 +135,8 @@ def run_sweep(runs: Sequence[SweepRun]) -> int:
         ):
             status = process.wait()
         if status:
-            logging.error("%s ended with status %d; run the same command again to resume", run.workdir, status)
-            return status
+            logging.error("%s failed: %s; run the same command again to resume", run.workdir, exit_reason(status))
+            return status if status > 0 else 128 - status
     return 0
 
 

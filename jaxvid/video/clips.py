@@ -77,7 +77,7 @@ def decode_clips(
 
     Raises:
       ValueError: if an argument is out of range.
-      RuntimeError: when iterating, if workers cannot be started at all.
+      ChildProcessError: when iterating, if workers cannot be started at all.
     """
     if min(size) <= 0:
         raise ValueError(f"size must be a positive height and width, got {size}")

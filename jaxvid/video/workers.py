@@ -62,7 +62,8 @@ def decode_in_workers(
 ) -> Generator[tuple[int, Any], None, None]:
     """Yields the results of `decoder` for every path, each with the position of the path, in the order of the paths.
 
-    If the decoder raises an InvalidVideoError, crashes or hangs, the last result of the path is an InvalidVideo.
+    If the decoder raises an InvalidVideoError, crashes or hangs, the last result of the path is an InvalidVideo. A file
+    whose worker is killed from outside, as by the kernel where memory runs out, is decoded once more before that.
     Only a few results are held at any time, however many the paths and however long the files. The workers end when
     the iterator is exhausted or closed, and when this process dies.
 
@@ -76,7 +77,7 @@ def decode_in_workers(
 
     Raises:
       ValueError: if an argument is out of range.
-      RuntimeError: when iterating, if workers cannot be started at all.
+      ChildProcessError: when iterating, if workers cannot be started at all.
     """
     if num_workers is not None and num_workers <= 0:
         raise ValueError(f"num_workers must be positive or None, got {num_workers}")
@@ -106,7 +107,7 @@ class GuardedDecoding:
         """Yields the results of `decoder` for a file; the last is an InvalidVideo if it fails, crashes or hangs.
 
         Raises:
-          RuntimeError: when iterating, if the process cannot be started.
+          ChildProcessError: when iterating, if the process cannot be started.
         """
         if not self._workers:
             self._workers.append(_spawn_worker(decoder))
@@ -133,11 +134,25 @@ class GuardedDecoding:
 
 @dataclasses.dataclass
 class _Worker:
-    """A decoding process, the pipe to it, and the position of the file that it decodes, -1 if none."""
+    """A decoding process.
+
+    Attributes:
+      process: the process.
+      connection: the pipe to it.
+      index: position of the file that it decodes, -1 if none.
+      request: that file and its decoder.
+      num_results: of the file, received so far.
+      num_earlier: results of the file that an earlier process sent before it was killed; -1 if there was none.
+      timeout_seconds: for each result.
+      deadline: for the next one.
+    """
 
     process: subprocess.Popen[bytes]
     connection: multiprocessing.connection.Connection
     index: int = -1
+    request: tuple[Decoder, Path] | None = None
+    num_results: int = 0
+    num_earlier: int = -1
     timeout_seconds: float = math.inf
     deadline: float = math.inf
 
@@ -227,8 +242,8 @@ def _await_start(worker: _Worker) -> None:
             return
         reason = f"it did not answer within {_WORKER_START_SECONDS:.0f} s"
     except (EOFError, OSError):
-        reason = _exit_reason(worker.process)
-    raise RuntimeError(f"a video decoding process did not start: {reason}; its messages are on standard error")
+        reason = exit_reason(worker.process.wait())
+    raise ChildProcessError(f"a video decoding process did not start: {reason}; its messages are on standard error")
 
 
 def _assign(
@@ -248,9 +263,11 @@ def _assign(
             workers[position] = worker = _spawn_worker(decoder)
             _await_start(worker)
         worker.index = queue.popleft()
+        worker.num_results, worker.num_earlier = 0, -1
         worker.timeout_seconds = timeout_seconds
         worker.deadline = time.monotonic() + timeout_seconds
-        worker.connection.send((decoder, paths[worker.index]))
+        worker.request = decoder, paths[worker.index]
+        worker.connection.send(worker.request)
 
 
 def _collect(workers: list[_Worker], paths: list[Path], results: dict[int, _Results], *, wait: bool) -> None:
@@ -273,7 +290,7 @@ def _collect(workers: list[_Worker], paths: list[Path], results: dict[int, _Resu
 
 
 def _receive(worker: _Worker, path: Path, answered: bool) -> tuple[Any, bool]:
-    """Returns the next result of the worker's file, None at its end, and whether it is the last."""
+    """Returns what came next of the file, None if it is nothing new or the end, and whether it is the last."""
     if not answered:
         worker.process.kill()
         worker.process.wait()
@@ -281,13 +298,35 @@ def _receive(worker: _Worker, path: Path, answered: bool) -> tuple[Any, bool]:
     try:
         result = worker.connection.recv()
     except (EOFError, OSError):
-        result = InvalidVideo(path, f"the decoder crashed: {_exit_reason(worker.process)}")
-    return result, result is None or isinstance(result, InvalidVideo)
+        code = worker.process.wait()
+        if code == -signal.SIGKILL and worker.num_earlier < 0:
+            _begin_again(worker)
+            return None, False
+        result = InvalidVideo(path, f"the decoder crashed: {exit_reason(code)}")
+    if result is None or isinstance(result, InvalidVideo):
+        return result, True
+    worker.num_results += 1
+    return (None if worker.num_results <= worker.num_earlier else result), False
 
 
-def _exit_reason(process: subprocess.Popen[bytes]) -> str:
-    code = process.wait()
-    return f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+def _begin_again(worker: _Worker) -> None:
+    """Lets another process decode the file of one that was killed."""
+    assert worker.request is not None
+    _stop(worker)
+    new = _spawn_worker(worker.request[0])
+    _await_start(new)
+    worker.process, worker.connection = new.process, new.connection
+    worker.num_results, worker.num_earlier = 0, worker.num_results
+    worker.connection.send(worker.request)
+
+
+def exit_reason(code: int) -> str:
+    """Returns in words how a process ended, from its `subprocess.Popen.returncode`: a signal is a negative one."""
+    if code >= 0:
+        return f"exit code {code}"
+    # Nothing here sends it to a process whose end is reported; the kernel does, to the one that holds most.
+    hint = ", as by the kernel where memory runs out" if -code == signal.SIGKILL else ""
+    return f"killed by {signal.Signals(-code).name}{hint}"
 
 
 def _stop(worker: _Worker) -> None:
@@ -302,7 +341,7 @@ def _work(descriptor: int) -> None:
     """Runs a decoding process: answers requests until it is killed or its parent has died."""
     threading.Thread(target=_exit_with_parent, daemon=True).start()
     connection = multiprocessing.connection.Connection(descriptor)
-    _limit_memory()
+    limit = _limit_memory()
     connection.send("ready")
     # From here on only decoders write to standard error, about files that are reported anyway.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
@@ -315,7 +354,7 @@ def _work(descriptor: int) -> None:
         except InvalidVideoError as error:
             connection.send(InvalidVideo(error.path, error.reason))
         except MemoryError:
-            connection.send(InvalidVideo(path, f"decoding takes more than {_MAX_MEMORY >> 30} GiB of memory"))
+            connection.send(InvalidVideo(path, f"decoding takes more than {limit / 2**30:.2g} GiB of memory"))
         except OSError:
             # The parent is gone, or no file can be read any more.
             raise
@@ -324,14 +363,18 @@ def _work(descriptor: int) -> None:
             connection.send(InvalidVideo(path, f"the decoder failed: {type(error).__name__}: {lines[0]}"))
 
 
-def _limit_memory() -> None:
-    """Lets a file that asks for more memory fail, rather than this machine; no video of 8K needs as much."""
-    hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
-    # The infinite limit is a negative number.
-    limit = _MAX_MEMORY if hard < 0 else min(_MAX_MEMORY, hard)
+def _limit_memory() -> int:
+    """Lets a file that asks for more memory fail, rather than this machine; no video of 8K needs as much.
+
+    Returns:
+      The limit in bytes: that of this program where it has a lower one.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    limit = _MAX_MEMORY if soft == resource.RLIM_INFINITY else min(_MAX_MEMORY, soft)
     # Only Linux counts all memory that is allocated; elsewhere the limit may not be allowed.
     with contextlib.suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_DATA, (limit, hard))
+    return limit
 
 
 def _exit_with_parent() -> None:

@@ -104,6 +104,19 @@ def test_the_first_run_that_fails_ends_the_sweep(tmp_path, monkeypatch):
     assert done.read_text().split() == ["good", "bad"]
 
 
+def test_a_run_that_the_kernel_kills_is_told_as_such(tmp_path, monkeypatch, caplog):
+    program = tmp_path / "python"
+    program.write_text("#!/bin/sh\nkill -KILL $$\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(program))
+    with caplog.at_level("ERROR", logger="absl"):
+        assert run_sweep([SweepRun(tmp_path, [])] * 2) == 137
+    assert caplog.messages == [
+        f"{tmp_path} failed: killed by SIGKILL, as by the kernel where memory runs out; "
+        "run the same command again to resume"
+    ]
+
+
 def test_a_sigterm_reaches_the_run_which_ends_by_itself(tmp_path):
     program = tmp_path / "python"
     program.write_text('#!/bin/sh\ntrap "exit 143" TERM\ntouch "$3"\nwhile :; do sleep 0.1; done\n')

@@ -219,7 +219,7 @@ def test_a_decoder_that_crashes_or_hangs_is_replaced(tmp_path, monkeypatch):
 def test_workers_that_cannot_start_are_an_error_and_not_a_broken_file(tmp_path, monkeypatch, capfd):
     (tmp_path / "decord.py").write_text("raise ImportError('no decoder here')")
     monkeypatch.syspath_prepend(str(tmp_path))
-    with pytest.raises(RuntimeError, match="did not start: exit code 1"):
+    with pytest.raises(ChildProcessError, match="did not start: exit code 1"):
         next(decode_clips([tmp_path / "clip.mp4"], SIZE))
     assert "no decoder here" in capfd.readouterr().err
 

@@ -1,6 +1,8 @@
 """Worker processes whose results come as they are ready; those in order are tested with the decoders of clips."""
 
 import os
+import resource
+import signal
 import time
 from pathlib import Path
 
@@ -14,7 +16,14 @@ def obey(path):
         raise InvalidVideoError(path, "no video")
     if order == "crash":
         os.abort()
+    if order == "killed":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if order == "memory":
+        raise MemoryError
     yield 0
+    if order == "once" and not path.exists():
+        path.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
     if order == "hang":
         time.sleep(60)
     yield 1
@@ -33,6 +42,24 @@ def test_a_file_that_hangs_delays_no_other_and_ends_after_its_time():
     assert [result.reason for index, result in found if index == 3] == ["the decoder crashed: killed by SIGABRT"]
     assert [result.reason for index, result in found if index == 4] == ["no video"]
     assert len(found) == 6 + 2 + 2
+
+
+def test_what_memory_costs_is_said_with_the_limit_of_this_program():
+    limits = resource.getrlimit(resource.RLIMIT_DATA)
+    resource.setrlimit(resource.RLIMIT_DATA, (3 << 29, limits[1]))
+    try:
+        found = results_of(["memory", "killed", "a"], num_workers=1)
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, limits)
+    assert found[0][1].reason == "decoding takes more than 1.5 GiB of memory"
+    assert found[1][1].reason == "the decoder crashed: killed by SIGKILL, as by the kernel where memory runs out"
+    assert found[2:] == [(2, 0), (2, 1)]
+
+
+def test_a_file_whose_worker_is_killed_from_outside_is_decoded_once_more(tmp_path):
+    once, other = tmp_path / "once", tmp_path / "a"
+    assert list(decode_in_workers(obey, [once, other], num_workers=1)) == [(0, 0), (0, 1), (1, 0), (1, 1)]
+    assert once.exists()
 
 
 def test_no_files_give_no_results():
