@@ -8,7 +8,7 @@ import numpy as np
 
 from jaxvid.data.dataset import ClipSplit
 from jaxvid.data.records import decode_frames
-from jaxvid.video.files import write_video
+from jaxvid.video.files import find_videos, write_video
 
 # Files that are made, and the longest of those that are made of many.
 _NUM_FILES = 64
@@ -31,11 +31,13 @@ def choose_videos(long: Path | None, folder: Path | None, split: ClipSplit, dire
     """Returns the videos that are given; those that are not are made of the clips of a split in `directory`.
 
     Raises:
-      ValueError: if a video or folder that is given does not exist.
+      ValueError: if a video or folder that is given does not exist, or the folder has no videos.
     """
     for name, path, exists in (("video", long, Path.is_file), ("videos", folder, Path.is_dir)):
         if path is not None and not exists(path):
             raise ValueError(f"--{name}={path} does not exist")
+    if folder is not None and not find_videos(folder):
+        raise ValueError(f"--videos={folder} has no videos")
     return Videos(long or _make_long(split, directory / "long.mp4"), folder or _make_short(split, directory / "short"))
 
 

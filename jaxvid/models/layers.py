@@ -63,6 +63,47 @@ class LSTM(nn.Module):
         return (outputs[::-1] if self.reverse else outputs).swapaxes(0, 1)
 
 
+class BatchNorm(nn.BatchNorm):
+    """Batch normalization (Ioffe and Szegedy, 2015), with the variables of Flax's own, as one scale and one shift.
+
+    Flax subtracts the mean and keeps that difference for the backward pass: on the CPU, a training step of r2plus1d_18
+    without it took 7 % less. Of `nn.BatchNorm`'s fields, masks and groups of devices are not supported.
+    """
+
+    @nn.compact
+    def __call__(
+        self, x: Float[Array, "*batch channel"], use_running_average: bool | None = None
+    ) -> Float[Array, "*batch channel"]:
+        """Normalizes with the running statistics, or with those of the batch, which then change the running ones."""
+        use_running_average = nn.merge_param("use_running_average", self.use_running_average, use_running_average)
+        channels = (x.shape[-1],)
+        running_mean = self.variable("batch_stats", "mean", jnp.zeros, channels, jnp.float32)
+        running_var = self.variable("batch_stats", "var", jnp.ones, channels, jnp.float32)
+        mean, var = running_mean.value, running_var.value
+        if not use_running_average:
+            mean, var = self._statistics(x.astype(jnp.float32))
+            if not self.is_initializing():
+                running_mean.value = self.momentum * running_mean.value + (1 - self.momentum) * mean
+                running_var.value = self.momentum * running_var.value + (1 - self.momentum) * var
+        scale = jax.lax.rsqrt(var + self.epsilon)
+        if self.use_scale:
+            scale *= self.param("scale", self.scale_init, channels, self.param_dtype)
+        shift = -mean * scale
+        if self.use_bias:
+            shift += self.param("bias", self.bias_init, channels, self.param_dtype)
+        return (x * scale + shift).astype(self.dtype)
+
+    def _statistics(
+        self, x: Float[Array, "*batch channel"]
+    ) -> tuple[Float[Array, " channel"], Float[Array, " channel"]]:
+        """Returns mean and variance of every channel, over all devices of `axis_name`."""
+        moments = jnp.stack([values.mean(range(x.ndim - 1)) for values in (x, jnp.square(x))])
+        if self.axis_name is not None and not self.is_initializing():
+            moments = jax.lax.pmean(moments, self.axis_name)
+        # Rounding may leave a little less than 0.
+        return moments[0], jnp.maximum(0, moments[1] - jnp.square(moments[0]))
+
+
 class Dropout(nn.Module):
     """Zeroes a share of the entries in training and scales up the others (Srivastava et al., 2014).
 
@@ -159,14 +200,14 @@ class Layers:
         defaults: dict[str, Any] = {"kernel_init": nn.initializers.glorot_uniform()}
         return nn.Dense(features, dtype=self.dtype, param_dtype=self.param_dtype, **(defaults | fields))
 
-    def norm(self, **fields: Any) -> nn.BatchNorm:
+    def norm(self, **fields: Any) -> BatchNorm:
         """Batch normalization, to be called with `use_running_average=not train`.
 
         Given to the call and not to the constructor, `use_running_average` can be changed for frozen layers
-        (`jaxvid.models.freezing.frozen_norms_kept`). `fields` are further ones of `nn.BatchNorm`.
+        (`jaxvid.models.freezing.frozen_norms_kept`). `fields` are further ones of `BatchNorm`.
         """
         defaults: dict[str, Any] = {"momentum": self.norm_momentum, "epsilon": self.norm_epsilon}
-        return nn.BatchNorm(
+        return BatchNorm(
             axis_name=self.axis_name, dtype=self.dtype, param_dtype=self.param_dtype, **(defaults | fields)
         )
 

@@ -30,6 +30,8 @@ def test_videos_that_are_given_must_exist(tmp_path, config):
         choose_videos(tmp_path / "nothing.mp4", None, split, tmp_path)
     with pytest.raises(ValueError, match="--videos=.*nothing does not exist"):
         choose_videos(None, tmp_path / "nothing", split, tmp_path)
+    with pytest.raises(ValueError, match="--videos=.* has no videos"):
+        choose_videos(None, tmp_path, split, tmp_path)
 
 
 def test_ratios_are_of_seconds_and_of_cpu_seconds():
