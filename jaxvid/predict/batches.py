@@ -7,6 +7,7 @@ neighboring ones, and then looks at their sequence, need not see a frame again f
 
 import collections
 import dataclasses
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -214,8 +215,9 @@ class WindowClassifier:
         """Returns whether a batch of windows is full, and has all features."""
         if len(self._waiting) < self._batch_size:
             return False
-        # Features are computed in the order of the windows.
-        return all(feature.values is not None for feature in self._waiting[self._batch_size - 1].features)
+        # Not of the last one alone: a window may have only features of earlier ones, before which other videos' wait.
+        batch = itertools.islice(self._waiting, self._batch_size)
+        return all(feature.values is not None for waiting in batch for feature in waiting.features)
 
     def _classified(self, count: int) -> Iterator[Classified]:
         batch = [self._waiting.popleft() for _ in range(count)]

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from jaxvid.predict.batches import Outputs, StreamFeatures, WindowClassifier
-from jaxvid.predict.windows import WindowPlan, windows
+from jaxvid.predict.windows import Window, WindowPlan, windows
 from jaxvid.video.streams import TimedFrame
 
 
@@ -92,6 +92,24 @@ def test_videos_share_batches_and_keep_their_frames_apart():
     assert network.window_batches == [2, 2, 2, 2, 2]
     assert all(len(batch) == 3 for batch in network.frame_batches)
     assert any(min(batch) < 100 <= max(batch) for batch in network.frame_batches)
+
+
+def test_a_window_of_known_frames_does_not_hurry_those_of_another_video_before_it():
+    network, known = Network(frames_per_batch=4), dict(enumerate([10, 20, 30, 40]))
+    new = {0: 1, 1: 2, 2: 3}
+
+    def add(video, frames, numbers):
+        images = tuple(np.full((1, 1, 3), frames[number], np.uint8) for number in numbers)
+        window = Window(0.0, 1.0, images, tuple(numbers), len(numbers), np.zeros(0, np.int16))
+        return [(found.video, float(found.probabilities[0])) for found in network.classifier.add(video, window)]
+
+    assert add(0, known, [0, 1, 2, 3]) == []
+    assert add(0, known, [0, 1, 2, 3]) == [(0, 25.0), (0, 25.0)]
+    # The three frames of the second video wait for a fourth.
+    assert add(1, new, [0, 1, 2, 2]) == []
+    assert add(0, known, [0, 1, 2, 3]) == []
+    last = [(found.video, float(found.probabilities[0])) for found in network.classifier.finish()]
+    assert last == [(1, 2.25), (0, 25.0)]
 
 
 def test_a_still_picture_does_not_make_windows_wait_without_end():
