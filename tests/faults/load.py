@@ -41,13 +41,15 @@ class Load(NamedTuple):
 
 
 def attempt(one: Try) -> Sequence[str]:
-    """Runs a job under a load; if that refuses it, again without."""
+    """Runs a job under a load; if that refuses it, again without. Nothing is tried where there can be no such load."""
     names = list(_LOADS)
     name = names[one.number % len(names)]
     # So every job comes under every load.
     job = _JOBS[(one.number + one.number // len(names)) % len(_JOBS)]
     undisturbed = jobs.whole(job)
     with _LOADS[name](one) as load:
+        if load is None:
+            return []
         process = jobs.start(job, one.directory, prefix=load.prefix, **dict(load.environment))
         status, errors = jobs.finish(process)
     verdict = _verdict(status, errors, one.directory, undisturbed)
@@ -78,17 +80,14 @@ def _verdict(status: int | None, errors: str, home: Path, undisturbed: jobs.Whol
 
 
 @contextlib.contextmanager
-def _little_memory(one: Try) -> Iterator[Load]:
+def _little_memory(one: Try) -> Iterator[Load | None]:
     """1 GB for each job in a first round; less, at random, in those behind it."""
     first_round = one.number < len(_LOADS) * len(_JOBS)
     limit = _GIGABYTE if first_round else int(one.rng.uniform(0.3, 1.0) * _GIGABYTE)
     # What is printed counts as a refusal too: the table of a prediction has the videos that were not read.
     with _control_group(one.directory.name, limit) as group:
-        if group is None:
-            # Counts all that a process may write to, the stacks of threads in full: the nearest to memory in use.
-            yield Load(("prlimit", f"--data={2 * limit}", "sh", "-c", 'exec "$@" >&2', "sh"))
-        else:
-            yield Load(("sh", "-c", 'echo $$ > "$0" && exec "$@" >&2', str(group / "cgroup.procs")))
+        join = 'echo $$ > "$0" && exec "$@" >&2'
+        yield None if group is None else Load(("sh", "-c", join, str(group / "cgroup.procs")))
 
 
 @contextlib.contextmanager
@@ -161,7 +160,7 @@ def _crowd(_: Try) -> Iterator[Load]:
         yield Load()
 
 
-_LOADS: dict[str, Callable[[Try], AbstractContextManager[Load]]] = {
+_LOADS: dict[str, Callable[[Try], AbstractContextManager[Load | None]]] = {
     "little memory": _little_memory,
     "one core": _one_core,
     "a clock that jumps": _jumping_clock,
