@@ -222,6 +222,7 @@ _PIPELINE = {
     "num_threads": 4,
     "num_workers": 0,
     "resident": "false",  # "true": training data stays in device memory; "auto": if small (jaxvid/train/resident.py)
+    "steps_per_call": 1,  # of resident data: training steps that one compiled call takes (jaxvid/train/resident.py)
     "decoder": "decord",  # of whole videos, when a dataset is built and a folder evaluated; or "av"
 }
 

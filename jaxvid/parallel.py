@@ -20,6 +20,8 @@ AXIS_NAME = "data"
 
 _WHOLE = PartitionSpec()
 _ROWS = PartitionSpec(AXIS_NAME)
+# Of several steps, the first dimension.
+_ROWS_OF_STEPS = PartitionSpec(None, AXIS_NAME)
 
 
 def count_sharing(batch_size: int) -> int:
@@ -56,22 +58,41 @@ def over_devices(step: Callable[..., PyTree], num_devices: int | None = None) ->
     return jax.jit(mapped, donate_argnums=0, compiler_options=compiler_options())
 
 
-def take_over_devices(num_devices: int | None = None) -> Callable[[PyTree, jax.Array], Any]:
-    """Returns `take(table, rows)` as one jitted call on the devices of all processes.
+def steps_over_devices(step: Callable[..., PyTree], num_devices: int | None = None) -> Any:
+    """Returns `steps(state, table, batches)` as one jitted call: `step(state, table, batch)` for each batch in turn.
 
-    Every device has the whole table, arrays with a first dimension of rows (`replicate`), and takes the rows that its
-    share of a batch names (`shard_rows`). Half-precision numbers are returned as float32.
+    Every device has the whole state, whose memory the call reuses, the whole table (`replicate`), and its share of the
+    rows of every batch (`shard_steps`). What a step returns beside the state is stacked.
+
+    Args:
+      step: of one device, mapped over the axis AXIS_NAME.
+      num_devices: number of devices, from `count_sharing`; all by default.
+    """
+
+    def steps(state: PyTree, table: PyTree, batches: PyTree) -> PyTree:
+        return jax.lax.scan(lambda state, batch: step(state, table, batch), state, batches)
+
+    mesh, in_specs = _mesh(jax.devices()[:num_devices]), (_WHOLE, _WHOLE, _ROWS_OF_STEPS)
+    mapped = jax.shard_map(steps, mesh=mesh, in_specs=in_specs, out_specs=_WHOLE, check_vma=False)
+    return jax.jit(mapped, donate_argnums=0, compiler_options=compiler_options())
+
+
+def take_rows(table: PyTree, rows: jax.Array) -> Any:
+    """Returns rows of arrays with a first dimension of rows; of half-precision numbers as float32."""
+    taken = jax.tree.map(lambda values: values.at[rows].get(mode="promise_in_bounds"), table)
+    return jax.tree.map(lambda x: x.astype(jnp.float32) if x.dtype == jnp.float16 else x, taken)
+
+
+def take_over_devices(num_devices: int | None = None) -> Callable[[PyTree, jax.Array], Any]:
+    """Returns `take_rows` as one jitted call on the devices of all processes.
+
+    Every device has the whole table (`replicate`), and takes the rows that its share of a batch names (`shard_rows`).
 
     Args:
       num_devices: number of devices, from `count_sharing`; all by default.
     """
-
-    def take(table: PyTree, rows: jax.Array) -> PyTree:
-        taken = jax.tree.map(lambda values: values.at[rows].get(mode="promise_in_bounds"), table)
-        return jax.tree.map(lambda x: x.astype(jnp.float32) if x.dtype == jnp.float16 else x, taken)
-
     mesh = _mesh(jax.devices()[:num_devices])
-    return jax.jit(jax.shard_map(take, mesh=mesh, in_specs=(_WHOLE, _ROWS), out_specs=_ROWS, check_vma=False))
+    return jax.jit(jax.shard_map(take_rows, mesh=mesh, in_specs=(_WHOLE, _ROWS), out_specs=_ROWS, check_vma=False))
 
 
 def over_local_devices(step: Callable[..., PyTree]) -> Callable[[PyTree, PyTree], PyTree]:
@@ -118,9 +139,21 @@ def shapes_on_one_device(state: PyTree) -> PyTree:
 
 def shard_rows(batch: PyTree[Shaped[np.ndarray, "row ..."]]) -> PyTree[Shaped[jax.Array, "all ..."]]:
     """Returns a global batch, assembled from each process's rows and sharded over the devices that share it."""
-    num_devices = count_sharing(len(jax.tree.leaves(batch)[0]) * jax.process_count())
-    sharding = NamedSharding(_mesh(jax.devices()[:num_devices]), _ROWS)
-    return jax.tree.map(lambda rows: jax.make_array_from_process_local_data(sharding, rows), batch)
+    return _assembled(batch, len(jax.tree.leaves(batch)[0]), _ROWS)
+
+
+def shard_steps(
+    batches: Sequence[PyTree[Shaped[np.ndarray, "row ..."]]],
+) -> PyTree[Shaped[jax.Array, "step all ..."]]:
+    """Returns the global batches of several steps, stacked; each is sharded as by `shard_rows`."""
+    stacked = jax.tree.map(lambda *of_steps: np.stack(of_steps), *batches)
+    return _assembled(stacked, len(jax.tree.leaves(batches[0])[0]), _ROWS_OF_STEPS)
+
+
+def _assembled(arrays: PyTree[np.ndarray], num_rows: int, spec: PartitionSpec) -> PyTree[jax.Array]:
+    num_devices = count_sharing(num_rows * jax.process_count())
+    sharding = NamedSharding(_mesh(jax.devices()[:num_devices]), spec)
+    return jax.tree.map(lambda values: jax.make_array_from_process_local_data(sharding, values), arrays)
 
 
 def replicate(state: PyTree, num_devices: int | None = None) -> PyTree:

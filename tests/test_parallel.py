@@ -67,11 +67,12 @@ def test_several_processes_need_a_batch_that_all_devices_share(monkeypatch):
         parallel.count_sharing(4)
 
 
-def train_in_batches_of_six(workdir, data_dir, resident="false"):
+def train_in_batches_of_six(workdir, data_dir, resident="false", steps_per_call=1):
     """Trains and evaluates with batches of six; returns the rows of the logbook and the probabilities."""
     config = tiny_config(data_dir)
-    config.pipeline.resident = resident
-    config.train.batch_size = 6
+    config.pipeline.update(resident=resident, steps_per_call=steps_per_call)
+    # An epoch.
+    config.train.update(batch_size=6, log_every_steps=3)
     config.eval.batch_size = 3
     config.eval.every_epochs = 1
     train(config, Path(workdir))
@@ -83,11 +84,12 @@ def train_in_batches_of_six(workdir, data_dir, resident="false"):
 
 @pytest.mark.slow
 def test_a_batch_of_six_gives_the_same_numbers_on_one_device_and_six_of_eight(tmp_path, data_dir):
-    # The eight devices hold all frames (`pipeline.resident`), the one gets them from the stream.
+    # The eight devices hold all frames (`pipeline.resident`), and take three steps a call; the one gets them from the
+    # stream.
     (rows_of_six, table_of_six), log = eight_devices(
         "import json; from absl import logging; logging.use_absl_handler(); "
         "from tests.test_parallel import train_in_batches_of_six as run; "
-        f"print(json.dumps(run({str(tmp_path / 'eight')!r}, {str(data_dir)!r}, 'true')))"
+        f"print(json.dumps(run({str(tmp_path / 'eight')!r}, {str(data_dir)!r}, 'true', 3)))"
     )
     assert "Training on 6 of 8 devices: config.train.batch_size is 6; multiples of 8 use all devices" in log
     rows, table = train_in_batches_of_six(tmp_path / "one", data_dir)

@@ -62,7 +62,8 @@ def benchmark(config: ConfigDict, plan: Plan) -> Iterator[Row]:
         run = with_resident_frames(set_up(config))
     config = run.config
     device = f"{parallel.count_sharing(config.train.batch_size)} x {jax.devices()[0].device_kind}"
-    yield {"what": "setting", "device": device, "batch_size": config.train.batch_size}
+    size, steps_per_call = config.train.batch_size, run.steps_per_call
+    yield {"what": "setting", "device": device, "batch_size": size, "steps_per_call": steps_per_call}
     programs = Programs(run, plan.num_steps)
     yield from rates(programs, [part for part in _OF_BATCHES if part in plan.parts])
     if plan.peer:

@@ -36,7 +36,11 @@ for backbone in mobilenet inception_v3; do
     measure "--config=configs/backbone_lstm.py:dataset=synthetic_fight,backbone=$backbone" \
         --config.model.pretrained= --config.model.dtype=bfloat16 --parts=step,both,inference "$@"
 done
-for resident in false true; do
-    measure --config=configs/shdn.py:dataset=synthetic_fight "--config.pipeline.resident=$resident" \
-        --config.model.dtype=bfloat16 --parts=pipeline,step,both "$@"
+for model in shdn lrcn; do
+    small=("--config=configs/$model.py:dataset=synthetic_fight" --config.model.dtype=bfloat16)
+    for resident in false true; do
+        measure "${small[@]}" "--config.pipeline.resident=$resident" --parts=pipeline,step,both "$@"
+    done
+    # All steps in one call.
+    measure "${small[@]}" --config.pipeline.resident=true "--config.pipeline.steps_per_call=$steps" --parts=step,both "$@"
 done

@@ -22,13 +22,14 @@ _PEAK_FLOPS = {"H200": (989e12, 495e12), "H100": (989e12, 495e12), "A100": (312e
 class Programs:
     """The step and the inference of a run, with a batch in memory; each compiles when it is first measured.
 
-    A batch of inference is one of training, of one process: clips in memory to class probabilities.
+    A batch of inference is one of training, of one process: clips in memory to class probabilities. Where a call takes
+    several steps (`pipeline.steps_per_call`), a step is its share of such a call.
     """
 
-    def __init__(self, run: Run, num_calls: int):
-        """Takes the mean over `num_calls` in every measurement."""
+    def __init__(self, run: Run, num_batches: int):
+        """Takes the mean over `num_batches` in every measurement: as many as are whole calls, and one call at least."""
         self.run = run
-        self._num_calls = num_calls
+        self._num_batches = num_batches
         self._state = run.initial_state
         self._compiled: set[str] = set()
 
@@ -36,30 +37,39 @@ class Programs:
         """Measures one of pipeline, step, both and inference; their first call, which compiles, is left out."""
         calls = {
             "pipeline": lambda: next(self.run.batches),
-            "step": lambda: self._step(self.batch),
-            "both": lambda: self._step(parallel.shard_rows(next(self.run.batches))),
+            "step": lambda: self._step(self.batches),
+            "both": lambda: self._step(self._next_batches()),
             "inference": self._infer,
         }
         if part not in self._compiled:
             calls[part]()
             self._compiled.add(part)
-        return time_calls(calls[part], self._num_calls)
+        batches_per_call = self.run.steps_per_call if part in ("step", "both") else 1
+        times = time_calls(calls[part], max(1, self._num_batches // batches_per_call))
+        return Times(*(value / batches_per_call for value in times))
 
     def clips_per_second(self, part: str) -> float:
         """Measures a part, as `time` does."""
         return self.run.config.train.batch_size / self.time(part).seconds
 
     @cached_property
-    def batch(self) -> Batch:
-        """A batch on the devices."""
-        return parallel.shard_rows(next(self.run.batches))
+    def batches(self) -> Batch:
+        """The batches of a call, on the devices."""
+        return self._next_batches()
 
-    def traced_step(self) -> Any:
-        """Returns the step as JAX traces it."""
-        return self.run.step.trace(self._state, self.batch)
+    def traced_steps(self) -> Any:
+        """Returns the steps of a call as JAX traces them."""
+        return self._program.trace(self._state, self.batches)
 
-    def _step(self, batch: Batch) -> None:
-        self._state, metrics = self.run.step(self._state, batch)
+    @property
+    def _program(self) -> Any:
+        return self.run.program(self.run.steps_per_call)
+
+    def _next_batches(self) -> Batch:
+        return self.run.next_batches(self.run.steps_per_call)
+
+    def _step(self, batches: Batch) -> None:
+        self._state, metrics = self._program(self._state, batches)
         jax.block_until_ready(metrics)
 
     @cached_property
@@ -93,9 +103,10 @@ def _rates(config: ConfigDict, times: Times) -> Row:
 
 def _compilation(programs: Programs) -> Row:
     began = time.perf_counter()
-    traced = programs.traced_step()
+    traced = programs.traced_steps()
     traced.lower().compile()
-    return {"compile_seconds": time.perf_counter() - began, "gflops_per_step": jaxpr_flops(traced.jaxpr) / 1e9}
+    gflops = jaxpr_flops(traced.jaxpr) / 1e9 / programs.run.steps_per_call
+    return {"compile_seconds": time.perf_counter() - began, "gflops_per_step": gflops}
 
 
 def _of_step(programs: Programs, compiled: Row, times: Times) -> Row:

@@ -33,7 +33,7 @@ from jaxvid.models.create import module_from_config
 from jaxvid.steps import TrainState, network_input
 from jaxvid.train.feature_store import FeatureRows, Features, Writer, halved, locked, missing_rows, open_rows
 from jaxvid.train.feature_views import View, clip_digests, load_views, training_views, validation_views
-from jaxvid.train.resident import ResidentStep, is_resident
+from jaxvid.train.resident import is_resident, with_table
 from jaxvid.train.setup import Run
 from jaxvid.train.validation import validation_metrics
 from jaxvid.types import ConfigDict
@@ -143,7 +143,7 @@ def on_cached_features(run: Run, variables: dict[str, PyTree], workdir: Path) ->
     if not resident:
         return run
     logging.info("%d features stay in device memory: %.1f MB", len(train_rows), train_rows.num_bytes / 1e6)
-    return dataclasses.replace(run, step=ResidentStep(run.step, {"features": for_head(train_rows.all())}, size))
+    return with_table(run, {"features": for_head(train_rows.all())})
 
 
 class Extractor(NamedTuple):

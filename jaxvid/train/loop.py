@@ -27,7 +27,7 @@ from jaxvid.train.signals import Interrupted, stop_requests
 from jaxvid.train.step_metrics import StepMetrics
 from jaxvid.types import ConfigDict
 
-# Logged when everything is compiled and one step is computed; the benchmark waits for it.
+# Logged when a step is compiled and computed, or several in one call; the benchmark waits for it.
 FIRST_STEP_DONE = "The first step is done"
 
 
@@ -100,14 +100,15 @@ def _loop(
         tqdm(total=run.num_steps, initial=first_step, desc="Training", unit="step") as bar,
     ):
         recent = StepMetrics(bar, config.train.batch_size)
-        for step in range(first_step + 1, run.num_steps + 1):
+        for steps in run.calls(first_step):
             if reason := position.reason_to_stop(run):
                 logging.info("Stopped early: %s", reason)
                 break
+            state, metrics = run.program(len(steps))(state, run.next_batches(len(steps)))
+            step = steps[-1]
             epoch = step / run.steps_per_epoch
-            state, metrics = run.step(state, parallel.shard_rows(next(run.batches)))
             recent.add(step, metrics)
-            if step == first_step + 1:
+            if steps[0] == first_step + 1:
                 recent.require_finite()
                 logging.info(FIRST_STEP_DONE)
             if step % config.train.log_every_steps == 0:
@@ -119,7 +120,7 @@ def _loop(
                     validation = run.validate(state)
                 position.record_evaluation(run, step, validation)
                 logbook.write(step, {"epoch": epoch, **validation})
-            stop = stop_requested(step)
+            stop = stop_requested()
             if validation or stop or _is_multiple(step, config.checkpoint.every_steps):
                 recent.require_finite()
                 # A checkpoint after an evaluation holds the state that was evaluated: activations change afterwards.

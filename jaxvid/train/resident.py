@@ -3,10 +3,16 @@
 The sampling, the order and the position of the batches are those of the pipeline that streams, and the step is the same
 program: a run may change from one way to the other when it is resumed, and computes the same bits. What is saved is
 decoding the frames again in every epoch, and their way to the device.
+
+With `pipeline.steps_per_call` a call takes several steps, so that Python and the start of a program are paid once for
+all of them. A call ends where something is logged, evaluated or saved; steps that are too few for another call until
+then are taken one by one, by the program above. So choose a number that divides `train.log_every_steps`, and that fits
+into the steps between evaluations. A request to stop is heard at the end of a call.
 """
 
 import dataclasses
 import os
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -15,7 +21,7 @@ from absl import logging
 from jaxtyping import PyTree
 
 from jaxvid import parallel
-from jaxvid.config import one_of
+from jaxvid.config import at_least, one_of
 from jaxvid.data.pipeline import ROWS, training_batches
 from jaxvid.data.resident import FrameRows
 from jaxvid.data.sampling import create_sampling
@@ -31,12 +37,19 @@ _SHARE_OF_HOST = 0.1
 
 
 def check_resident(config: ConfigDict) -> None:
-    """Checks `pipeline.resident`.
+    """Checks `pipeline.resident` and `pipeline.steps_per_call`.
 
     Raises:
-      ValueError: if it is none of RESIDENT, or "true" for clips with sound.
+      ValueError: if the first is none of RESIDENT, or "true" for clips with sound, or the second is below 1, or above
+        it for data that is streamed.
     """
     one_of(config.pipeline, "pipeline.resident", RESIDENT)
+    at_least(config.pipeline, 1, "pipeline.steps_per_call")
+    if config.pipeline.steps_per_call > 1 and config.pipeline.resident == "false":
+        raise ValueError(
+            f"config.pipeline.steps_per_call is {config.pipeline.steps_per_call}; allowed with pipeline.resident "
+            "'false': 1 (several steps need their data in device memory: 'true', or 'auto')"
+        )
     if config.pipeline.resident == "true" and config.audio.sample_rate:
         raise ValueError(
             f"config.pipeline.resident is 'true'; allowed with audio.sample_rate {config.audio.sample_rate}: 'false', "
@@ -85,23 +98,37 @@ def with_resident_frames(run: Run) -> Run:
         shard=parallel.process_shard(),
         rows=rows,
     )
-    return dataclasses.replace(run, batches=batches, step=ResidentStep(run.step, table, config.train.batch_size))
+    return with_table(dataclasses.replace(run, batches=batches), table)
+
+
+def with_table(run: Run, table: dict[str, PyTree[np.ndarray]]) -> Run:
+    """Returns the run with a table in device memory: in its batches, ROWS stand in place of what is there.
+
+    Args:
+      run: with such batches.
+      table: what batches have by name, with a first dimension of rows.
+    """
+    num_devices = parallel.count_sharing(run.config.train.batch_size)
+    on_devices = parallel.replicate(table, num_devices)
+    run = dataclasses.replace(run, step=ResidentStep(run.step, on_devices, num_devices))
+    if run.config.pipeline.steps_per_call == 1:
+        return run
+    return dataclasses.replace(run, many_steps=ResidentSteps(run.step_of_device, on_devices, num_devices))
 
 
 class ResidentStep:
     """A step whose batches have ROWS, rows of arrays in device memory, in place of what stands there."""
 
-    def __init__(self, step: Any, table: dict[str, PyTree[np.ndarray]], batch_size: int):
-        """Copies the table to the devices.
+    def __init__(self, step: Any, table: dict[str, PyTree[jax.Array]], num_devices: int):
+        """Compiles nothing yet.
 
         Args:
           step: `(state, batch)` -> `(state, metrics)`, as `parallel.over_devices` returns it.
-          table: what batches have by name, with a first dimension of rows.
-          batch_size: of all devices together.
+          table: what batches have by name, with a first dimension of rows, on the devices (`parallel.replicate`).
+          num_devices: number of them.
         """
-        num_devices = parallel.count_sharing(batch_size)
         self._step = step
-        self._table = parallel.replicate(table, num_devices)
+        self._table = table
         self._take = parallel.take_over_devices(num_devices)
 
     def __call__(self, state: TrainState, batch: Batch) -> tuple[TrainState, dict[str, jax.Array]]:
@@ -113,5 +140,29 @@ class ResidentStep:
         return self._step.trace(state, self._taken(batch))
 
     def _taken(self, batch: Batch) -> Batch:
-        others = {name: values for name, values in batch.items() if name != ROWS}
-        return others | self._take(self._table, batch[ROWS])
+        return _without_rows(batch) | self._take(self._table, batch[ROWS])
+
+
+class ResidentSteps:
+    """Several steps in one call, each as a ResidentStep takes it."""
+
+    def __init__(self, step_of_device: Callable[..., Any], table: dict[str, PyTree[jax.Array]], num_devices: int):
+        """Compiles nothing yet; takes arguments as ResidentStep does, but for the step, which is not compiled."""
+
+        def step(state: TrainState, table: dict[str, PyTree[jax.Array]], batch: Batch) -> Any:
+            return step_of_device(state, _without_rows(batch) | parallel.take_rows(table, batch[ROWS]))
+
+        self._steps = parallel.steps_over_devices(step, num_devices)
+        self._table = table
+
+    def __call__(self, state: TrainState, batches: Batch) -> tuple[TrainState, dict[str, jax.Array]]:
+        """Takes a step for each of the batches (`parallel.shard_steps`); the metrics of the steps are stacked."""
+        return self._steps(state, self._table, batches)
+
+    def trace(self, state: TrainState, batches: Batch) -> Any:
+        """Returns the steps as JAX traces them."""
+        return self._steps.trace(state, self._table, batches)
+
+
+def _without_rows(batch: Batch) -> Batch:
+    return {name: values for name, values in batch.items() if name != ROWS}

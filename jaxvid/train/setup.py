@@ -1,7 +1,7 @@
 """Set-up of a run: its data, model, optimizer and compiled functions."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from jaxvid.models.clip_model import ClipModel
 from jaxvid.models.create import initial_variables, module_from_config
 from jaxvid.models.freezing import parameter_labels
 from jaxvid.pretrained.load import load_weights
-from jaxvid.steps import TrainState, create_state, train_step
+from jaxvid.steps import Batch, TrainState, create_state, train_step
 from jaxvid.train.adaptation import changing_sites, initial_functions
 from jaxvid.train.calibration import check_threshold
 from jaxvid.train.fine_tuning import names_run, weights_of_run
@@ -48,8 +48,11 @@ class Run:
       initial_state: before the first step, on all devices.
       schedule: from the number of an update to its learning rate.
       batches: of this process, endless.
+      step_of_device: `jaxvid.steps.train_step` of a state and a batch.
       step: `(state, batch)` -> `(state, metrics)`, compiled for all devices.
       validate: state -> metrics of the validation split.
+      many_steps: `(state, batches)` -> `(state, stacked metrics)`, several steps in one call, compiled for all devices;
+        None where a call takes one step (`jaxvid.train.resident`).
     """
 
     config: ConfigDict
@@ -60,9 +63,11 @@ class Run:
     initial_state: TrainState
     schedule: optax.Schedule
     batches: grain.DatasetIterator
+    step_of_device: Callable[..., Any]
     # The compiled function, as `parallel.over_devices` returns it: the benchmark also lowers it.
     step: Any
     validate: Callable[[TrainState], dict[str, float]]
+    many_steps: Any = None
 
     @property
     def num_steps(self) -> int:
@@ -73,6 +78,34 @@ class Run:
     def eval_every(self) -> int:
         """Number of steps from one evaluation to the next."""
         return self.config.eval.every_steps or self.config.eval.every_epochs * self.steps_per_epoch
+
+    @property
+    def steps_per_call(self) -> int:
+        """Largest number of steps that a call takes."""
+        return self.config.pipeline.steps_per_call if self.many_steps else 1
+
+    def calls(self, first_step: int) -> Iterator[range]:
+        """Yields the steps of every call after `first_step`: `steps_per_call` of them, or one.
+
+        Where something may be logged, evaluated or saved, or the run ends, a call has ended too.
+        """
+        intervals = (self.config.train.log_every_steps, self.eval_every, self.config.checkpoint.every_steps)
+        done = first_step
+        while done < self.num_steps:
+            left = min(self.num_steps - done, *(every - done % every for every in intervals if every))
+            count = self.steps_per_call if left >= self.steps_per_call else 1
+            yield range(done + 1, done + count + 1)
+            done += count
+
+    def program(self, count: int) -> Any:
+        """Returns what takes so many steps in one call: `step` or `many_steps`."""
+        return self.step if count == 1 else self.many_steps
+
+    def next_batches(self, count: int) -> Batch:
+        """Takes the batches of so many steps, and returns them on the devices as `program(count)` needs them."""
+        if count == 1:
+            return parallel.shard_rows(next(self.batches))
+        return parallel.shard_steps([next(self.batches) for _ in range(count)])
 
     def learning_rate(self, step: int) -> float:
         """Returns the learning rate of a step, the first of which is 1."""
@@ -127,6 +160,7 @@ def set_up(config: ConfigDict, *, resumes: bool = False, first_stage: Path | Non
         initial_state=parallel.replicate(state, num_devices),
         schedule=schedule,
         batches=_frame_batches(config, splits),
+        step_of_device=step,
         step=parallel.over_devices(step, num_devices),
         validate=partial(validate, compile_probabilities(model, config), splits.val, config),
     )

@@ -1,6 +1,7 @@
 """SIGTERM and Ctrl-C as requests to save and stop."""
 
 import contextlib
+import itertools
 import signal
 from collections.abc import Callable, Iterator
 from types import FrameType
@@ -17,13 +18,15 @@ class Interrupted(Exception):  # noqa: N818 (nothing went wrong)
 
 
 @contextlib.contextmanager
-def stop_requests() -> Iterator[Callable[[int], bool]]:
-    """Yields a function from the number of a step to whether SIGTERM or SIGINT asks to stop after it.
+def stop_requests() -> Iterator[Callable[[], bool]]:
+    """Yields a function that tells, after a step or several, whether SIGTERM or SIGINT asks to stop.
 
-    A second signal has its usual effect. With several processes, all stop after the same step when any of them gets
-    SIGTERM.
+    A second signal has its usual effect. With several processes, which must ask after the same steps, all stop after
+    the same one when any of them gets SIGTERM.
     """
     received: list[int] = []
+    # Not of steps: processes agree on the number after the last one that any of them has asked with.
+    questions = itertools.count(1)
     previous: dict[int, Handler] = {}
 
     def record(number: int, _frame: object) -> None:
@@ -31,9 +34,9 @@ def stop_requests() -> Iterator[Callable[[int], bool]]:
         signal.signal(number, previous[number])
         logging.warning("Received signal %d: saving and stopping", number)
 
-    def requested(step: int) -> bool:
+    def requested() -> bool:
         if jax.process_count() > 1:
-            return multihost_utils.reached_preemption_sync_point(step)
+            return multihost_utils.reached_preemption_sync_point(next(questions))
         return bool(received)
 
     # With several processes, JAX itself handles SIGTERM and tells the others.

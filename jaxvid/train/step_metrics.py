@@ -7,13 +7,14 @@ import time
 from collections.abc import Iterator, Mapping
 
 import jax
+import numpy as np
 from tqdm import tqdm
 
-# Metrics of a step by name, still on the device.
+# Metrics by name, still on the device: of a step, or stacked of the steps of one call.
 DeviceMetrics = Mapping[str, jax.Array]
 
-# Number of steps that may run on the device while the host reads the metrics of earlier ones and prepares batches.
-_STEPS_IN_FLIGHT = 2
+# Number of calls that may run on the device while the host reads the metrics of earlier ones and prepares batches.
+_CALLS_IN_FLIGHT = 2
 
 
 class NonFiniteError(FloatingPointError):
@@ -32,13 +33,13 @@ class StepMetrics:
         self._since = time.perf_counter()
 
     def add(self, step: int, metrics: DeviceMetrics) -> None:
-        """Adds the metrics of `step`.
+        """Adds the metrics of `step`, or of several steps of which it is the last.
 
         Raises:
           NonFiniteError: if those of an earlier step are not finite.
         """
         self._pending.append((step, metrics))
-        while len(self._pending) > _STEPS_IN_FLIGHT:
+        while len(self._pending) > _CALLS_IN_FLIGHT:
             self._fetch()
 
     def require_finite(self) -> None:
@@ -69,14 +70,26 @@ class StepMetrics:
         self._since += time.perf_counter() - began
 
     def _fetch(self) -> None:
-        step, metrics = self._pending.popleft()
-        values = {name: float(value) for name, value in jax.device_get(dict(metrics)).items()}
-        if not all(map(math.isfinite, values.values())):
-            shown = ", ".join(f"{name} {value:.4g}" for name, value in values.items())
-            raise NonFiniteError(
-                f"step {step} is not finite ({shown}); the last good checkpoint is kept: "
-                "try a lower config.optimizer.learning_rate, or config.optimizer.clip_norm=1"
-            )
-        self._fetched.append(values)
-        self._bar.update()
-        self._bar.set_postfix(loss=f"{values['loss']:.3f}", accuracy=f"{values['accuracy']:.2f}", refresh=False)
+        last, metrics = self._pending.popleft()
+        rows = _rows(metrics)
+        for step, row in enumerate(rows, start=last - len(rows) + 1):
+            _require_finite(step, row)
+        self._fetched += rows
+        self._bar.update(len(rows))
+        self._bar.set_postfix(loss=f"{rows[-1]['loss']:.3f}", accuracy=f"{rows[-1]['accuracy']:.2f}", refresh=False)
+
+
+def _rows(metrics: DeviceMetrics) -> list[dict[str, float]]:
+    """Returns the metrics of every step."""
+    columns = {name: np.atleast_1d(values).tolist() for name, values in jax.device_get(dict(metrics)).items()}
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def _require_finite(step: int, row: dict[str, float]) -> None:
+    if all(map(math.isfinite, row.values())):
+        return
+    shown = ", ".join(f"{name} {value:.4g}" for name, value in row.items())
+    raise NonFiniteError(
+        f"step {step} is not finite ({shown}); the last good checkpoint is kept: "
+        "try a lower config.optimizer.learning_rate, or config.optimizer.clip_norm=1"
+    )

@@ -38,12 +38,12 @@ def test_the_commands_of_a_dry_run_are_valid_and_name_every_comparison():
     torch = "tp peers/torch_video_resnet.py --batch {} --frames 16 --amp --channels_last --compile"
     keras = "tp peers/keras_recurrent.py --model {}"
     assert peers == [torch.format(8), torch.format(32), keras.format("lrcn"), keras.format("convlstm")]
-    assert len(commands) == 8
+    assert len(commands) == 12
 
 
 def test_a_command_that_fails_leaves_the_others():
     done = run("peers", PYTHON="false")
-    assert done.stdout.count('"what": "failed"') == 8
+    assert done.stdout.count('"what": "failed"') == 12
 
 
 def test_without_the_directory_of_the_peers_nothing_runs():

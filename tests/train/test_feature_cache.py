@@ -209,7 +209,7 @@ def test_a_run_on_cached_views_goes_on_from_its_checkpoint_bit_for_bit_also_in_d
     frozen_config.update(AUGMENTED)
     frozen_config.augment.mixup = 0.4
     frozen_config.optimizer.ema_decay = 0.9
-    frozen_config.train.update(cached_views=3, feature_cache=str(tmp_path / "shared"))
+    frozen_config.train.update(cached_views=3, feature_cache=str(tmp_path / "shared"), num_epochs=3, log_every_steps=2)
     train(frozen_config, tmp_path / "whole")
     stored = set((tmp_path / "shared").glob("*/chunk-*"))
     frozen_config.pipeline.resident = "true"
@@ -217,13 +217,15 @@ def test_a_run_on_cached_views_goes_on_from_its_checkpoint_bit_for_bit_also_in_d
         interrupt_after(patch, 3)
         with pytest.raises(Interrupted):
             train(frozen_config, tmp_path / "parts")
+    # One more step, and then two in one call.
+    frozen_config.pipeline.steps_per_call = 2
     train(frozen_config, tmp_path / "parts")
     for one, other in zip(read_rows(tmp_path / "whole"), read_rows(tmp_path / "parts"), strict=True):
         assert {key: one[key] for key in one if key != "clips_per_second"} == {
             key: other[key] for key in other if key != "clips_per_second"
         }
     with checkpoint.open_checkpoints(tmp_path / "parts", "val_loss") as checkpoints:
-        weights, evaluated = checkpoint.restore_weights(checkpoints, 4), checkpoint.restore_variables(checkpoints, 4)
+        weights, evaluated = checkpoint.restore_weights(checkpoints, 6), checkpoint.restore_variables(checkpoints, 6)
     # The moving average is what is loaded; what is frozen is exactly what it was.
     params, average = weights["params"], weights["average"]["params"]
     jax.tree.map(np.testing.assert_array_equal, evaluated["params"], average)

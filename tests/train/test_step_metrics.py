@@ -37,3 +37,16 @@ def test_a_step_that_is_not_finite_is_named():
     recent.add(2, metrics(float("nan")))
     with pytest.raises(NonFiniteError, match="step 2 is not finite .accuracy 0.5, loss nan"):
         recent.require_finite()
+
+
+def test_steps_of_one_call_count_each(monkeypatch):
+    seconds = iter([0.0, 2.0])
+    monkeypatch.setattr("jaxvid.train.step_metrics.time.perf_counter", lambda: next(seconds))
+    recent = StepMetrics(tqdm(disable=True), clips_per_step=8)
+    recent.add(3, {"loss": jnp.asarray([1.0, 2.0, 6.0]), "accuracy": jnp.asarray([0.5, 0.5, 0.5])})
+    recent.add(4, metrics(3.0))
+    # 4 steps of 8 clips in 2 seconds.
+    assert recent.means() == {"train_loss": 3.0, "train_accuracy": 0.5, "clips_per_second": 16.0}
+    recent.add(7, {"loss": jnp.asarray([1.0, jnp.inf, jnp.nan]), "accuracy": jnp.asarray([0.5, 0.5, 0.5])})
+    with pytest.raises(NonFiniteError, match="step 6 is not finite .accuracy 0.5, loss inf"):
+        recent.require_finite()
