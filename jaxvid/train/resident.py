@@ -7,7 +7,8 @@ decoding the frames again in every epoch, and their way to the device.
 With `pipeline.steps_per_call` a call takes several steps, so that Python and the start of a program are paid once for
 all of them. A call ends where something is logged, evaluated or saved; steps that are too few for another call until
 then are taken one by one, by the program above. So choose a number that divides `train.log_every_steps`, and that fits
-into the steps between evaluations. A request to stop is heard at the end of a call.
+into the steps between evaluations. A request to stop is heard at the end of a call. Where it was tried, on the CPU,
+calls of any length compute the same bits; XLA does not promise that, least of all elsewhere.
 """
 
 import dataclasses
