@@ -22,7 +22,8 @@ from jaxvid.predict.follow import compile_live, follow_live
 from jaxvid.predict.live import LiveState
 from jaxvid.predict.predictor import Predictor
 from jaxvid.predict.windows import WindowPlan
-from jaxvid.video.addresses import without_password
+from jaxvid.video.addresses import is_address, without_password
+from jaxvid.video.network import StreamCapture
 from jaxvid.video.streams import TimedFrame
 
 if TYPE_CHECKING:
@@ -156,6 +157,8 @@ def read_camera(
 
 
 def _open(address: str) -> Capture:
+    if is_address(address):
+        return StreamCapture(address)
     # Without OpenCV's warnings of a missing camera, which is reported here.
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
     return cv2.VideoCapture(int(address)) if address.isdigit() else cv2.VideoCapture(address, cv2.CAP_FFMPEG)
@@ -215,13 +218,16 @@ def _follow(
     frames = DropOldest(read_camera(address, predictor.frame_size, began, live, ended), ended=ended)
     latencies: collections.deque[float] = collections.deque(maxlen=_MAX_LATENCIES)
     num_windows = 0
-    end = seen = 0.0
+    end: float | None = None
+    seen = 0.0
     with contextlib.closing(frames), contextlib.suppress(KeyboardInterrupt):
         for classified, latency in windows_with_latency(predictor, frames, plan, began):
             window, probabilities = classified.window, classified.probabilities
             latencies.append(latency)
             num_windows += 1
-            begin, end, seen = end, (window.start + window.end + plan.stride) / 2, window.end
+            # The first frame may come late: a stream is shown from a frame on that can be decoded alone.
+            begin = window.start if end is None else end
+            end, seen = (window.start + window.end + plan.stride) / 2, window.end
             if live is not None:
                 shown = [predictor.class_names.index(name) for name in live.classes]
                 live.add(end, probabilities[shown], latencies[-1], frames.num_dropped)

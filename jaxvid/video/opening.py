@@ -18,6 +18,13 @@ DECODERS = ("decord", "av")
 # one in an AVI that has lost its beginning.
 _FORMATS = "apng,asf,avi,dv,flv,gif,ivf,matroska,mov,mpeg,mpegts,mpegvideo,mxf,nut,ogg,yuv4mpegpipe"
 
+# What streams come over: networks alone, whatever a playlist names.
+_STREAM_PROTOCOLS = "crypto,data,http,httpproxy,https,rtmp,rtmps,rtmpt,rtmpts,rtp,srt,srtp,tcp,tls,udp"
+
+# How long to wait for a stream to open, and for its next packet. Of one that falls silent FFmpeg gives the last frame
+# after that time, and the end after twice as long.
+STREAM_SECONDS = 15.0
+
 # Larger frames are not decoded; 8K has half as many pixels.
 MAX_PIXELS = 8192 * 8192
 
@@ -51,6 +58,23 @@ def open_container(path: Path | str) -> InputContainer:
         raise InvalidVideoError(path, "it cannot be opened: it is no container of video, or names others") from error
     except (av.error.FFmpegError, OSError, ValueError) as error:
         raise InvalidVideoError(path, f"it cannot be opened: {error_reason(error)}") from error
+    for stream in container.streams.video:
+        stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
+    return container
+
+
+def open_stream(address: str) -> InputContainer:
+    """Opens a stream at an address, such as a camera's; RTSP over TCP, if the camera allows that.
+
+    Raises:
+      av.error.FFmpegError: if there is none; while reading too, if nothing comes for `STREAM_SECONDS`.
+    """
+    options = {
+        "protocol_whitelist": _STREAM_PROTOCOLS,
+        "max_pixels": str(MAX_PIXELS),
+        "rtsp_flags": "prefer_tcp",
+    }
+    container = av.open(address, options=options, metadata_errors="replace", timeout=STREAM_SECONDS)
     for stream in container.streams.video:
         stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
     return container

@@ -1,13 +1,14 @@
 """A camera on this machine that drops, stalls, changes, sends garbage, and comes back, in the middle of an event."""
 
-import _thread
 import contextlib
 import http.server
 import io
 import json
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import cv2
 import numpy as np
@@ -108,37 +109,35 @@ def attempt(one: Try) -> Sequence[str]:
     fault = FAULTS[one.number % len(FAULTS)]
     camera = _Camera(fault, one.rng)
     threading.Thread(target=camera.serve_forever, daemon=True).start()
-    address = f"http://127.0.0.1:{camera.server_address[1]}/"
+    end = _CALM + _FIGHT + _AFTER + _TOLERANCE_SECONDS
     try:
-        lines = _followed(lambda: _follow(address), camera)
+        address = f"http://127.0.0.1:{camera.server_address[1]}/"
+        lines = followed(address, lambda: camera.began is not None and camera.since() > end)
     finally:
         camera.shutdown()
         camera.server_close()
-    return [_verdict(fault, [json.loads(line) for line in lines])]
+    return [_verdict(fault, lines)]
 
 
-def _follow(address: str) -> None:
-    options = PredictOptions(Thresholds(0.6, 0.4), window_seconds=1.0, stride_seconds=0.25)
-    follow_camera(red_predictor(), address, options)
-
-
-def _followed(follow: Callable[[], None], camera: _Camera) -> list[str]:
-    """Returns the lines of `follow`, which is interrupted some seconds after the camera's last event."""
+def followed(address: str, over: Callable[[], bool], window_seconds: float = 1.0) -> list[dict[str, Any]]:
+    """Follows a camera until Ctrl-C, which comes when it is `over`; returns the lines that were printed."""
+    options = PredictOptions(Thresholds(0.6, 0.4), window_seconds=window_seconds, stride_seconds=window_seconds / 4)
     ended = threading.Event()
 
     def interrupt() -> None:
         while not ended.wait(0.2):
-            if camera.began is not None and camera.since() > _CALM + _FIGHT + _AFTER + _TOLERANCE_SECONDS:
-                _thread.interrupt_main()
+            if over():
+                signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
                 return
 
-    watch = threading.Thread(target=interrupt, daemon=True)
-    watch.start()
+    threading.Thread(target=interrupt, daemon=True).start()
     printed = io.StringIO()
-    with contextlib.redirect_stdout(printed), contextlib.suppress(KeyboardInterrupt):
-        follow()
-    ended.set()
-    return printed.getvalue().splitlines()
+    try:
+        with contextlib.redirect_stdout(printed):
+            follow_camera(red_predictor(), address, options)
+    finally:
+        ended.set()
+    return [json.loads(line) for line in printed.getvalue().splitlines()]
 
 
 def _verdict(fault: str, lines: list[dict]) -> str:

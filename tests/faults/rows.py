@@ -1,6 +1,18 @@
 """The rows of the campaign."""
 
-from tests.faults import cameras, disks, downloads, kills, load, long_runs, together, videos, weights, workdirs
+from tests.faults import (
+    cameras,
+    disks,
+    downloads,
+    kills,
+    load,
+    long_runs,
+    rtsp_cameras,
+    together,
+    videos,
+    weights,
+    workdirs,
+)
 from tests.faults.campaign import Row
 
 ROWS = {
@@ -11,6 +23,7 @@ ROWS = {
     "disks": Row(disks.PROMISE, disks.attempt, 0),
     "load": Row(load.PROMISE, load.attempt, 4),
     "cameras": Row(cameras.PROMISE, cameras.attempt, 2),
+    "rtsp_cameras": Row(rtsp_cameras.PROMISE, rtsp_cameras.attempt, 3),
     "workdirs": Row(workdirs.PROMISE, workdirs.attempt, 1),
     "together": Row(together.PROMISE, together.attempt, 1),
     "downloads": Row(downloads.PROMISE, downloads.attempt, 30),

@@ -70,7 +70,7 @@ class NotingPauses(threading.Event):
 
 
 def test_a_source_that_stops_is_opened_again_after_growing_pauses(monkeypatch):
-    monkeypatch.setattr(camera.cv2, "VideoCapture", Dropping)
+    monkeypatch.setattr(camera, "StreamCapture", Dropping)
     noting = NotingPauses()
     frames = read_camera("rtsp://somewhere", (4, 6), 0.0, ended=noting)
     shapes = [next(frames).image.shape for _ in range(6)]
@@ -94,7 +94,7 @@ class Gone(Dropping):
 
 
 def test_a_camera_that_is_gone_is_left_alone_once_nobody_follows_it(monkeypatch):
-    monkeypatch.setattr(camera.cv2, "VideoCapture", Gone)
+    monkeypatch.setattr(camera, "StreamCapture", Gone)
     ended, threads = threading.Event(), set(threading.enumerate())
     frames = DropOldest(read_camera("rtsp://somewhere", (4, 4), 0.0, ended=ended), ended=ended)
     [reading] = set(threading.enumerate()) - threads
@@ -108,7 +108,7 @@ def test_a_camera_that_is_gone_is_left_alone_once_nobody_follows_it(monkeypatch)
 def test_the_password_of_a_camera_is_in_no_message(monkeypatch):
     warnings = []
     monkeypatch.setattr(camera.logging, "warning", lambda message, *values: warnings.append(message % values))
-    monkeypatch.setattr(camera.cv2, "VideoCapture", Gone)
+    monkeypatch.setattr(camera, "StreamCapture", Gone)
     frames = read_camera("rtsp://me:secret@192.0.2.1:554/stream", (4, 4), 0.0, ended=NotingPauses())
     monkeypatch.setattr(Gone, "read", lambda self: (len(warnings) > 0, np.zeros((4, 4, 3), np.uint8)))
     next(frames)
