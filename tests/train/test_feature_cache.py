@@ -209,7 +209,7 @@ def test_a_run_on_cached_views_goes_on_from_its_checkpoint_bit_for_bit_also_in_d
     frozen_config.update(AUGMENTED)
     frozen_config.augment.mixup = 0.4
     frozen_config.optimizer.ema_decay = 0.9
-    frozen_config.train.update(cached_views=3, feature_cache=str(tmp_path / "shared"), num_epochs=3, log_every_steps=2)
+    frozen_config.train.update(cached_views=3, feature_cache=str(tmp_path / "shared"), num_epochs=3, log_every_steps=3)
     train(frozen_config, tmp_path / "whole")
     stored = set((tmp_path / "shared").glob("*/chunk-*"))
     frozen_config.pipeline.resident = "true"
