@@ -72,7 +72,7 @@ def _bytes_of(pattern: str) -> Callable[[Path, np.random.Generator], str]:
 
 def _json_number(workdir: Path, rng: np.random.Generator) -> str:
     """Makes a number in the metadata of a checkpoint huge, or a name in it a path outside."""
-    files = sorted(path for path in workdir.glob("checkpoints/*/**/*") if path.name in _METADATA)
+    files = sorted(path for path in workdir.glob("checkpoints/*/**/*") if path.name in _METADATA and path.is_file())
     path = files[int(rng.integers(len(files)))]
     saved = json.loads(path.read_text() or "{}")
     text = json.dumps(saved)
