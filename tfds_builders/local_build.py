@@ -49,7 +49,7 @@ def decode_examples(
     if is_address(videos[0].path):
         raise ValueError(
             f"{videos[0].root}: videos at an address are built on Apache Beam (tfds_builders/README.md): give "
-            "--beam_options=runner=DirectRunner, or copy them to this machine"
+            "--beam_options=runner=FnApiRunner, or copy them to this machine"
         )
     options: dict[str, Any] = {"num_workers": num_workers, "timeout_seconds": timeout_seconds}
     decoding = _decode([video.path for video in videos], form, decoder, skip_invalid, options)
