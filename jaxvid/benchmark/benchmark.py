@@ -59,12 +59,13 @@ def benchmark(config: ConfigDict, plan: Plan) -> Iterator[Row]:
     if unknown := set(plan.parts) - set(PARTS):
         raise ValueError(f"--parts has {', '.join(sorted(unknown))}; allowed: {', '.join(PARTS)}")
     with _without_output():
-        run = with_resident_frames(set_up(config))
+        streamed = set_up(config)
+        run = with_resident_frames(streamed)
     config = run.config
     device = f"{parallel.count_sharing(config.train.batch_size)} x {jax.devices()[0].device_kind}"
     size, steps_per_call = config.train.batch_size, run.steps_per_call
     yield {"what": "setting", "device": device, "batch_size": size, "steps_per_call": steps_per_call}
-    programs = Programs(run, plan.num_steps)
+    programs = Programs(run, streamed.batches, plan.num_steps)
     yield from rates(programs, [part for part in _OF_BATCHES if part in plan.parts])
     if plan.peer:
         yield from compare_with_peer(programs.clips_per_second, config, plan.peer, plan.rounds)

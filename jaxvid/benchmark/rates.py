@@ -26,9 +26,17 @@ class Programs:
     several steps (`pipeline.steps_per_call`), a step is its share of such a call.
     """
 
-    def __init__(self, run: Run, num_batches: int):
-        """Takes the mean over `num_batches` in every measurement: as many as are whole calls, and one call at least."""
+    def __init__(self, run: Run, clips: Iterator[Batch], num_batches: int):
+        """Compiles nothing yet.
+
+        Args:
+          run: whose batches may name rows in device memory.
+          clips: streamed batches of it, for inference.
+          num_batches: in every measurement, of which the mean is taken: as many as are whole calls, and one call at
+            least.
+        """
         self.run = run
+        self._clips = clips
         self._num_batches = num_batches
         self._state = run.initial_state
         self._compiled: set[str] = set()
@@ -74,7 +82,7 @@ class Programs:
 
     @cached_property
     def _inference(self) -> tuple[Any, Any]:
-        return compile_probabilities(self.run.model, self.run.config), next(self.run.batches)
+        return compile_probabilities(self.run.model, self.run.config), next(self._clips)
 
     def _infer(self) -> None:
         probabilities, inputs = self._inference

@@ -55,6 +55,12 @@ def test_of_several_steps_in_one_call_each_has_its_share(config, monkeypatch):
     assert step["gflops_per_step"] * 1e9 == pytest.approx(operations_of_a_step())
 
 
+def test_inference_takes_clips_where_the_batches_of_training_name_rows(config):
+    config.pipeline.resident = "true"
+    _, inference = benchmark(config, Plan(parts=("inference",), num_steps=1))
+    assert inference["frames_per_second"] == pytest.approx(4 * inference["clips_per_second"])
+
+
 def test_only_the_parts_asked_for_are_measured_in_their_own_order(config):
     rows = benchmark(config, Plan(parts=("both", "pipeline"), num_steps=1))
     assert [row["what"] for row in rows] == ["setting", "pipeline", "both"]
