@@ -54,10 +54,9 @@ def _drops(line: Line, _: np.random.Generator) -> None:
 
 
 def _refuses(line: Line, _: np.random.Generator) -> None:
-    line.refuses = True
-    line.cut()
-    time.sleep(5.0)
-    line.refuses = False
+    with mock.patch.object(line, "refuses", True):
+        line.cut()
+        time.sleep(5.0)
 
 
 def _drops_again_and_again(line: Line, rng: np.random.Generator) -> None:
@@ -67,9 +66,8 @@ def _drops_again_and_again(line: Line, rng: np.random.Generator) -> None:
 
 
 def _pauses(line: Line, _: np.random.Generator) -> None:
-    line.silent = True
-    time.sleep(3.0)
-    line.silent = False
+    with mock.patch.object(line, "silent", True):
+        time.sleep(3.0)
 
 
 def _restarts(line: Line, _: np.random.Generator) -> None:
@@ -77,11 +75,10 @@ def _restarts(line: Line, _: np.random.Generator) -> None:
 
 
 def _answers_nothing(line: Line, _: np.random.Generator) -> None:
-    """For longer than OpenCV waits for a camera, which is half a minute."""
-    line.silent = True
-    line.cut()
-    time.sleep(33.0)
-    line.silent = False
+    """For longer than jaxvid waits for a camera, which is half a minute (`opening.STREAM_SECONDS`)."""
+    with mock.patch.object(line, "silent", True):
+        line.cut()
+        time.sleep(33.0)
 
 
 def _sends_garbage(line: Line, rng: np.random.Generator) -> None:
@@ -102,9 +99,8 @@ def _loses_bytes(line: Line, rng: np.random.Generator) -> None:
 
 
 def _change(line: Line, seconds: float, change: Callable[[bytes], bytes]) -> None:
-    line.change = change
-    time.sleep(seconds)
-    line.change = bytes
+    with mock.patch.object(line, "change", change):
+        time.sleep(seconds)
 
 
 FAULTS = {
