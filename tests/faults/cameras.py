@@ -132,11 +132,14 @@ def followed(address: str, over: Callable[[], bool], window_seconds: float = 1.0
 
     threading.Thread(target=interrupt, daemon=True).start()
     printed = io.StringIO()
+    # Shells let commands in the background ignore Ctrl-C.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with contextlib.redirect_stdout(printed):
             follow_camera(red_predictor(), address, options)
     finally:
         ended.set()
+        signal.signal(signal.SIGINT, before)
     return [json.loads(line) for line in printed.getvalue().splitlines()]
 
 
