@@ -66,14 +66,26 @@ class Outcome:
 
 
 def run_row(
-    name: str, row: Row, seed: int, *, seconds: float = float("inf"), first: int = 0, tries: int | None = None
+    name: str,
+    row: Row,
+    seed: int,
+    *,
+    seconds: float = float("inf"),
+    first: int = 0,
+    tries: int | None = None,
+    say: Callable[[str], None] = lambda _: None,
 ) -> Outcome:
-    """Makes tries of a row, at least one, until its time is over or they are `tries`, from the number `first` on."""
+    """Makes tries of a row, at least one, until its time is over or they are `tries`, from the number `first` on.
+
+    It says what came of each, lest what hours have found be lost where a later try is stopped.
+    """
     outcome, began, number = Outcome(), time.monotonic(), first
     while number == first or (time.monotonic() - began < seconds and (tries is None or number < first + tries)):
         verdicts = _try(name, row, seed, number, seconds - (time.monotonic() - began))
         outcome.tried += len(verdicts)
-        outcome.failures += [(number, verdict) for verdict in verdicts if verdict]
+        failures = [verdict for verdict in verdicts if verdict]
+        outcome.failures += [(number, verdict) for verdict in failures]
+        say("\n".join([f"{name}, try {number}: {len(verdicts)} tried, {len(failures)} failures", *failures]))
         number += 1
     outcome.seconds = time.monotonic() - began
     return outcome
@@ -90,13 +102,12 @@ def _try(name: str, row: Row, seed: int, number: int, seconds: float) -> Sequenc
         shutil.rmtree(directory, ignore_errors=True)
 
 
-def run_rows(rows: dict[str, Row], seed: int, seconds: float, say: Callable[[str], None] = print) -> dict[str, Outcome]:
+def run_rows(rows: dict[str, Row], seed: int, seconds: float, say: Callable[[str], None]) -> dict[str, Outcome]:
     """Makes tries of all rows, which share the time: what one leaves over goes to those behind it."""
     outcomes, end = {}, time.monotonic() + seconds
     for position, (name, row) in enumerate(rows.items()):
         share = max(0.0, end - time.monotonic()) / (len(rows) - position)
-        outcomes[name] = run_row(name, row, seed, seconds=share)
-        say(f"{name}: {outcomes[name].tried} tried, {len(outcomes[name].failures)} failures")
+        outcomes[name] = run_row(name, row, seed, seconds=share, say=say)
     return outcomes
 
 

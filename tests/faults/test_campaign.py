@@ -21,9 +21,11 @@ def draws(attempt):
 def test_tries_are_counted_and_a_failure_tells_how_to_repeat_it():
     drawn, attempt = draws(lambda one: ["", "lost a frame"] if one.number % 2 else [""])
     row = Row("no frame is lost", attempt, 1)
-    outcomes = {"frames": run_row("frames", row, 7, tries=3)}
+    said = []
+    outcomes = {"frames": run_row("frames", row, 7, tries=3, say=said.append)}
     assert outcomes["frames"].tried == 4
     assert outcomes["frames"].failures == [(1, "lost a frame")]
+    assert said[1:] == ["frames, try 1: 2 tried, 1 failures\nlost a frame", "frames, try 2: 1 tried, 0 failures"]
     assert "| frames | no frame is lost | 4 | 3 | 1 |" in table({"frames": row}, outcomes)
     assert "repeat: python -m tests.faults --only=frames --seed=7 --first=1 --tries=1" in failures_text(outcomes, 7)
     again, attempt = draws(lambda _: [""])
