@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 from logging import WARNING, LogRecord
 from pathlib import Path
+from typing import Any
 
 from absl import app, logging
 
@@ -22,12 +23,16 @@ _DISK_ERRORS = tuple(
 # Of memory that runs out: words of the kernel, of XLA and of C++, and Python's where a thread's stack has no room.
 _MEMORY_ERRORS = (os.strerror(errno.ENOMEM), "RESOURCE_EXHAUSTED", "bad_alloc", "can't start new thread")
 
+# Characters of a library's message.
+_LONGEST_LINE = 400
+
 
 def run(main: Callable[[Sequence[str]], int | None]) -> None:
     """Runs `main` under absl's flags; user errors are printed as one line, with `-v 1` as a traceback too."""
 
     def guarded(argv: Sequence[str]) -> int | None:
         logging.get_absl_handler().addFilter(_is_worth_showing)
+        sys.unraisablehook = _show_unraisable
         try:
             return main(argv)
         except Exception as error:
@@ -43,12 +48,18 @@ def run(main: Callable[[Sequence[str]], int | None]) -> None:
 def user_message(error: Exception) -> str | None:
     """Returns what to say of an error that the user can mend; None if a traceback is to tell of it."""
     # The message of a library may have many lines, and say where in its code it arose.
-    line = " ".join(str(error).split())[:400]
-    if isinstance(error, MemoryError) or any(words in str(error) for words in _MEMORY_ERRORS):
+    whole_line = " ".join(str(error).split())
+    line = whole_line[:_LONGEST_LINE]
+    # Before memory: TensorStore says RESOURCE_EXHAUSTED of a full disk too.
+    if not isinstance(error, OSError) and (disk := _first_of(_DISK_ERRORS, whole_line)):
+        return line if disk in line else f"{disk}: {line}"
+    if isinstance(error, MemoryError) or _first_of(_MEMORY_ERRORS, whole_line):
         return f"out of memory: {line}" if line else "out of memory"
-    if isinstance(error, _USER_ERRORS):
-        return str(error)
-    return line if any(words in line for words in _DISK_ERRORS) else None
+    return str(error) if isinstance(error, _USER_ERRORS) else None
+
+
+def _first_of(words: Sequence[str], line: str) -> str | None:
+    return next((each for each in words if each in line), None)
 
 
 def _is_worth_showing(record: LogRecord) -> bool:
@@ -60,6 +71,18 @@ def _is_worth_showing(record: LogRecord) -> bool:
     if isinstance(error, Exception) and "orbax" in Path(record.pathname).parts and user_message(error) is not None:
         return logging.vlog_is_on(1)
     return record.levelno >= WARNING or _ROOT in Path(record.pathname).parents
+
+
+def _show_unraisable(unraisable: Any) -> None:
+    """Shows errors that Python cannot raise, but for one that says nothing.
+
+    Where one array of a checkpoint cannot be written, Orbax raises that and closes its event loop, while TensorStore
+    still writes others: each of those ends with this error, and a traceback, as nobody waits for it any more.
+    """
+    error = unraisable.exc_value
+    if isinstance(error, RuntimeError) and str(error) == "Event loop is closed" and not logging.vlog_is_on(1):
+        return
+    sys.__unraisablehook__(unraisable)
 
 
 def refuse_arguments(argv: Sequence[str]) -> None:

@@ -86,6 +86,54 @@ def test_a_full_disk_is_one_line_where_checkpoints_are_written_in_the_background
     assert "File too large" in line
 
 
+# What Orbax does when one of several arrays cannot be written: it ends its loop, and TensorStore writes the others.
+ENDED_LOOP = """
+import asyncio, sys
+import tensorstore
+from jaxvid import commands
+
+class Broken:
+    def __del__(self):
+        raise RuntimeError("something else")
+
+async def write(future):
+    await future
+
+async def fail():
+    raise ValueError("the disk is full")
+
+async def save(future):
+    await asyncio.gather(write(future), fail())
+
+def main(arguments):
+    promise, future = tensorstore.Promise.new()
+    loop = asyncio.new_event_loop()
+    try:
+        loop.run_until_complete(save(future))
+    finally:
+        loop.close()
+        promise.set_result(None)
+        if "broken" in arguments:
+            Broken()
+
+commands.run(main)
+"""
+
+
+def test_arrays_that_are_written_after_one_that_failed_print_no_traceback():
+    assert run(python=("-c", ENDED_LOOP)).stderr == "error: the disk is full\n"
+    assert "RuntimeError: something else" in run("broken", python=("-c", ENDED_LOOP)).stderr
+
+
+def test_a_full_disk_is_not_taken_for_memory_however_long_its_path_is():
+    """TensorStore says RESOURCE_EXHAUSTED of both."""
+    path = "/".join(["", *["a" * 60] * 8])
+    full = ValueError(f'RESOURCE_EXHAUSTED: Failed writing: "{path}": No space left on device')
+    message = str(user_message(full))
+    assert message.startswith('No space left on device: RESOURCE_EXHAUSTED: Failed writing: "/aaa')
+    assert "memory" not in message
+
+
 def test_memory_that_runs_out_is_one_line_whatever_library_says_so():
     assert user_message(MemoryError()) == "out of memory"
     with pytest.raises(MemoryError) as raised:
