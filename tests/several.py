@@ -8,6 +8,17 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 
+# Processes 0 and 1 on hosts node0 and node1, which hear of a silent death after ten seconds.
+STARTED = """
+import os, socket, sys, time
+from pathlib import Path
+index, port, directory = int(sys.argv[1]), sys.argv[2], Path(sys.argv[3])
+socket.gethostname = lambda: f"node{index}"
+from jaxvid import processes
+processes.HEARTBEAT_SECONDS = 10
+processes.start(f"localhost:{port}", 2, index)
+"""
+
 
 def free_port():
     with socket.socket() as listener:
@@ -26,6 +37,12 @@ def start(*arguments, **environment):
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+def two(program, directory):
+    """Starts a program on two hosts; it finds its `index` and the `directory`."""
+    port = free_port()
+    return [start("-c", STARTED + program, index, port, directory) for index in range(2)]
 
 
 def ended(*processes, timeout=300):

@@ -5,18 +5,7 @@ import pytest
 
 from jaxvid import processes
 from jaxvid.config import base_config
-from tests.several import ended, free_port, start
-
-# Processes 0 and 1 on hosts node0 and node1, which hear of a silent death after ten seconds.
-STARTED = """
-import os, socket, sys, time
-from pathlib import Path
-index, port, directory = int(sys.argv[1]), sys.argv[2], Path(sys.argv[3])
-socket.gethostname = lambda: f"node{index}"
-from jaxvid import processes
-processes.HEARTBEAT_SECONDS = 10
-processes.start(f"localhost:{port}", 2, index)
-"""
+from tests.several import ended, free_port, two
 
 CHECKS = """
 import importlib.metadata
@@ -56,11 +45,6 @@ with processes.ending_together(KeyError):
     {failure}
     multihost_utils.process_allgather(np.zeros(1))
 """
-
-
-def two(program, directory):
-    port = free_port()
-    return [start("-c", STARTED + program, index, port, directory) for index in range(2)]
 
 
 def last_line(text):

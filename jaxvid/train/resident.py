@@ -21,7 +21,7 @@ import numpy as np
 from absl import logging
 from jaxtyping import PyTree
 
-from jaxvid import parallel
+from jaxvid import parallel, processes
 from jaxvid.config import at_least, one_of
 from jaxvid.data.pipeline import ROWS, training_batches
 from jaxvid.data.resident import FrameRows
@@ -59,16 +59,20 @@ def check_resident(config: ConfigDict) -> None:
 
 
 def is_resident(config: ConfigDict, num_bytes: int) -> bool:
-    """Returns whether data of a size is kept in device memory: where the config says so, or "auto" and it is small."""
+    """Returns whether data of a size is kept in device memory: where the config says so, or "auto" and it is small.
+
+    It is small where it is so on every host, as all must compile the same program: all processes must call this.
+    """
     wanted = config.pipeline.resident
     if wanted != "auto":
         return wanted == "true"
-    return num_bytes <= largest_resident()
+    answers = processes.exchange("small" if num_bytes <= largest_resident() else "large")
+    return all(answer == "small" for answer in answers)
 
 
 def largest_resident() -> float:
-    """Returns the bytes up to which "auto" keeps data in device memory; 0 where a device does not tell its memory."""
-    device = jax.devices()[0]
+    """Returns the bytes up to which "auto" keeps data on this host's devices; 0 where they do not tell their memory."""
+    device = jax.local_devices()[0]
     if device.platform == "cpu":
         return _SHARE_OF_HOST * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return _SHARE_OF_ACCELERATOR * (device.memory_stats() or {}).get("bytes_limit", 0)

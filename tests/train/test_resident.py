@@ -10,6 +10,7 @@ from jaxvid.train.checks import check_config
 from jaxvid.train.loop import train
 from jaxvid.train.resident import is_resident, largest_resident
 from jaxvid.train.signals import Interrupted
+from tests.several import ended, two
 from tests.tiny import interrupt_after
 
 
@@ -51,6 +52,39 @@ def test_auto_keeps_what_fits_into_a_share_of_memory(config, monkeypatch, caplog
     assert is_resident(config, 10 * memory)
     config.pipeline.resident = "false"
     assert not is_resident(config, 1)
+
+
+@pytest.mark.parametrize(("other_host", "agreed"), [("large", False), ("small", True)])
+def test_auto_is_decided_by_the_host_with_the_least_memory(config, monkeypatch, other_host, agreed):
+    config.pipeline.resident = "auto"
+    said = []
+
+    def exchange(text):
+        said.append(text)
+        return [text, other_host]
+
+    monkeypatch.setattr(resident.processes, "exchange", exchange)
+    assert is_resident(config, 1) == agreed
+    # Here it is too large, whatever fits elsewhere.
+    assert not is_resident(config, 1 << 60)
+    assert said == ["small", "large"]
+
+
+# What fits into the memory of one host or of both.
+DECIDES = """
+from jaxvid.config import base_config
+from jaxvid.train import resident
+config = base_config()
+config.pipeline.resident = "auto"
+resident.largest_resident = lambda: (100, 200)[index]
+print(*(resident.is_resident(config, num_bytes) for num_bytes in (90, 150, 250)))
+"""
+
+
+@pytest.mark.slow
+def test_two_hosts_with_different_memory_decide_alike(tmp_path):
+    results = ended(*two(DECIDES, tmp_path))
+    assert [output.split() for _, output, _ in results] == [["True", "False", "False"]] * 2, results
 
 
 def test_other_values_and_sound_are_refused(config):
