@@ -66,9 +66,12 @@ def pictures(browser, directory, name):
 
 
 def width_on_a_phone(browser):
-    """How wide a page is where the screen has 360 pixels."""
+    """How wide a page is where the screen has 360 pixels, once it is laid out for it."""
     phone = {"width": 360, "height": 700, "deviceScaleFactor": 2, "mobile": True}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", phone)
+    # The command returns before the page has its new size, and the page before what it draws to that size: two frames.
+    wait(browser, "return document.documentElement.clientWidth === 360")
+    browser.execute_async_script("requestAnimationFrame(() => requestAnimationFrame(arguments[0]))")
     width = browser.execute_script("return document.documentElement.scrollWidth")
     browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
     return width
