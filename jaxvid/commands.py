@@ -10,15 +10,15 @@ from typing import Any
 
 from absl import app, logging
 
+from jaxvid.files import DISK_ERRORS
+
 _ROOT = Path(__file__).parent
 
 # Errors whose message says all that the user needs.
 _USER_ERRORS = (ValueError, OSError, FloatingPointError)
 
 # Of a disk that is full, read-only or broken. ArrayRecord, TensorStore and HDF5 have errors of their own for it.
-_DISK_ERRORS = tuple(
-    os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
-)
+_DISK_ERRORS = tuple(os.strerror(number) for number in DISK_ERRORS)
 
 # Of memory that runs out: words of the kernel, of XLA and of C++, and Python's where a thread's stack has no room.
 _MEMORY_ERRORS = (os.strerror(errno.ENOMEM), "RESOURCE_EXHAUSTED", "bad_alloc", "can't start new thread")

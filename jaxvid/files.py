@@ -1,6 +1,7 @@
 """Atomic writes: a file or directory appears complete or not at all. And a lock, for one process at a time."""
 
 import contextlib
+import errno
 import fcntl
 import os
 import tempfile
@@ -8,6 +9,20 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from absl import logging
+
+# Numbers of errors of a disk that is full, read-only or broken.
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
+
+
+@contextlib.contextmanager
+def naming(path: os.PathLike[str] | str) -> Iterator[None]:
+    """Makes errors of the disk name what was to be written: those of files that are open name nothing."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in DISK_ERRORS and error.filename is None:
+            error.filename = os.fspath(path)
+        raise
 
 
 @contextlib.contextmanager
@@ -18,7 +33,8 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     unfinished = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
     try:
-        yield unfinished
+        with naming(path):
+            yield unfinished
         os.replace(unfinished, path)
     finally:
         unfinished.unlink(missing_ok=True)
@@ -49,7 +65,8 @@ def replacing_directory(path: Path) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as scratch:
         unfinished = Path(scratch) / "new"
         unfinished.mkdir()
-        yield unfinished
+        with naming(path):
+            yield unfinished
         if path.exists():
             path.rename(Path(scratch) / "old")
         unfinished.rename(path)

@@ -1,12 +1,13 @@
 """Atomic writes of files and directories."""
 
+import re
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
-from jaxvid.files import only_process, replacing, replacing_directory
+from jaxvid.files import naming, only_process, replacing, replacing_directory
 
 
 def _names(directory: Path) -> set[str]:
@@ -40,6 +41,22 @@ def test_a_file_that_breaks_off_leaves_the_one_before(tmp_path: Path):
         _breaks_off(replacing, path)
     assert path.read_text() == "old"
     assert _names(tmp_path) == {"figures.json"}
+
+
+def test_a_full_disk_names_the_file_that_was_to_be_written(tmp_path: Path):
+    """An error of a file that is open names none."""
+    path = tmp_path / "figures.json"
+    for writing in (replacing, replacing_directory):
+        with pytest.raises(OSError, match=re.escape(f"No space left on device: '{path}'")), writing(path):
+            Path("/dev/full").write_text("new")
+    assert _names(tmp_path) == set()
+
+
+def test_errors_that_name_a_file_or_are_not_of_the_disk_stay_as_they_are(tmp_path: Path):
+    with pytest.raises(FileNotFoundError, match="'/nowhere'"), naming(tmp_path):
+        Path("/nowhere").read_text()
+    with pytest.raises(TimeoutError, match="^the host is slow$"), naming(tmp_path):
+        raise TimeoutError("the host is slow")
 
 
 def test_a_directory_takes_the_place_of_the_one_before(tmp_path: Path):

@@ -23,6 +23,7 @@ from jaxvid.classes import match_classes
 from jaxvid.data.clip_index import metadata_of, open_index
 from jaxvid.data.folds import fold_of
 from jaxvid.data.records import Clip, ClipMetadata, parse_clip
+from jaxvid.files import naming
 from jaxvid.types import ConfigDict
 from jaxvid.video.addresses import is_address
 
@@ -48,12 +49,12 @@ def prepare(dataset: ConfigDict, decoder: str = "decord", beam_options: str | No
     if not builder.is_prepared():
         _require_tensorflow(builder)
         manual_dir = _manual_dir(dataset)
-        builder.download_and_prepare(
-            download_config=tfds.download.DownloadConfig(
-                manual_dir=None if is_address(manual_dir or "") else manual_dir,
-                beam_options=None if beam_options is None else parse_beam_options(beam_options),
-            )
+        download_config = tfds.download.DownloadConfig(
+            manual_dir=None if is_address(manual_dir or "") else manual_dir,
+            beam_options=None if beam_options is None else parse_beam_options(beam_options),
         )
+        with naming(builder.data_path):
+            builder.download_and_prepare(download_config=download_config)
     return builder
 
 

@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 import jaxvid
+from jaxvid.files import naming
 from jaxvid.predict.events import Event, Timeline
 from jaxvid.predict.files import VideoResult
 from jaxvid.predict.predictor import Predictor
@@ -236,5 +237,6 @@ def _write_file(file: AnyPath, content: bytes) -> None:
     Until then its name ends in `.tmp`, so that patterns such as `*.parquet` do not find it: DuckDB's find hidden files.
     """
     unfinished = file.with_name(f".{file.name}.{os.getpid()}.tmp")
-    unfinished.write_bytes(content)
+    with naming(str(file)):
+        unfinished.write_bytes(content)
     unfinished.rename(file)

@@ -1,17 +1,27 @@
 """The logbook of a run: `metrics.jsonl`, TensorBoard and the changes of its activations."""
 
+import contextlib
 import json
+import socket
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tensorboardX import SummaryWriter
+from tensorboardX import summary
+from tensorboardX.proto import event_pb2
+from tensorboardX.record_writer import RecordWriter
 
-from jaxvid.files import replacing
+from jaxvid.files import naming, replacing
 
 FILE_NAME = "metrics.jsonl"
 CHANGES_FILE_NAME = "activation_changes.jsonl"
 Row = dict[str, int | float]
+
+# Protobuf makes its classes when it is imported.
+_EVENTS: Any = event_pb2
+# Of TensorBoard's file, as tensorboardX does it.
+_FLUSH_SECONDS = 120.0
 
 
 class Logbook:
@@ -26,35 +36,71 @@ class Logbook:
         self._file = self._tensorboard = None
         if not writes:
             return
-        path = workdir / FILE_NAME
-        _replace(path, [row for row in read_rows(workdir) if row["step"] <= first_step])
-        self._file = path.open("a", encoding="utf-8", buffering=1)
-        self._tensorboard = SummaryWriter(str(workdir / "tensorboard"), purge_step=first_step + 1)
+        self._path = workdir / FILE_NAME
+        _replace(self._path, [row for row in read_rows(workdir) if row["step"] <= first_step])
+        self._file = self._path.open("a", encoding="utf-8", buffering=1)
+        self._tensorboard = _TensorBoard(workdir / "tensorboard", first_step + 1)
 
     def __enter__(self) -> "Logbook":
         return self
 
     def __exit__(self, *_: object) -> None:
         if self._file and self._tensorboard:
-            self._file.close()
-            self._tensorboard.close()
+            with contextlib.closing(self._tensorboard), naming(self._path):
+                self._file.close()
 
     def write(self, step: int, metrics: Row) -> None:
         """Adds a row, which other programs can read at once."""
         if self._file and self._tensorboard:
-            self._file.write(json.dumps({"step": step, **metrics}) + "\n")
+            with naming(self._path):
+                self._file.write(json.dumps({"step": step, **metrics}) + "\n")
             for name, value in metrics.items():
-                self._tensorboard.add_scalar(name, value, step)
+                self._tensorboard.add(step, summary.scalar(name, value))
 
     def write_changes(self, step: int, changes: list[dict[str, Any]]) -> None:
         """Replaces the file of changes: every evaluation adds metrics to earlier rows (`adaptation.change_rows`)."""
         if not self._tensorboard:
             return
         _replace(self._changes_path, changes)
-        self._tensorboard.add_scalar("activation_changes", len(changes), step)
+        self._tensorboard.add(step, summary.scalar("activation_changes", len(changes)))
         if changes and changes[-1]["step"] == step:
             text = f"{changes[-1]['from']} to {changes[-1]['to']} ({changes[-1]['reason']})"
-            self._tensorboard.add_text("activation_change", text, step)
+            self._tensorboard.add(step, summary.text("activation_change", text))
+
+
+class _TensorBoard:
+    """Writes summaries for TensorBoard.
+
+    The writer of tensorboardX has a thread for that, which a full disk ends. Its queue fills, and training would wait
+    forever; so its file is written here.
+    """
+
+    def __init__(self, directory: Path, purge_step: int):
+        """Opens a new file; TensorBoard hides what earlier ones have from `purge_step` on."""
+        directory.mkdir(parents=True, exist_ok=True)
+        self._path = directory / f"events.out.tfevents.{time.time():.0f}.{socket.gethostname()}"
+        self._records = RecordWriter(str(self._path))
+        self._flushed_at = time.monotonic()
+        self._write(_EVENTS.Event(file_version="brain.Event:2"))
+        start = _EVENTS.SessionLog(status=_EVENTS.SessionLog.START)
+        self._write(_EVENTS.Event(step=purge_step, session_log=start))
+
+    def add(self, step: int, value: Any) -> None:
+        """Adds a summary, as `tensorboardX.summary` makes it."""
+        self._write(_EVENTS.Event(step=step, summary=value))
+
+    def close(self) -> None:
+        """Writes what is left."""
+        with naming(self._path), contextlib.closing(self._records):
+            self._records.flush()
+
+    def _write(self, event: Any) -> None:
+        event.wall_time = time.time()
+        with naming(self._path):
+            self._records.write(event.SerializeToString())
+            if time.monotonic() - self._flushed_at > _FLUSH_SECONDS:
+                self._records.flush()
+                self._flushed_at = time.monotonic()
 
 
 def _replace(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
