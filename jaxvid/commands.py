@@ -3,12 +3,13 @@
 import errno
 import os
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from logging import WARNING, LogRecord
 from pathlib import Path
 from typing import Any
 
-from absl import app, logging
+from absl import app, flags, logging
 
 from jaxvid.files import DISK_ERRORS
 
@@ -22,6 +23,9 @@ _DISK_ERRORS = tuple(os.strerror(number) for number in DISK_ERRORS)
 
 # Of memory that runs out: words of the kernel, of XLA and of C++, and Python's where a thread's stack has no room.
 _MEMORY_ERRORS = (os.strerror(errno.ENOMEM), "RESOURCE_EXHAUSTED", "bad_alloc", "can't start new thread")
+
+# Said of a config file before the last line, which is the reason.
+_CONFIG_NOT_LOADED = "Configuration is not available"
 
 # Characters of a library's message.
 _LONGEST_LINE = 400
@@ -42,7 +46,58 @@ def run(main: Callable[[Sequence[str]], int | None]) -> None:
             print(f"error: {message}", file=sys.stderr)
             return 1
 
-    app.run(guarded)
+    app.run(guarded, flags_parser=_parsed)
+
+
+def _parsed(arguments: Sequence[str]) -> list[str]:
+    """Parses the flags; what is wrong with them, or in a config, is printed as one line, like other user errors."""
+    try:
+        return flags.FLAGS(arguments)
+    except Exception as error:
+        message = _flags_message(error, arguments)
+        if message is None:
+            raise
+        print(f"error: {message}", file=sys.stderr)
+        sys.exit(1)
+
+
+def _flags_message(error: Exception, arguments: Sequence[str]) -> str | None:
+    """Returns what to say of an error of absl's flags or of config flags; None if a traceback is to tell of it."""
+    if isinstance(error, flags.Error):
+        return _refusal_of_config(error) or f"{error} (--help lists the flags)"
+    if isinstance(error, KeyError | AttributeError):
+        frames = traceback.extract_tb(error.__traceback__)
+        # Where flags are looked up in the config; the same errors in a config file are mistakes in that file.
+        is_of_flag = any(Path(frame.filename).name == "config_path.py" for frame in frames)
+        return _unknown_key(error, arguments) if is_of_flag else None
+    return user_message(error)
+
+
+def _refusal_of_config(error: flags.Error) -> str | None:
+    """Returns what a config file says of its argument; None of other errors.
+
+    The flag's error has the file's traceback as text in it. That is of use for mistakes in the file alone, not for an
+    error that is raised on purpose.
+    """
+    if "Traceback" not in str(error):
+        return None
+    origin = error
+    while origin.__context__ is not None:
+        origin = origin.__context__
+    last = traceback.extract_tb(origin.__traceback__)[-1]
+    return str(origin) if isinstance(origin, ValueError) and (last.line or "").startswith("raise ") else None
+
+
+def _unknown_key(error: KeyError | AttributeError, arguments: Sequence[str]) -> str:
+    """Returns what to say of a flag whose key the config does not have."""
+    # The key, and on a second line one like it; an AttributeError holds the KeyError.
+    [words] = error.args[0].args if isinstance(error.args[0], KeyError) else error.args
+    key, _, suggestion = str(words).partition("\n")
+    names = (argument.partition("=")[0].lstrip("-") for argument in arguments)
+    flag = next((name for name in names if key.strip("'") in name.split(".")), None)
+    if flag is None:
+        return " ".join(str(words).split())
+    return f"there is no config key {flag}. {suggestion or 'jaxvid/config.py lists all keys.'}"
 
 
 def user_message(error: Exception) -> str | None:
@@ -55,6 +110,8 @@ def user_message(error: Exception) -> str | None:
         return line if disk in line else f"{disk}: {line}"
     if isinstance(error, MemoryError) or _first_of(_MEMORY_ERRORS, whole_line):
         return f"out of memory: {line}" if line else "out of memory"
+    if _CONFIG_NOT_LOADED in whole_line:
+        return str(error).splitlines()[-1].strip()
     return str(error) if isinstance(error, _USER_ERRORS) else None
 
 

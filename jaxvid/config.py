@@ -68,7 +68,7 @@ def parse_arg(arg: str | None, **defaults: Any) -> ConfigDict:
         if not equals:
             raise ValueError(f"config argument {part!r} is not of the form key=value; keys: {', '.join(defaults)}")
         if key not in defaults:
-            raise ValueError(f"unknown config argument {key!r}; allowed: {', '.join(defaults)}")
+            raise ValueError(f"unknown config argument {key!r}; allowed: {', '.join(defaults) or 'none'}")
         values[key] = _parse_value(key, text, defaults[key])
     return ml_collections.ConfigDict(values)
 

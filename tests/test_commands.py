@@ -5,7 +5,10 @@ import sys
 
 import numpy as np
 import pytest
+from absl import flags
+from ml_collections import config_flags
 
+from jaxvid import commands
 from jaxvid.commands import user_message
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -21,6 +24,7 @@ COMMANDS = (
     "models",
     "data.check",
     "data.prepare",
+    "data.show",
 )
 
 # Runs a command as `python -m` does, and prints which slow libraries it has imported.
@@ -180,6 +184,76 @@ def test_the_main_command_refuses_bad_values_and_unknown_arguments(tmp_path):
     done = run("jaxvid.main", config + ":size=3", f"--workdir={tmp_path}")
     assert done.returncode != 0
     assert "unknown config argument 'size'" in done.stderr
+
+
+REFUSING_CONFIG = """
+import ml_collections
+
+def get_config(arg=None):
+    if arg == "wrong":
+        raise ValueError("config argument 'wrong'; allowed: none")
+    if arg == "mistake":
+        return ml_collections.ConfigDict().nothing
+    return ml_collections.ConfigDict({"train": {"num_epochs": int(arg or 3)}})
+"""
+
+
+# Of ml_collections, which imports config files.
+loads_config = pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarning")
+
+
+@loads_config
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["--config=config.py", "--config.train.num_epoch=4"],
+            'there is no config key config.train.num_epoch. Did you mean "num_epochs" instead of "num_epoch"?',
+        ),
+        (
+            ["--config=config.py", "--config.model.name=x"],
+            "there is no config key config.model.name. jaxvid/config.py lists all keys.",
+        ),
+        (["--config=config.py:wrong"], "config argument 'wrong'; allowed: none"),
+        (["--config=cofnig.py", "--config.train.num_epochs=4"], "[Errno 2] No such file or directory: 'cofnig.py'"),
+        (
+            ["--config=config.py", "--config.train.num_epochs=four"],
+            "flag --config.train.num_epochs=four: invalid literal for int() with base 10: 'four' "
+            "(--help lists the flags)",
+        ),
+        (["--confgi=config.py"], "Unknown command line flag 'confgi'. Did you mean: config ? (--help lists the flags)"),
+    ],
+)
+def test_a_misspelled_config_is_one_line(arguments, message, config_flag, capsys):
+    with pytest.raises(SystemExit) as ended:
+        config_flag(arguments)
+    assert ended.value.code == 1
+    assert capsys.readouterr().err == f"error: {message}\n"
+
+
+@loads_config
+def test_a_mistake_in_a_config_file_keeps_its_traceback(config_flag, capsys):
+    with pytest.raises(AttributeError, match="nothing"):
+        config_flag(["--config=config.py:mistake"])
+    with pytest.raises(SystemExit):
+        config_flag(["--config=config.py:4.5"])
+    assert 'config.py", line 9, in get_config' in capsys.readouterr().err
+
+
+@pytest.fixture
+def config_flag(tmp_path, monkeypatch):
+    """Parses arguments as a command with the flag --config does, in a directory with config.py."""
+
+    def parse(arguments):
+        values = flags.FlagValues()
+        argv = ["command", *arguments]
+        config_flags.DEFINE_config_file("config", None, "", values, sys_argv=argv)
+        monkeypatch.setattr(commands.flags, "FLAGS", values)
+        return commands._parsed(argv)
+
+    (tmp_path / "config.py").write_text(REFUSING_CONFIG)
+    monkeypatch.chdir(tmp_path)
+    return parse
 
 
 def small(data_dir):
