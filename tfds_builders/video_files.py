@@ -201,10 +201,7 @@ def manual_root(
     Raises:
       ValueError: if the manual directory is missing, or the dataset is not in it.
     """
-    try:
-        manual = Path(dl_manager.manual_dir)
-    except AssertionError as error:
-        raise ValueError(str(error)) from error
+    manual = manual_directory(dl_manager)
     for root in _candidates(manual, names):
         if holds(root):
             return root
@@ -215,6 +212,18 @@ def manual_root(
                 if holds(root):
                     return root
     raise ValueError(f"the dataset is not in the manual directory {manual}.\n{instructions}")
+
+
+def manual_directory(dl_manager: tfds.download.DownloadManager) -> Path:
+    """Returns the manual directory.
+
+    Raises:
+      ValueError: if it does not exist or is empty, with what to put there.
+    """
+    try:
+        return Path(dl_manager.manual_dir)
+    except AssertionError as error:
+        raise ValueError(str(error)) from error
 
 
 def _candidates(root: Path, names: Sequence[str]) -> list[Path]:

@@ -53,6 +53,8 @@ def test_every_builder_is_registered_with_all_sizes_and_features(name, tmp_path)
 def test_a_missing_dataset_is_an_error_with_the_instructions(find_clips, tmp_path):
     with pytest.raises(ValueError, match=r"Manual directory .* does not exist or is empty[\s\S]*HockeyFights\.zip"):
         find_clips("hockey_fight")
+    with pytest.raises(ValueError, match=r"does not exist or is empty[\s\S]*config\.dataset\.manual_dir"):
+        find_clips("video_folder")
     touch(tmp_path / "manual", ["unrelated/file.txt"])
     for name in ("hockey_fight", "movies_fight", "rwf2000", "shv", "ucf50", "ucf101_by_group", "violent_flows"):
         with pytest.raises(ValueError, match="the dataset is not in the manual directory"):

@@ -19,6 +19,7 @@ from tfds_builders.video_files import (
     folder_source,
     folders_of,
     join_identical,
+    manual_directory,
     relative_path,
     videos_below,
 )
@@ -59,8 +60,9 @@ class VideoFolder(VideoDataset):
 
     BUILDER_CONFIGS: ClassVar[list[VideoFolderConfig]] = sized_configs(VideoFolderConfig)
     MANUAL_DOWNLOAD_INSTRUCTIONS = """
-    Pass the folder as `directory` (tfds.builder("video_folder/128x128", directory=...)), or make it the manual
-    directory. It holds one folder per class, or folders train, val, test with one folder per class in each:
+    Name the folder: tfds.builder("video_folder/128x128", directory=...), or config.dataset.manual_dir of jaxvid; or
+    make it the manual directory. It holds one folder per class, or folders train, val, test with one folder per class
+    in each:
       <class>/<video>      or      <split>/<class>/<video>
     """
 
@@ -86,7 +88,7 @@ class VideoFolder(VideoDataset):
 
         config = self.builder_config
         assert isinstance(config, VideoFolderConfig)
-        directory = as_path(config.directory or dl_manager.manual_dir)
+        directory = as_path(config.directory or manual_directory(dl_manager))
         check_directory(directory)
         with readable(directory):
             root = _inside_single_folder(directory)
