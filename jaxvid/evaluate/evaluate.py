@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import jax
+from absl import logging
 
 from jaxvid import parallel, trained
 from jaxvid.baselines.text import FILE_NAME as BASELINES_FILE
@@ -36,6 +37,8 @@ from jaxvid.train.logbook import Row, read_rows
 from jaxvid.train.sessions import FILE_NAME as SESSIONS_FILE
 from jaxvid.types import ConfigDict
 from jaxvid.video.faces import check_face_detector
+
+_METRICS_FILE = "metrics.json"
 
 
 def evaluate(
@@ -113,6 +116,9 @@ def evaluate(
         adaptation = _adaptation(config, run.model, history)
         blur = config.eval.blur_faces
         page = _data_page(workdir, without_faces=blur)
+        if replaced := _replaced(output, evaluated.details["Data"]):
+            message = "%s had an evaluation of %s, which this one replaces; --output=DIR keeps both"
+            logging.warning(message, output, replaced)
         _write(output, evaluated, {**metrics, "evaluated": details}, history, adaptation, blur, page)
         write_baseline_predictions(baselines, output / BASELINES_FILE)
         _copy_run(workdir, output)
@@ -123,6 +129,16 @@ def _check_output(output: Path, workdir: Path) -> None:
     """Checks that an evaluation does not take the place of another run's."""
     if output.resolve() != workdir.resolve() and has_checkpoint(output):
         raise ValueError(f"--output={output} is the workdir of another run; name another directory")
+
+
+def _replaced(output: Path, data: str) -> str | None:
+    """Returns what data an earlier evaluation in a directory is of; None if there is none of other data."""
+    try:
+        before = json.loads((output / _METRICS_FILE).read_text())["evaluated"]["Data"]
+    except (OSError, ValueError, LookupError, TypeError):
+        # There is none, or no longer a whole one.
+        return None
+    return before if before != data else None
 
 
 def _data_page(workdir: Path, *, without_faces: bool) -> Path | None:
@@ -247,7 +263,7 @@ def _write(
     data_page: Path | None,
 ) -> None:
     output.mkdir(parents=True, exist_ok=True)
-    with replacing(output / "metrics.json") as unfinished:
+    with replacing(output / _METRICS_FILE) as unfinished:
         unfinished.write_text(json.dumps(metrics, indent=2) + "\n")
     clips, views = evaluated.predicted.clips, evaluated.predicted.views
     write_csv(clips, output / "predictions.csv")

@@ -4,7 +4,7 @@ import pytest
 from sklearn import metrics as sklearn_metrics
 
 from jaxvid.baselines.text import read_baseline_predictions
-from jaxvid.evaluate.evaluate import _data_page, evaluate
+from jaxvid.evaluate.evaluate import _data_page, _replaced, evaluate
 from jaxvid.metrics.predictions import read_csv
 from tests.commands import run_command
 
@@ -97,11 +97,24 @@ def test_the_workdir_of_another_run_is_no_output(run, changed_run):
     assert sorted(other.iterdir()) == before
 
 
-def test_another_split_and_checkpoint(run, tmp_path):
-    assert evaluate(run, split="train", which="last", output=tmp_path)["num_clips"] == 16
+def test_another_split_and_checkpoint(run, tmp_path, caplog):
+    (tmp_path / "metrics.json").write_text('{"evaluated": {"Data": "synthetic_fight/tiny, split test"}}')
+    with caplog.at_level("WARNING"):
+        assert evaluate(run, split="train", which="last", output=tmp_path)["num_clips"] == 16
+    assert f"{tmp_path} had an evaluation of synthetic_fight/tiny, split test, which this one replaces" in caplog.text
     details = json.loads((tmp_path / "metrics.json").read_text())["evaluated"]
     assert details["Checkpoint"].startswith("step 4 (last)")
     assert details["Caution"].startswith("8 source videos have clips in the training split too")
+
+
+def test_only_an_evaluation_of_other_data_is_worth_a_warning(tmp_path):
+    assert _replaced(tmp_path, "one") is None
+    (tmp_path / "metrics.json").write_text('{"evaluated": {"Data": "one"}}')
+    assert _replaced(tmp_path, "one") is None
+    assert _replaced(tmp_path, "another") == "one"
+    for damaged in ("", "[]", "{}", '{"evaluated": null}'):
+        (tmp_path / "metrics.json").write_text(damaged)
+        assert _replaced(tmp_path, "another") is None
 
 
 def positive_class_of(workdir, output, **arguments):
