@@ -155,7 +155,7 @@ class Predictor:
             (default: all are real).
 
         Raises:
-          ValueError: if the clips have another shape.
+          ValueError: if the clips have another shape or type.
         """
         windows = self._clips_as_windows(clips, sounds, num_frames)
         inputs = {"frames": clips, **self._inputs_beside_frames(windows)}
@@ -178,7 +178,7 @@ class Predictor:
           num_frames: as in `classify`.
 
         Raises:
-          ValueError: if the clips have another shape.
+          ValueError: if the clips have another shape or type.
         """
         classifier = self.window_classifier(embed=True)
         classified: list[Classified] = []
@@ -194,6 +194,8 @@ class Predictor:
         expected = (self.config.clip.num_frames, *self.frame_size, 3)
         if clips.shape[1:] != expected:
             raise ValueError(f"clips have shape {clips.shape}; expected (batch, {', '.join(map(str, expected))})")
+        if clips.dtype != np.uint8:
+            raise ValueError(f"clips are of {clips.dtype}; expected uint8, from 0 to 255")
         counts = num_frames or [clips.shape[1]] * len(clips)
         numbers = tuple(range(clips.shape[1]))
         return [
@@ -283,10 +285,13 @@ class Predictor:
           stride_seconds: seconds between window starts.
 
         Raises:
-          ValueError: if there are no frames, or a number is not positive.
+          ValueError: if there are no frames, they have another shape or type, or a number is not positive.
         """
         if not len(frames) or fps <= 0:
             raise ValueError(f"{len(frames)} frames at {fps:g} a second; allowed: at least one, and above 0")
+        first = np.asarray(frames[0])
+        if first.dtype != np.uint8 or first.ndim != 3 or first.shape[-1] != 3:
+            raise ValueError(f"frames are of {first.dtype} {first.shape}; expected uint8 (height, width, 3)")
         plan = self.plan(window_seconds=window_seconds, stride_seconds=stride_seconds)
         timed = (TimedFrame(i / fps, partial(_resize, frame, self.frame_size)) for i, frame in enumerate(frames))
         sound = None if audio is None else Sound(iter([(0.0, audio)]), self.config.audio.sample_rate)

@@ -11,6 +11,7 @@ import pytest
 
 import jaxvid
 from jaxvid.models.create import module_from_config
+from jaxvid.predict.predictor import Predictor
 from jaxvid.video.damage import Damage
 from jaxvid.video.files import write_video
 from jaxvid.video.workers import InvalidVideoError
@@ -128,6 +129,19 @@ def test_clips_are_classified_alone_as_among_others(workdir):
         predictor.classify(clips[:, :3])
     with pytest.raises(ValueError, match="0 frames at 25 a second"):
         predictor.predict_frames(clips[0, :0], 25.0)
+
+
+def test_frames_that_are_no_pictures_of_bytes_are_refused():
+    """As floats from 0 to 1 they would be predicted as if all were black."""
+    predictor = red_predictor()
+    # As without the checks of jaxtyping, which are for tests.
+    classify, predict_frames = Predictor.classify.__wrapped__, Predictor.predict_frames.__wrapped__
+    with pytest.raises(ValueError, match="clips are of float32; expected uint8, from 0 to 255"):
+        classify(predictor, np.ones((1, predictor.config.clip.num_frames, *predictor.frame_size, 3), np.float32))
+    with pytest.raises(ValueError, match=r"frames are of float32 \(8, 8, 3\); expected uint8 \(height, width, 3\)"):
+        predict_frames(predictor, np.ones((2, 8, 8, 3), np.float32), 25.0)
+    with pytest.raises(ValueError, match=r"frames are of uint8 \(8, 8\); expected uint8 \(height, width, 3\)"):
+        predict_frames(predictor, np.ones((2, 8, 8), np.uint8), 25.0)
 
 
 def test_a_positive_class_given_wins_over_the_config_and_the_names(workdir):
