@@ -196,7 +196,8 @@ def _events(classes: Sequence[str]) -> str:
         paragraph(
             "Confirm the events that are right and reject the others. An event that the network missed is marked "
             "where it begins and where it ends. This browser keeps the labels; <code>python -m jaxvid.evaluate "
-            "--labels=FILE.csv</code> takes the downloaded file."
+            "--labels=FILE.csv --predictions=DIR</code> takes the downloaded file, where DIR is the directory with the "
+            "page of all videos."
         )
         + f"""
 <div class="bar">
