@@ -86,8 +86,8 @@ def require_same_setting(row: Row, config: ConfigDict) -> None:
     ours = {
         "batch": ("train.batch_size", config.train.batch_size),
         "frames": ("clip.num_frames", config.clip.num_frames),
+        "size": ("clip.height", config.clip.height),
     }
-    ours["size"] = ("clip.height", config.clip.height)
     for key, (name, value) in ours.items():
         if row.get(key, value) != value:
             raise ValueError(f"the peer has {key} {row[key]}, but config.{name} is {value}; allowed: the same")

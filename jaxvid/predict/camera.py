@@ -261,7 +261,10 @@ def windows_with_latency(
       began: time of `time.monotonic` from which the frames' times count.
     """
     for classified in follow_live(predictor, frames, plan, frames.has_waiting):
-        yield classified, time.monotonic() - began - float(plan.offsets[-1]) - classified.window.start
+        start, end = classified.window.start, classified.window.end
+        # A source that ends within a window has no later frames, and the last one need not have passed.
+        last_frame = min(end, float(plan.instants(start, end - start)[-1]))
+        yield classified, max(0.0, time.monotonic() - began - last_frame)
 
 
 def _tell(

@@ -1,5 +1,7 @@
+import contextlib
 import json
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -29,6 +31,15 @@ def test_an_event_open_at_the_end_of_the_source_ends_with_it(tmp_path, capsys):
     _, offset = map(json.loads, capsys.readouterr().out.splitlines())
     # The middle of the last window is half a second before.
     assert offset["offset"] > 1.8
+
+
+def test_the_latency_of_a_source_that_ends_within_a_window_counts_from_its_last_frame(tmp_path):
+    path = write_red(tmp_path / "short.avi", [0.5])
+    predictor, began = red_predictor(), time.monotonic()
+    with contextlib.closing(DropOldest(read_camera(str(path), predictor.frame_size, began))) as frames:
+        [(classified, latency)] = camera.windows_with_latency(predictor, frames, predictor.plan(), began)
+    assert classified.window.end < predictor.plan().seconds
+    assert 0 <= latency < 30
 
 
 def test_a_camera_that_cannot_be_opened_is_named():
