@@ -37,8 +37,8 @@ _SCRIPTS = ("table", "labels", "index")
 _LABELS = (
     paragraph(
         "Open a video to confirm or reject its events. Here are the labels of all videos that this browser keeps, for "
-        "<code>python -m jaxvid.evaluate --labels=FILE.csv --predictions=DIR</code>, where DIR is the directory of this "
-        "page. (Some browsers keep the labels of a page for that page alone: then download them there.)"
+        "<code>python -m jaxvid.evaluate --labels=FILE.csv --predictions=DIR</code>, where DIR is the directory of "
+        "this page. (Some browsers keep the labels of a page for that page alone: then download them there.)"
     )
     + '\n<p><button type="button" data-action="download">Download labels as CSV</button></p>\n'
     '<p id="status" role="status"></p>'
