@@ -283,7 +283,8 @@ def _collect(workers: list[_Worker], paths: list[Path], results: dict[int, _Resu
             result, is_last = _receive(worker, paths[worker.index], worker.connection in answered)
             if result is not None:
                 results[worker.index].waiting.append(result)
-            worker.deadline = now + worker.timeout_seconds
+            # Not from `now` on: another process may have been started in between.
+            worker.deadline = time.monotonic() + worker.timeout_seconds
             if is_last:
                 results[worker.index].complete = True
                 worker.index = -1

@@ -6,6 +6,7 @@ import signal
 import time
 from pathlib import Path
 
+from jaxvid.video import workers
 from jaxvid.video.workers import GuardedDecoding, InvalidVideo, InvalidVideoError, decode_in_workers
 
 
@@ -60,6 +61,17 @@ def test_a_file_whose_worker_is_killed_from_outside_is_decoded_once_more(tmp_pat
     once, other = tmp_path / "once", tmp_path / "a"
     assert list(decode_in_workers(obey, [once, other], num_workers=1)) == [(0, 0), (0, 1), (1, 0), (1, 1)]
     assert once.exists()
+
+
+def test_the_time_for_a_result_begins_when_the_process_that_replaces_a_killed_one_has_started(tmp_path, monkeypatch):
+    pauses, started = iter([0.0, 2.5]), workers._await_start
+
+    def slowly_started(worker):
+        started(worker)
+        time.sleep(next(pauses))
+
+    monkeypatch.setattr(workers, "_await_start", slowly_started)
+    assert list(decode_in_workers(obey, [tmp_path / "once"], timeout_seconds=2.0)) == [(0, 0), (0, 1)]
 
 
 def test_no_files_give_no_results():
