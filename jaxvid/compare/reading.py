@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from jaxvid.classes import fold, match_classes
 from jaxvid.compare.runs import EvaluatedRun
@@ -78,11 +79,21 @@ def read_run(workdir: Path) -> EvaluatedRun:
     path = workdir / "metrics.json"
     if not path.exists():
         raise ValueError(f"{workdir} has not been evaluated; run: python -m jaxvid.evaluate --workdir={workdir}")
-    metrics = json.loads(path.read_text())
+    metrics = _read_metrics(path)
     if missing := [metric.name for metric in COMPARED if metric.name not in metrics]:
         raise ValueError(f"{path} has no {', '.join(missing)}; evaluate {workdir} again, with this version")
     predictions = read_csv(workdir / "predictions.csv")
     return EvaluatedRun(workdir, dotted(config), metrics, predictions, predictions.class_names, workdir.name)
+
+
+def _read_metrics(path: Path) -> Any:
+    try:
+        metrics = json.loads(path.read_text())
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} cannot be read: {error}; evaluate {path.parent} again") from error
+    if not isinstance(metrics, dict) or not isinstance(metrics.get("evaluated"), dict):
+        raise ValueError(f"{path} is not what an evaluation writes; evaluate {path.parent} again")
+    return metrics
 
 
 def _run_of(directory: Path) -> Path:
@@ -91,7 +102,7 @@ def _run_of(directory: Path) -> Path:
     if (directory / FILE_NAME).exists() or not metrics.exists():
         return directory
     # Earlier versions wrote evaluations without the config, but with the name of the workdir.
-    match = re.search(r" of (.+)$", json.loads(metrics.read_text())["evaluated"].get("Checkpoint", ""))
+    match = re.search(r" of (.+)$", _read_metrics(metrics)["evaluated"].get("Checkpoint", ""))
     return Path(match[1]) if match else directory
 
 

@@ -135,7 +135,7 @@ def _replaced(output: Path, data: str) -> str | None:
     """Returns what data an earlier evaluation in a directory is of; None if there is none of other data."""
     try:
         before = json.loads((output / _METRICS_FILE).read_text())["evaluated"]["Data"]
-    except (OSError, ValueError, LookupError, TypeError):
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
         # There is none, or no longer a whole one.
         return None
     return before if before != data else None

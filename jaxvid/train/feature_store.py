@@ -84,7 +84,11 @@ def halved(values: np.ndarray) -> np.ndarray:
 
 
 def missing_rows(directory: Path, names: Sequence[str]) -> list[int]:
-    """Returns the positions of the rows that a store lacks, each name once."""
+    """Returns the positions of the rows that a store lacks, each name once.
+
+    Raises:
+      ValueError: if a file of the store is damaged.
+    """
     stored = _stored_rows(directory)
     first = {name: position for position, name in reversed(list(enumerate(names)))}
     return sorted(position for name, position in first.items() if name not in stored)
@@ -108,15 +112,26 @@ def _stored_rows(directory: Path) -> dict[str, tuple[Path, int]]:
     return {
         name: (path.parent, position)
         for path in directory.glob(f"chunk-*/{_ROWS_FILE}")
-        for position, name in enumerate(json.loads(path.read_text()))
+        for position, name in enumerate(_read_names(path))
     }
+
+
+def _read_names(path: Path) -> list[str]:
+    try:
+        return json.loads(path.read_text())
+    except (ValueError, OSError) as error:
+        raise _damaged(path.parent, error) from error
 
 
 def _open_chunk(path: Path) -> Features:
     try:
         return {array.stem: np.load(array, mmap_mode="r") for array in sorted(path.glob("*.npy"))}
     except (ValueError, OSError) as error:
-        raise ValueError(f"{path} cannot be read: {error}; remove it, and its features are computed again") from error
+        raise _damaged(path, error) from error
+
+
+def _damaged(chunk: Path, error: Exception) -> ValueError:
+    return ValueError(f"{chunk} cannot be read: {error}; remove it, and its features are computed again")
 
 
 class Writer:

@@ -39,6 +39,14 @@ def test_an_evaluation_without_one_of_the_metrics_is_refused(tmp_path):
         read_run(tmp_path / "a")
 
 
+@pytest.mark.parametrize("text", ['{"acc', "[]", "{}", "[" * 100_000])
+def test_metrics_that_no_evaluation_wrote_are_refused_by_name(tmp_path, text):
+    path = write_run(tmp_path / "a", "abc") / "metrics.json"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=f"{path} (cannot be read: .*|is not what .*); evaluate {path.parent} again"):
+        read_run(tmp_path / "a")
+
+
 def test_evaluations_of_earlier_versions_name_the_workdir_of_their_run(tmp_path):
     workdir = write_run(tmp_path / "a", "abc", seed=7)
     evaluation = write_run(tmp_path / "b", "abcd")

@@ -112,7 +112,7 @@ def test_only_an_evaluation_of_other_data_is_worth_a_warning(tmp_path):
     (tmp_path / "metrics.json").write_text('{"evaluated": {"Data": "one"}}')
     assert _replaced(tmp_path, "one") is None
     assert _replaced(tmp_path, "another") == "one"
-    for damaged in ("", "[]", "{}", '{"evaluated": null}'):
+    for damaged in ("", "[]", "[" * 100_000, "{}", '{"evaluated": null}'):
         (tmp_path / "metrics.json").write_text(damaged)
         assert _replaced(tmp_path, "another") is None
 

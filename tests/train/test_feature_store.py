@@ -47,6 +47,10 @@ def test_a_damaged_chunk_is_named(tmp_path):
     (chunk / "features.npy").write_bytes((chunk / "features.npy").read_bytes()[:-4])
     with pytest.raises(ValueError, match=f"{chunk} cannot be read: .*; remove it"):
         open_rows(tmp_path, names(0, 2))
+    (chunk / "rows.json").write_text('["a')
+    for read in (open_rows, missing_rows):
+        with pytest.raises(ValueError, match=f"{chunk} cannot be read: .*; remove it"):
+            read(tmp_path, names(0, 2))
 
 
 def test_half_precision_keeps_three_digits_and_leaves_what_does_not_fit():
