@@ -1,4 +1,4 @@
-"""Disks that fill at a random moment, and directories that cannot be written."""
+"""Disks that fill or break at a random moment, and directories that cannot be written."""
 
 import os
 import re
@@ -9,8 +9,12 @@ from pathlib import Path
 
 from tests.faults import jobs
 from tests.faults.campaign import Try
+from tests.faults.preloaded import compiled
 
-PROMISE = "a full disk or a directory without permission costs one line; the same command goes on after room is made"
+PROMISE = (
+    "a disk that is full or breaks, or a directory without permission, costs one line; the same command goes on once "
+    "it is mended"
+)
 
 _MEBIBYTE = 2**20
 
@@ -18,7 +22,7 @@ _MEBIBYTE = 2**20
 def attempt(one: Try) -> Sequence[str]:
     """Gives a job a disk that is too small, or none that it may write, and then one with room."""
     job = jobs.JOBS[one.number % len(jobs.JOBS)]
-    fault = _read_only if one.number // len(jobs.JOBS) % 3 == 2 else _full
+    fault = (_full, _full, _read_only, _broken)[one.number // len(jobs.JOBS) % 4]
     return [fault(job, one)]
 
 
@@ -26,8 +30,7 @@ def _full(job: str, one: Try) -> str:
     undisturbed = jobs.whole(job)
     disk = one.directory / "disk"
     disk.mkdir()
-    # A share of what the job writes in all.
-    size = int(one.rng.uniform(0.02, 0.9) * max(_MEBIBYTE, _used(jobs.home_of(job))))
+    size = _share_of_all(job, one)
     _mount(disk, size)
     try:
         status, errors = jobs.finish(jobs.start(job, disk))
@@ -57,6 +60,27 @@ def _read_only(job: str, one: Try) -> str:
         return _goes_on(job, disk, undisturbed)
     finally:
         subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+def _broken(job: str, one: Try) -> str:
+    """Writes give an input/output error from some byte on, as on a disk that breaks; needs no root."""
+    undisturbed = jobs.whole(job)
+    disk = one.directory / "disk"
+    disk.mkdir()
+    library, whole_bytes = compiled("broken_disk", one.directory), _share_of_all(job, one)
+    breaks = {"LD_PRELOAD": str(library), "BROKEN_DISK": str(disk), "BROKEN_DISK_WHOLE_BYTES": str(whole_bytes)}
+    status, errors = jobs.finish(jobs.start(job, disk, **breaks))
+    # It is counted in each process, none of which may write so much.
+    if status == 0 and jobs.results(disk) == undisturbed.results:
+        return ""
+    if wrong := _refusal(job, status, errors, disk):
+        return f"{wrong} (broken behind {whole_bytes} bytes)"
+    return _goes_on(job, disk, undisturbed)
+
+
+def _share_of_all(job: str, one: Try) -> int:
+    """Returns a number of bytes at random, fewer than a job writes in all."""
+    return int(one.rng.uniform(0.02, 0.9) * max(_MEBIBYTE, _used(jobs.home_of(job))))
 
 
 def _mount(disk: Path, size: int) -> None:

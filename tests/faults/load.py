@@ -3,7 +3,6 @@
 import contextlib
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -18,6 +17,7 @@ import numpy as np
 from tests.faults import jobs
 from tests.faults.campaign import Try
 from tests.faults.confined import ROOT
+from tests.faults.preloaded import compiled
 
 PROMISE = (
     "a machine under load is slower, or refuses clearly for want of memory and goes on with more: the same results, no "
@@ -153,12 +153,7 @@ def _one_core(one: Try) -> Iterator[Load]:
 
 @contextlib.contextmanager
 def _jumping_clock(one: Try) -> Iterator[Load]:
-    library = one.directory / "clock.so"
-    if shutil.which("cc") is None:
-        raise RuntimeError("the clock that jumps is a library that must be compiled: apt-get install gcc libc6-dev")
-    source = Path(__file__).with_name("clock.c")
-    subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", str(library), str(source)], check=True)
-    preloaded = ("LD_PRELOAD", str(library))
+    preloaded = ("LD_PRELOAD", str(compiled("clock", one.directory)))
     # Told by Python's own clocks, lest the library do nothing here.
     told = "import time; first = time.time(); time.sleep(1.5); print(abs(time.time() - first - 1.5))"
     environment = {**os.environ, preloaded[0]: preloaded[1]}
