@@ -9,6 +9,7 @@ import dataclasses
 import functools
 import os
 import re
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,8 @@ from jaxvid.video.addresses import is_address
 
 # A column of the clip index.
 _VIDEO = "video"
+# ArrayRecord starts 64 threads at its first file, however many cores there are. Others may start meanwhile.
+_MORE_THREADS = 64 + 16
 _SPLIT = re.compile(r"(?P<base>[^@]+)(@(?P<others>!?)(?P<taken>\d+(?:\+\d+)*)/(?P<folds>\d+))?")
 
 
@@ -44,9 +47,11 @@ def prepare(dataset: ConfigDict, decoder: str = "decord", beam_options: str | No
 
     Raises:
       ValueError: if there is no such dataset, or it must be built and TensorFlow, or Apache Beam, is not installed.
+      OSError: if it must be built and this process may not start the threads for it.
     """
     builder = create_builder(dataset, decoder=decoder)
     if not builder.is_prepared():
+        require_threads()
         _require_tensorflow(builder)
         manual_dir = _manual_dir(dataset)
         download_config = tfds.download.DownloadConfig(
@@ -240,7 +245,35 @@ def shared_sources(one: ClipSplit, other: ClipSplit) -> list[str]:
 @functools.lru_cache(maxsize=8)
 def _open_records(data_path: str, split: str) -> tuple[Sequence[bytes], pa.Table, ClipMetadata]:
     """Returns records, index and metadata of a split without folds. Cached: most splits of a run are folds of one."""
+    require_threads()
     builder: Any = tfds.builder_from_directory(data_path)
     records = builder.as_data_source(split, deserialize_method=tfds.decode.DeserializeMethod.RAW_BYTES)
+    # Starts ArrayRecord's threads now: other programs, or this one, may take what is left.
+    next(iter(records), None)
     index = open_index(builder, split)
     return records, index, metadata_of(index, class_names(builder))
+
+
+@functools.cache
+def require_threads() -> None:
+    """Checks that this process may start as many threads as records need: with fewer, ArrayRecord waits forever.
+
+    Raises:
+      OSError: if it may not.
+    """
+    over = threading.Event()
+    started: list[threading.Thread] = []
+    try:
+        for _ in range(_MORE_THREADS):
+            thread = threading.Thread(target=over.wait)
+            thread.start()
+            started.append(thread)
+    except RuntimeError as error:
+        raise OSError(
+            f"reading records needs {_MORE_THREADS} more threads, of which {len(started)} could be started ({error}): "
+            "allow this process more processes or memory (ulimit -u, -d, -v, or its container's limit of pids)"
+        ) from error
+    finally:
+        over.set()
+        for thread in started:
+            thread.join()

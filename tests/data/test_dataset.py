@@ -1,8 +1,15 @@
+import subprocess
+import sys
+import threading
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
-from jaxvid.data.dataset import find_prepared, open_split, shared_sources
+from jaxvid.commands import user_message
+from jaxvid.data import dataset as dataset_module
+from jaxvid.data.dataset import find_prepared, open_split, require_threads, shared_sources
 from jaxvid.data.records import decode_frames
 
 
@@ -68,3 +75,61 @@ def test_a_dataset_that_is_not_prepared_is_not_built_to_find_it(config, tmp_path
     config.dataset.data_dir = str(tmp_path)
     assert find_prepared(config.dataset) is None
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_process_that_may_start_too_few_threads_is_refused(monkeypatch):
+    """ArrayRecord would wait forever for those of its pool that were not started."""
+    before, start = threading.active_count(), threading.Thread.start
+
+    def start_ten(thread):
+        if threading.active_count() == before + 10:
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    require_threads.cache_clear()
+    monkeypatch.setattr(threading.Thread, "start", start_ten)
+    with pytest.raises(
+        OSError, match=r"more threads, of which 10 could be started \(can't start new thread\): allow"
+    ) as e:
+        require_threads()
+    assert threading.active_count() == before
+    assert user_message(e.value).startswith("out of memory: reading records needs")
+    monkeypatch.undo()
+    require_threads()
+    assert threading.active_count() == before
+
+
+# Prints how many threads there are more once a file of records is open.
+OPENS = """
+import os, sys
+from array_record.python import array_record_module
+count = lambda: len(os.listdir("/proc/self/task"))
+before = count()
+reader = array_record_module.ArrayRecordReader(sys.argv[1])
+print(count() - before)
+"""
+
+
+def test_a_file_of_records_needs_no_more_threads_than_are_required(builder):
+    [file, *_] = builder.data_path.glob("*.array_record*")
+    opened = subprocess.run([sys.executable, "-c", OPENS, str(file)], capture_output=True, text=True, check=True)
+    assert 0 < int(opened.stdout) < dataset_module._MORE_THREADS
+
+
+def test_a_split_is_read_before_anything_else_so_that_its_threads_are_started(monkeypatch):
+    """Later there may be too few."""
+    read = []
+
+    def records():
+        read.append("first record")
+        yield b""
+
+    def open_index(*_):
+        assert read == ["first record"]
+        raise KeyError("the index comes afterwards")
+
+    prepared = SimpleNamespace(as_data_source=lambda *_, **__: records())
+    monkeypatch.setattr(dataset_module.tfds, "builder_from_directory", lambda _: prepared)
+    monkeypatch.setattr(dataset_module, "open_index", open_index)
+    with pytest.raises(KeyError, match="the index comes afterwards"):
+        dataset_module._open_records.__wrapped__("directory", "train")
