@@ -84,10 +84,12 @@ def with_dataset_facts(config: ConfigDict, splits: Splits) -> ConfigDict:
     """Returns a copy of the config that holds what prediction needs to know of the data: classes, size, duration, rate.
 
     Raises:
-      ValueError: if `config.model.num_classes` is neither 0, which stands for the dataset's, nor that number, or the
-        dataset has no audio at `config.audio.sample_rate`.
+      ValueError: if there is only one class, `config.model.num_classes` is neither 0, which stands for the dataset's,
+        nor that number, or the dataset has no audio at `config.audio.sample_rate`.
     """
     names, metadata = splits.data.class_names, splits.train.metadata
+    if len(names) < 2:
+        raise ValueError(f"{config.dataset.name} has the class {', '.join(names)} alone; allowed: two classes or more")
     if config.model.num_classes not in (0, len(names)):
         raise ValueError(
             f"config.model.num_classes is {config.model.num_classes}, but {config.dataset.name} has {len(names)} "

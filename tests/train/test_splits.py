@@ -1,6 +1,8 @@
 import dataclasses
+from types import SimpleNamespace
 
 import numpy as np
+import pytest
 import tensorflow_datasets as tfds
 
 from jaxvid.data.dataset import open_split
@@ -30,3 +32,10 @@ def test_what_misleads_is_logged_with_the_splits(config, data_dir, monkeypatch, 
 
 def test_the_config_keeps_the_version_of_the_dataset(config):
     assert splits.with_dataset_facts(config, splits.open_splits(config)).dataset.version == "1.0.0"
+
+
+def test_a_dataset_of_one_class_is_refused_before_training(config):
+    opened = splits.open_splits(config)
+    alone = opened._replace(data=SimpleNamespace(class_names=["fight"]))
+    with pytest.raises(ValueError, match="tiny has the class fight alone; allowed: two classes or more"):
+        splits.with_dataset_facts(config, alone)
