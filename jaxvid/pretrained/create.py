@@ -38,6 +38,9 @@ def create_model(
         model, listing everything that does not.
       DownloadError: if published weights are neither in the cache nor can be downloaded.
     """
+    # In a config, 0 stands for the dataset's number; here there is no dataset.
+    if num_classes < 1:
+        raise ValueError(f"num_classes is {num_classes}; allowed: 1 or more")
     model = create_module(name, num_classes=num_classes, **fields)
     check_weights(model, os.fspath(pretrained))
     variables = initial_variables(model, clip_shape or model.default_clip(), seed)

@@ -32,6 +32,7 @@ def test_the_dense_layer_of_convlstm_follows_the_clip_shape():
     [
         ({"name": "resnet"}, "name is 'resnet'; allowed: cnn_lstm, backbone_lstm"),
         ({"name": "video_resnet", "varient": "r3d_18"}, "varient is no field of 'video_resnet'; allowed: activation"),
+        ({"name": "lrcn", "num_classes": 0}, "num_classes is 0; allowed: 1 or more"),
         ({"name": "lrcn", "pretrained": "imagenet"}, "pretrained is 'imagenet'; allowed: '', as this model takes no"),
         (
             {"name": "video_resnet", "pretrained": "imagenet"},
@@ -41,7 +42,7 @@ def test_the_dense_layer_of_convlstm_follows_the_clip_shape():
 )
 def test_bad_arguments_are_named_with_what_is_allowed(arguments, message):
     with pytest.raises(ValueError, match=f"^{message}"):
-        jaxvid.create_model(num_classes=2, **arguments)
+        jaxvid.create_model(**{"num_classes": 2, **arguments})
 
 
 @pytest.mark.parametrize("published", [True, False])
