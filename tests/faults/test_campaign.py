@@ -3,6 +3,7 @@
 import pytest
 
 from tests.faults.campaign import Row, failures_text, run_row, run_rows, table
+from tests.faults.held import Held, growth
 from tests.faults.rows import ROWS
 
 
@@ -49,6 +50,14 @@ def test_rows_without_time_make_one_try():
     rows = {name: Row("", lambda _: [""], 1) for name in ("first", "second")}
     outcomes = run_rows(rows, 0, 0.0, lambda _: None)
     assert [outcome.tried for outcome in outcomes.values()] == [1, 1]
+
+
+def test_growth_names_what_has_leaked():
+    early = Held(memory=10**9, files=20, threads=100, processes=1)
+    assert growth("work", early, early._replace(memory=10**9 + 10**7, threads=103)) == ""
+    assert growth("work", early, early._replace(threads=104)).startswith("work: more threads: ")
+    assert growth("work", early, early._replace(files=21, processes=2)).startswith("work: more files, processes: ")
+    assert growth("work", early, early._replace(memory=10**9 + 100 * 2**20)) == "work: 100 MiB more memory"
 
 
 @pytest.mark.slow
