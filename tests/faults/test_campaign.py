@@ -54,8 +54,8 @@ def test_rows_without_time_make_one_try():
 
 def test_growth_names_what_has_leaked():
     early = Held(memory=10**9, files=20, threads=100, processes=1)
-    assert growth("work", early, early._replace(memory=10**9 + 10**7, threads=103)) == ""
-    assert growth("work", early, early._replace(threads=104)).startswith("work: more threads: ")
+    assert growth("work", early, early._replace(memory=10**9 + 10**7, threads=99)) == ""
+    assert growth("work", early, early._replace(threads=101)).startswith("work: more threads: ")
     assert growth("work", early, early._replace(files=21, processes=2)).startswith("work: more files, processes: ")
     assert growth("work", early, early._replace(memory=10**9 + 100 * 2**20)) == "work: 100 MiB more memory"
 
