@@ -170,8 +170,32 @@ def _joined_frames(strides: tuple[int, ...], padding: Padding, clips: Array, ker
 
 @partial(jax.custom_vjp, nondiff_argnums=(0, 1))
 def _whole(strides: tuple[int, ...], padding: Padding, inputs: Array, kernel: Array) -> Array:
-    """XLA's convolution with faster gradients."""
+    """XLA's convolution, or one of products that are shifted, with faster gradients."""
+    window, (channels, features) = kernel.shape[:-2], kernel.shape[-2:]
+    is_over_rows = _spans_one_column(window, strides, padding) and window[0] > 1 and strides[0] == 1
+    if is_over_rows and features < 2 * channels:
+        return _shifted_products(padding[0], inputs, kernel)
     return native(strides, padding, inputs, kernel)
+
+
+def _shifted_products(padding: tuple[int, int], inputs: Array, kernel: Array) -> Array:
+    """A 2D convolution of one column: the products with all elements of the window, each moved to its row and added.
+
+    XLA's would gather the inputs once for each element. 3x1 from 144 to 64 channels over 2 clips of 8 times 3136
+    positions took 11.9 ms, this 7.3 ms. With many more features than channels there is more to move than to gather.
+    """
+    rows, _, channels, features = kernel.shape
+    joined = jnp.moveaxis(kernel, 0, 2).reshape(1, 1, channels, rows * features)
+    # As a convolution, which is faster here than XLA's product.
+    products = jnp.split(native((1, 1), ((0, 0), (0, 0)), inputs, joined), rows, axis=-1)
+    before, after = padding
+    zero, kept = jnp.zeros((), products[0].dtype), (0, 0, 0)
+    # Negative padding cuts off what meets no output.
+    moves = [(before - element, after - (rows - 1 - element), 0) for element in range(rows)]
+    moved = (
+        jax.lax.pad(product, zero, (kept, move, kept, kept)) for product, move in zip(products, moves, strict=True)
+    )
+    return functools.reduce(jnp.add, moved)
 
 
 def _whole_forward(
@@ -204,7 +228,7 @@ def _complement(window: tuple[int, ...], padding: Padding) -> Padding:
 def _kernel_gradient(
     window: tuple[int, ...], strides: tuple[int, ...], padding: Padding, inputs: Array, gradient: Array
 ) -> Array:
-    if math.prod(window) == 1 or (len(inputs) < _MANY_IMAGES and not _spans_one_column(window, strides)):
+    if math.prod(window) == 1 or (len(inputs) < _MANY_IMAGES and not _spans_one_column(window, strides, padding)):
         return _kernel_gradient_by_products(window, strides, padding, inputs, gradient)
     if inputs.shape[-1] > gradient.shape[-1] and math.prod(strides) == 1:
         # With the roles exchanged, as the first argument is transposed.
@@ -213,8 +237,8 @@ def _kernel_gradient(
     return _kernel_gradient_by_convolution(window, strides, padding, inputs, gradient)
 
 
-def _spans_one_column(window: tuple[int, ...], strides: tuple[int, ...]) -> bool:
-    return len(window) == 2 and window[1] == strides[1] == 1
+def _spans_one_column(window: tuple[int, ...], strides: tuple[int, ...], padding: Padding) -> bool:
+    return len(window) == 2 and window[1] == strides[1] == 1 and padding[1] == (0, 0)
 
 
 def _kernel_gradient_by_convolution(
@@ -226,7 +250,7 @@ def _kernel_gradient_by_convolution(
     columns if the kernel spans one column. XLA always takes images as channels, with only slow code inside a scan: for
     3x1 from 144 to 64 channels over 2 clips of 8 times 3136 positions it took 80 ms, this 26 ms.
     """
-    if _spans_one_column(window, strides):
+    if _spans_one_column(window, strides, padding):
         turned = native((1, 1), ((0, 0), padding[0]), inputs.transpose(3, 0, 1, 2), gradient, (1, strides[0]))
         return turned[:, :, : window[0]].transpose(2, 1, 0, 3)
     images_last = jnp.moveaxis(gradient, 0, -2)

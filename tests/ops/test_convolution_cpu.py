@@ -35,6 +35,12 @@ def xla_convolution(inputs, kernel, strides, padding):
         pytest.param((8, 9, 8, 3), (3, 3, 3, 5), (2, 2), ((1, 1), (0, 0)), id="many images, strided"),
         pytest.param((2, 4, 15, 24), (3, 1, 24, 40), (1, 1), ((1, 1), (0, 0)), id="over time"),
         pytest.param((2, 4, 15, 40), (3, 1, 40, 24), (1, 1), ((2, 1), (0, 0)), id="over time, fewer features"),
+        pytest.param((2, 4, 15, 20), (3, 1, 20, 44), (1, 1), ((1, 1), (0, 0)), id="over time, many more features"),
+        pytest.param((2, 6, 15, 20), (4, 1, 20, 24), (1, 1), ((0, 0), (0, 0)), id="over time, not padded"),
+        pytest.param(
+            (2, 6, 15, 20), (3, 1, 20, 24), (1, 1), ((3, 4), (0, 0)), id="over time, padded by more than it spans"
+        ),
+        pytest.param((2, 6, 15, 20), (3, 1, 20, 24), (1, 1), ((1, 1), (1, 1)), id="over time, padded over space"),
         pytest.param((2, 1, 15, 24), (3, 1, 24, 40), (1, 1), ((1, 1), (0, 0)), id="over time, of one frame"),
         pytest.param((8, 7, 9, 20), (3, 3, 20, 36), (1, 1), ((1, 1), (0, 1)), id="many images"),
         pytest.param((9, 7, 9, 36), (3, 2, 36, 32), (1, 1), ((2, 0), (0, 1)), id="many images, fewer features"),
