@@ -53,6 +53,9 @@ def _parsed(arguments: Sequence[str]) -> list[str]:
     """Parses the flags; what is wrong with them, or in a config, is printed as one line, like other user errors."""
     try:
         return flags.FLAGS(arguments)
+    except SystemExit:
+        # After --help, which absl ends with the status of an error.
+        sys.exit(0)
     except Exception as error:
         message = _flags_message(error, arguments)
         if message is None:
