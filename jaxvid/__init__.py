@@ -1,7 +1,10 @@
 """jaxvid: recognizing violence, harassment and human activity in video, with JAX and Flax."""
 
 import importlib
+import sys
 from typing import TYPE_CHECKING, Any
+
+from jaxvid.allocator import start_with_huge_pages
 
 if TYPE_CHECKING:
     from jaxvid.models.create import list_models
@@ -18,6 +21,11 @@ _MODULES = {
     "list_models": "jaxvid.models.create",
     "load": "jaxvid.predict.predictor",
 }
+
+# What Python calls a program while it looks for the module that `-m` names: one of the commands, which nothing has been
+# imported for yet. A program of your own keeps its allocator.
+if sys.argv[0] == "-m":
+    start_with_huge_pages()
 
 
 def __getattr__(name: str) -> Any:

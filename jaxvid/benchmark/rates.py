@@ -39,19 +39,19 @@ class Programs:
         self._clips = clips
         self._num_batches = num_batches
         self._state = run.initial_state
-        self._compiled: set[str] = set()
 
     def time(self, part: str) -> Times:
-        """Measures one of pipeline, step, both and inference; their first call, which compiles, is left out."""
+        """Measures one of pipeline, step, both and inference, after a call that is left out.
+
+        That call compiles, or, after another program's turn, finds caches and memory cold. Peers leave it out too.
+        """
         calls = {
             "pipeline": lambda: next(self.run.batches),
             "step": lambda: self._step(self.batches),
             "both": lambda: self._step(self._next_batches()),
             "inference": self._infer,
         }
-        if part not in self._compiled:
-            calls[part]()
-            self._compiled.add(part)
+        calls[part]()
         batches_per_call = self.run.steps_per_call if part in ("step", "both") else 1
         times = time_calls(calls[part], max(1, self._num_batches // batches_per_call))
         return Times(*(value / batches_per_call for value in times))
