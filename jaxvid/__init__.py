@@ -4,8 +4,6 @@ import importlib
 import sys
 from typing import TYPE_CHECKING, Any
 
-from jaxvid.allocator import start_with_huge_pages
-
 if TYPE_CHECKING:
     from jaxvid.models.create import list_models
     from jaxvid.predict.predictor import Predictor, load
@@ -25,6 +23,8 @@ _MODULES = {
 # What Python calls a program while it looks for the module that `-m` names: one of the commands, which nothing has been
 # imported for yet. A program of your own keeps its allocator.
 if sys.argv[0] == "-m":
+    from jaxvid.allocator import start_with_huge_pages
+
     start_with_huge_pages()
 
 

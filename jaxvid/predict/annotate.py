@@ -86,7 +86,7 @@ def _drawn(
         if last is not None and position <= last:
             continue
         last = position
-        image = upright(frame.reformat(*size, format="rgb24").to_ndarray(), turns)
+        image = upright(frame.reformat(*size, format="rgb24", threads=1).to_ndarray(), turns)
         if face_blur is not None:
             image = face_blur(image, seconds)
         drawn = draw(image[: video.height, : video.width], timeline, seconds)

@@ -39,7 +39,7 @@ class StreamCapture:
     def read(self) -> tuple[bool, UInt8[np.ndarray, "height width 3"] | None]:
         """Returns True and the next frame, BGR; False if the stream has ended or sends nothing for half a minute."""
         for frame in self._frames or ():
-            return True, frame.to_ndarray(format="bgr24")
+            return True, frame.to_ndarray(format="bgr24", threads=1)
         return False, None
 
     def get(self, _property: int, /) -> float:

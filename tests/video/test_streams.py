@@ -1,6 +1,7 @@
 """Frames of a file one after another: their times, their rotation, and what is noted of damaged files."""
 
 import struct
+from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 
 import av
@@ -13,7 +14,7 @@ from jaxvid.video.damage import Damage, Flaw
 from jaxvid.video.files import write_video
 from jaxvid.video.sequences import SequenceForm, read_sequences
 from jaxvid.video.sound import open_sound, write_video_with_sound
-from jaxvid.video.streams import decode_stream, in_order, open_video
+from jaxvid.video.streams import decode_stream, in_order, open_video, scaled
 from jaxvid.video.workers import InvalidVideoError
 
 
@@ -59,6 +60,21 @@ def test_what_comes_before_the_cut_of_a_file_is_read_and_the_cut_is_noted(tmp_pa
     # The last frame that was read, of 10 frames a second.
     assert flaw.begin == pytest.approx((len(frames) - 1) / 10, abs=0.01)
     assert f"its video ends at {flaw.begin:.1f} of 4.0 s: it is cut short" in flaw.reason
+
+
+def test_frames_of_several_videos_and_sizes_are_scaled_in_threads_as_one_by_one(tmp_path):
+    frames, sizes = [], [(20, 30), (48, 64), (64, 48)]
+    for i, form in enumerate([(48, 64), (96, 64)]):
+        noise = np.random.default_rng(i).integers(0, 256, (8, *form, 3), np.uint8)
+        write_video(tmp_path / f"{i}.avi", noise, 25.0)
+        with open_video(tmp_path / f"{i}.avi") as container:
+            frames += container.decode(video=0)
+    pairs = [(frame, size) for frame in frames for size in sizes] * 4
+    with ThreadPoolExecutor(4) as pool:
+        images = list(pool.map(lambda pair: scaled(*pair), pairs))
+    for image, (frame, (height, width)) in zip(images, pairs, strict=True):
+        alone = frame.reformat(width, height, "rgb24", interpolation="BICUBIC")
+        np.testing.assert_array_equal(image, alone.to_ndarray())
 
 
 def overwrite(path, begin, end, byte=0):
