@@ -338,8 +338,8 @@ def decode_stream(
 ) -> Generator[TimedFrame, None, None]:
     """Yields the frames of an open video, upright and scaled to height and width.
 
-    A frame is scaled when its image is asked for: windows show every third frame or fewer, and scaling one takes half as
-    long as decoding it, or longer.
+    A frame is scaled when its image is asked for: windows show every third frame or fewer, and scaling one takes half
+    as long as decoding it, or longer.
 
     Args:
       container: of the video.
