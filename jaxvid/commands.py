@@ -24,6 +24,9 @@ _DISK_ERRORS = tuple(os.strerror(number) for number in DISK_ERRORS)
 # Of memory that runs out: words of the kernel, of XLA and of C++, and Python's where a thread's stack has no room.
 _MEMORY_ERRORS = (os.strerror(errno.ENOMEM), "RESOURCE_EXHAUSTED", "bad_alloc", "can't start new thread")
 
+# absl's flags that show help.
+_HELP = ("help", "helpshort", "helpfull", "helpxml", "?")
+
 # Said of a config file before the last line, which is the reason.
 _CONFIG_NOT_LOADED = "Configuration is not available"
 
@@ -53,9 +56,10 @@ def _parsed(arguments: Sequence[str]) -> list[str]:
     """Parses the flags; what is wrong with them, or in a config, is printed as one line, like other user errors."""
     try:
         return flags.FLAGS(arguments)
-    except SystemExit:
-        # After --help, which absl ends with the status of an error.
-        sys.exit(0)
+    except SystemExit as end:
+        # absl ends --help with the status of an error. A config file may end the program too.
+        asks_for_help = any(argument.lstrip("-") in _HELP for argument in arguments[1:])
+        sys.exit(0 if asks_for_help else end.code)
     except Exception as error:
         message = _flags_message(error, arguments)
         if message is None:

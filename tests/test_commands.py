@@ -161,6 +161,12 @@ def test_help_waits_for_no_slow_library_and_is_no_error(command):
     assert imported == "imported: []"
 
 
+def test_a_config_that_ends_the_program_keeps_its_message_and_status(tmp_path):
+    (tmp_path / "config.py").write_text("import sys\nsys.exit('no config today')\n")
+    done = run("jaxvid.main", f"--config={tmp_path / 'config.py'}")
+    assert (done.returncode, done.stderr) == (1, "no config today\n")
+
+
 def test_a_user_error_is_one_line_and_an_exit_code(tmp_path):
     done = run("jaxvid.evaluate", f"--workdir={tmp_path}")
     assert done.returncode == 1
